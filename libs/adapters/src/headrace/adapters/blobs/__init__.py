@@ -1,0 +1,1 @@
+"""Bytes too large for a row: in files, or in an object store."""

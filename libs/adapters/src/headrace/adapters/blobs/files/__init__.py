@@ -1,0 +1,1 @@
+"""Blobs as files below one directory, for one machine or a shared volume."""

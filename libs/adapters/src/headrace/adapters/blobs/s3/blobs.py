@@ -1,0 +1,163 @@
+"""Objects called `<prefix>/<tenant>/<blob>` in one bucket.
+
+By obstore's blocking calls in threads: processes that had used its asyncio calls were seen to abort
+at exit, now and then (obstore 0.12.1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4  # noqa: TID251  # the default of the id factory that is taken
+
+import obstore
+from obstore.exceptions import BaseError, NotFoundError
+from obstore.store import S3Store
+from typing_extensions import override
+
+from headrace.adapters.blobs.names import folder, media_type, new_name, tenant_of
+from headrace.contracts.ids import BlobId, TenantId
+from headrace.core.errors import BlobNotFound, Misconfigured, TooLarge, Unavailable
+from headrace.core.ports.blobs import Blob, BlobPage, BlobRef, Blobs
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config  # it exists in the stubs alone
+
+T = TypeVar("T")
+
+MAX_BYTES: Final = 32 * 1024 * 1024
+CONNECT_WITHIN_S: Final = 2
+ANSWER_WITHIN_S: Final = 30
+REGION: Final = "us-east-1"  # what a server of one's own expects
+
+
+@asynccontextmanager
+async def open_s3_blobs(  # noqa: PLR0913  # what it takes to reach a bucket
+    url: str,
+    *,
+    endpoint: str | None = None,
+    access_key: str = "",
+    secret_key: str = "",
+    region: str = REGION,
+    max_bytes: int = MAX_BYTES,
+    new_id: Callable[[], UUID] = uuid4,
+) -> AsyncGenerator[S3Blobs]:
+    """`url` is `s3://bucket/prefix`. Without keys the machine's own credentials are used.
+
+    Opens without asking: a process starts also while the bucket is away.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "s3" or not parts.netloc:
+        raise Misconfigured(f"{url!r} names no bucket.", "Write s3://bucket or s3://bucket/prefix.")
+    store = S3Store(
+        parts.netloc,
+        prefix=parts.path.strip("/") or None,
+        region=region,
+        client_options={
+            "allow_http": True,
+            "connect_timeout": timedelta(seconds=CONNECT_WITHIN_S),
+            "timeout": timedelta(seconds=ANSWER_WITHIN_S),
+        },
+        # Who calls decides whether it is worth another try.
+        retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=ANSWER_WITHIN_S)},
+        config=_given(endpoint, access_key, secret_key),
+    )
+    yield S3Blobs(store, max_bytes=max_bytes, new_id=new_id)
+
+
+def _given(endpoint: str | None, access_key: str, secret_key: str) -> S3Config:
+    """What is not given must be absent: obstore then looks around the machine for it."""
+    config: S3Config = {}
+    if endpoint:
+        config["endpoint"] = endpoint
+    if access_key:
+        config["access_key_id"] = access_key
+        config["secret_access_key"] = secret_key
+    return config
+
+
+class S3Blobs(Blobs):
+    def __init__(self, store: S3Store, *, max_bytes: int, new_id: Callable[[], UUID]) -> None:
+        self._store, self._max_bytes, self._new_id = store, max_bytes, new_id
+
+    @override
+    async def put(self, tenant: TenantId, blob: Blob) -> BlobId:
+        if len(blob.data) > self._max_bytes:
+            raise TooLarge("the blob", len(blob.data), self._max_bytes)
+        name = new_name(self._new_id(), blob.media_type)
+        kind = media_type(name) or blob.media_type
+        await _in_thread(partial(self._write, _path(tenant, name), blob.data, kind))
+        return name
+
+    @override
+    async def get(self, tenant: TenantId, blob: BlobId) -> Blob:
+        kind = media_type(blob)
+        if kind is None:
+            raise BlobNotFound(blob)
+        data = await _in_thread(partial(self._read, _path(tenant, blob)))
+        if data is None:
+            raise BlobNotFound(blob)
+        return Blob(kind, data)
+
+    @override
+    async def delete(self, tenant: TenantId, blob: BlobId) -> None:
+        if media_type(blob) is not None:
+            await _in_thread(partial(self._remove, _path(tenant, blob)))
+
+    @override
+    async def page(self, *, after: str, limit: int) -> BlobPage:
+        return await _in_thread(partial(self._page, after, limit))
+
+    @override
+    async def ping(self) -> None:
+        """Lists a folder that no tenant has: it tells a missing bucket from an empty one."""
+        await _in_thread(partial(obstore.list_with_delimiter, self._store, prefix="~"))
+
+    def _write(self, path: str, data: bytes, kind: str) -> None:
+        attributes = {"Content-Type": kind}
+        obstore.put(self._store, path, data, attributes=attributes, use_multipart=False)
+
+    def _read(self, path: str) -> bytes | None:
+        try:
+            return bytes(obstore.get(self._store, path).bytes())
+        except (NotFoundError, FileNotFoundError):
+            return None
+
+    def _remove(self, path: str) -> None:
+        with suppress(NotFoundError, FileNotFoundError):
+            obstore.delete(self._store, path)
+
+    def _page(self, after: str, limit: int) -> BlobPage:
+        pages = obstore.list(self._store, offset=after or None, chunk_size=limit)
+        found = next(iter(pages), [])
+        now = datetime.now(UTC)  # noqa: TID251  # beside what the server says
+        refs = [
+            (ref, (now - each["last_modified"]).total_seconds())
+            for each in found
+            if (ref := _ref(each["path"])) is not None
+        ]
+        return BlobPage(refs, found[-1]["path"] if len(found) >= limit else None)
+
+
+def _ref(path: str) -> BlobRef | None:
+    """None: it is not ours."""
+    folder, _, name = path.partition("/")
+    return BlobRef(tenant_of(folder), BlobId(name)) if media_type(BlobId(name)) else None
+
+
+def _path(tenant: TenantId, blob: BlobId) -> str:
+    return f"{folder(tenant)}/{blob}"
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S + CONNECT_WITHIN_S):
+            return await asyncio.to_thread(work)
+    except (BaseError, OSError, TimeoutError) as error:
+        first_line = str(error).partition("\n")[0]
+        raise Unavailable("the bucket", first_line or "no answer in time") from error

@@ -1,0 +1,1 @@
+"""The bus port's adapters: one folder for each technology, none importing another."""

@@ -1,0 +1,210 @@
+"""The tables and their indexes. The migrations lead here; a test holds the two together.
+
+Every list that a dispatcher asks for has a partial index that holds only its rows, so that no
+question costs more as the backlog or the history grows.
+
+There are no foreign keys: rows of one job are written in one transaction by this package alone,
+and a key would lock and look up the job's row once more for each of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    Column,
+    Double,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from headrace.adapters.store.sql.types import Instant, Json, Name, Number
+
+REVISION: Final = "0006"  # the newest migration; this build works on it, and on the next one
+
+metadata: Final = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ix": "%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+# Written out, not bound: the planner uses a partial index only where it sees its very condition.
+SCHEDULED: Final = "state = 'scheduled'"
+HELD: Final = "state IN ('running', 'cancelling')"
+NOT_STARTED: Final = "state IN ('scheduled', 'queued')"
+STARTS_IN_TIME: Final = f"start_deadline IS NOT NULL AND {NOT_STARTED}"
+CANCEL_WISHED: Final = "cancel_asked_at IS NOT NULL AND state IN ('scheduled', 'queued', 'running')"
+WATCHED: Final = (
+    "watched_until IS NOT NULL AND cancel_asked_at IS NULL"
+    " AND state IN ('scheduled', 'queued', 'running')"
+)
+UNSENT: Final = "sent_at IS NULL"
+SENT: Final = "sent_at IS NOT NULL"
+OFFERED: Final = "(sent_at IS NOT NULL OR reserved_until IS NOT NULL)"
+ENDED: Final = "finished_at IS NOT NULL"
+
+jobs: Final = Table(
+    "jobs",
+    metadata,
+    # In order of creation: what "oldest" means, also after a job went back into its queue.
+    Column("number", Number, Identity(), primary_key=True),
+    Column("id", Name, nullable=False),
+    Column("tenant", Name, nullable=False),
+    Column("kind", Name, nullable=False),
+    Column("model", Name, nullable=False),
+    Column("input", Json, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("timeout_s", Double, nullable=False),
+    Column("start_deadline", Instant),
+    Column("labels", Json, nullable=False),
+    Column("lane", Name, nullable=False),
+    Column("path", Name, nullable=False),
+    Column("state", Name, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("losses", Integer, nullable=False),
+    Column("worker", Name),
+    Column("claim", Name),
+    Column("lease_until", Instant),
+    Column("not_before", Instant),
+    Column("cancel_asked_at", Instant),
+    Column("progress", Double),
+    Column("output", Json),
+    Column("error", Json),
+    Column("trace", Text),
+    Column("attempt_trace", Text),
+    Column("created_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Column("retry_of", Name),
+    Column("cancel_after_s", Double),
+    Column("watched_until", Instant),  # set when somebody first watches; what is not null may lapse
+    Column("cancel_reason", Name),
+    UniqueConstraint("id"),
+    sqlite_autoincrement=True,
+)
+
+
+def _partial(name: str, *columns: Column[Any], where: str) -> Index:
+    condition = text(where)
+    return Index(name, *columns, postgresql_where=condition, sqlite_where=condition)
+
+
+Index("jobs_listed", jobs.c.tenant, jobs.c.created_at, jobs.c.id)
+_partial("jobs_scheduled", jobs.c.path, jobs.c.not_before, where=SCHEDULED)
+_partial("jobs_held", jobs.c.path, jobs.c.lease_until, where=HELD)
+_partial("jobs_held_of", jobs.c.tenant, jobs.c.lane, where=HELD)
+_partial("jobs_not_started_of", jobs.c.tenant, where=NOT_STARTED)
+_partial("jobs_start_deadlines", jobs.c.path, jobs.c.start_deadline, where=STARTS_IN_TIME)
+_partial("jobs_cancel_wishes", jobs.c.path, jobs.c.cancel_asked_at, where=CANCEL_WISHED)
+_partial("jobs_watched", jobs.c.path, jobs.c.watched_until, where=WATCHED)
+_partial("jobs_ended", jobs.c.finished_at, where=ENDED)
+
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    Column("number", Number, primary_key=True, autoincrement=False),  # the job's
+    Column("job", Name, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("tenant", Name, nullable=False),
+    Column("lane", Name, nullable=False),
+    Column("path", Name, nullable=False),
+    # The order within a tenant: when it came, in milliseconds, less what its priority is worth.
+    Column("since", Number, nullable=False),
+    Column("trace", Text),
+    Column("reserved_until", Instant),
+    Column("sent_at", Instant),
+    UniqueConstraint("job"),
+)
+_partial(
+    "outbox_unsent",
+    outbox.c.path,
+    outbox.c.lane,
+    outbox.c.tenant,
+    outbox.c.since,
+    outbox.c.number,
+    where=UNSENT,
+)
+_partial("outbox_offered", outbox.c.path, outbox.c.lane, where=OFFERED)
+_partial("outbox_offered_of", outbox.c.tenant, outbox.c.lane, where=OFFERED)
+_partial("outbox_sent", outbox.c.path, outbox.c.lane, outbox.c.sent_at, where=SENT)
+
+attempts: Final = Table(
+    "attempts",
+    metadata,
+    Column("job", Name, primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", Integer, nullable=False),
+    Column("worker", Name, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("outcome", Name),
+    Column("error", Json),
+    Column("stages", Json),
+)
+
+idempotency_keys: Final = Table(
+    "idempotency_keys",
+    metadata,
+    Column("tenant", Name, primary_key=True),
+    Column("key", Name, primary_key=True),
+    Column("fingerprint", Name, nullable=False),
+    Column("job", Name, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+Index("idempotency_keys_age", idempotency_keys.c.created_at)
+
+tenants: Final = Table(
+    "tenants",
+    metadata,
+    Column("name", Name, primary_key=True),
+    Column("weight", Integer, nullable=False),
+    Column("max_running", Integer),
+    Column("max_running_per_lane", Integer),
+    Column("max_queued", Integer),
+)
+
+lanes: Final = Table(
+    "lanes",
+    metadata,
+    Column("name", Name, primary_key=True),
+    Column("paused_at", Instant),
+    Column("trouble", Text),  # what keeps its queue from being used, for people
+)
+
+workers: Final = Table(
+    "workers",
+    metadata,
+    Column("id", Name, primary_key=True),
+    Column("slots", Json, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("path", Name),
+)
+
+paths: Final = Table(
+    "paths",
+    metadata,
+    Column("name", Name, primary_key=True),
+    Column("attended_until", Instant, nullable=False),
+)
+
+catalog: Final = Table(
+    "catalog",
+    metadata,
+    Column("kind", Name, primary_key=True),
+    Column("model", Name, primary_key=True),
+    Column("lane", Name, nullable=False),
+    Column("rank", Integer, nullable=False),  # the engine's own order: its first is its default
+    Column("title", Text, nullable=False),
+    Column("input_schema", Json, nullable=False),
+    Column("seen_at", Instant),  # when a worker last said so; empty: to an older build
+)

@@ -1,0 +1,126 @@
+"""The tables around the jobs: dead letters, audit, schedules and fires, answers to repeat, uses of blobs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Column, Identity, Index, Integer, Table, Text, UniqueConstraint, text
+
+from headrace.adapters.store.sql.schema import metadata
+from headrace.adapters.store.sql.types import Instant, Json, Name, Number
+
+OPEN: Final = "settled_at IS NULL"
+PLANNED: Final = "replay_at IS NOT NULL AND settled_at IS NULL"
+ACTIVE: Final = "paused_at IS NULL AND next_at IS NOT NULL"
+
+dead_letters: Final = Table(
+    "dead_letters",
+    metadata,
+    Column("number", Number, Identity(), primary_key=True),
+    Column("source", Name, nullable=False),
+    Column("message", Name, nullable=False),  # the broker's id of it, or the job's
+    Column("reason", Text, nullable=False),
+    Column("fingerprint", Name, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("path", Name, nullable=False),
+    Column("queue", Name, nullable=False),
+    Column("tenant", Name),
+    Column("job", Name),
+    Column("headers", Json, nullable=False),
+    Column("body", Text, nullable=False),  # base64: what nobody could read may be any bytes
+    Column("size", Integer, nullable=False),
+    Column("parked_at", Instant, nullable=False),
+    Column("replay_at", Instant),
+    Column("settled_at", Instant),
+    Column("settled", Name),
+    Column("settled_by", Text),
+    Column("retried_as", Name),
+    UniqueConstraint("message", "reason"),
+    sqlite_autoincrement=True,
+)
+Index(
+    "dead_letters_open",
+    dead_letters.c.fingerprint,
+    dead_letters.c.number,
+    postgresql_where=text(OPEN),
+    sqlite_where=text(OPEN),
+)
+Index(
+    "dead_letters_planned",
+    dead_letters.c.path,
+    dead_letters.c.replay_at,
+    postgresql_where=text(PLANNED),
+    sqlite_where=text(PLANNED),
+)
+Index("dead_letters_job", dead_letters.c.job)
+
+audit: Final = Table(
+    "audit",
+    metadata,
+    Column("number", Number, Identity(), primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("action", Name, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("detail", Json, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+schedules: Final = Table(
+    "schedules",
+    metadata,
+    Column("id", Name, primary_key=True),
+    Column("tenant", Name, nullable=False),
+    Column("cron", Text, nullable=False),
+    Column("timezone", Name, nullable=False),
+    Column("job", Json, nullable=False),
+    Column("path", Name, nullable=False),
+    Column("next_at", Instant),
+    Column("last_at", Instant),
+    Column("last_error", Text),
+    Column("paused_at", Instant),
+    Column("created_at", Instant, nullable=False),
+)
+Index("schedules_listed", schedules.c.tenant, schedules.c.created_at, schedules.c.id)
+Index(
+    "schedules_due",
+    schedules.c.path,
+    schedules.c.next_at,
+    postgresql_where=text(ACTIVE),
+    sqlite_where=text(ACTIVE),
+)
+
+fires: Final = Table(
+    "fires",
+    metadata,
+    # However many dispatchers look at once: a time that has a row here has fired.
+    Column("schedule", Name, primary_key=True),
+    Column("fire_at", Instant, primary_key=True),
+    Column("job", Name),
+    Column("error", Text),
+    Column("fired_at", Instant, nullable=False),
+)
+Index("fires_age", fires.c.fired_at)
+
+answers: Final = Table(
+    "answers",
+    metadata,
+    Column("tenant", Name, primary_key=True),
+    Column("route", Name, primary_key=True),
+    Column("key", Name, primary_key=True),
+    Column("fingerprint", Name, nullable=False),
+    Column("status", Integer),
+    Column("body", Text),
+    Column("created_at", Instant, nullable=False),
+)
+Index("answers_age", answers.c.created_at)
+
+# Which jobs and schedules name a blob: it may go when none does.
+blob_uses: Final = Table(
+    "blob_uses",
+    metadata,
+    Column("tenant", Name, primary_key=True),
+    Column("blob", Name, primary_key=True),
+    Column("used_by", Name, primary_key=True),
+)
+Index("blob_uses_by", blob_uses.c.used_by)

@@ -1,0 +1,1 @@
+"""The live view: in one process, or by Redis between several."""

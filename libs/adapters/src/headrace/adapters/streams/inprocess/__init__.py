@@ -1,0 +1,1 @@
+"""Streams in memory, for roles that share one process and one loop."""

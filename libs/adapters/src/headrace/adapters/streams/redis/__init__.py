@@ -1,0 +1,1 @@
+"""Streams by Redis: one Redis Stream and one channel for each job."""

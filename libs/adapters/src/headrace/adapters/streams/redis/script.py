@@ -1,0 +1,98 @@
+"""The one script that writes to a log: fence, append, bound, expire and publish as one step.
+
+A live message is `epoch-seq` of its first frame and a line feed, then for each frame the length of its type
+(1 byte), the length of its data (4 bytes, big-endian), the type and the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from struct import Struct
+from typing import Final
+
+from headrace.contracts.frames import Entry
+from headrace.contracts.ids import Position
+from headrace.core.ports.streams import Batch
+
+# KEYS: log. ARGV: epoch, first seq ('' = after the top), maxlen, ttl in ms, channel, then
+# type and data in turn. Answers 1 (applied) or 0 (stale).
+#
+# The log's last generated id is the fence: it outlives trimming. Numbered frames are added
+# without asking for it, since Redis itself refuses an id that is not above it; only a refusal, or
+# frames without a number, cost the question. The first frame decides for all, so a batch is
+# never half refused.
+APPEND: Final = """
+local log, epoch, first = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
+local count, skip = (#ARGV - 5) / 2, 0
+local function top()
+  if redis.call('EXISTS', log) == 0 then return 0, 0 end
+  local info = redis.call('XINFO', 'STREAM', log)
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then
+      local e, s = string.match(info[i + 1], '(%d+)-(%d+)')
+      return tonumber(e), tonumber(s)
+    end
+  end
+end
+local function add(i, call)
+  local id = string.format('%.0f-%.0f', epoch, first + i - 1)
+  local t, d = ARGV[4 + 2 * i], ARGV[5 + 2 * i]
+  if i == count then
+    return call('XADD', log, 'MAXLEN', '=', ARGV[3], id, 't', t, 'd', d)
+  end
+  return call('XADD', log, id, 't', t, 'd', d)
+end
+if count == 0 then return 1 end
+if not first then
+  local e, s = top()
+  if e > epoch then return 0 end
+  first = (e == epoch) and s + 1 or 1
+end
+local added = add(1, redis.pcall)
+if added.err then
+  if not string.find(added.err, 'equal or smaller', 1, true) then return added end
+  local e, s = top()
+  if e > epoch then return 0 end
+  skip = s - first + 1
+  if skip >= count then return 1 end
+  add(skip + 1, redis.call)
+end
+local live = { string.format('%.0f-%.0f\\n', epoch, first + skip) }
+for i = skip + 1, count do
+  if i > skip + 1 then add(i, redis.call) end
+  local t, d = ARGV[4 + 2 * i], ARGV[5 + 2 * i]
+  live[#live + 1] = struct.pack('>BI4', #t, #d) .. t .. d
+end
+redis.call('PEXPIRE', log, ARGV[4])
+redis.call('PUBLISH', ARGV[5], table.concat(live))
+return 1
+"""
+
+_LENGTHS: Final = Struct(">BI")
+
+
+def arguments(batch: Batch, *, maxlen: int, ttl_ms: int, channel: str) -> list[str | bytes | int]:
+    """ARGV of the script."""
+    first = "" if batch.first_seq is None else batch.first_seq
+    head: list[str | bytes | int] = [batch.epoch, first, maxlen, ttl_ms, channel]
+    return head + [part for frame in batch.frames for part in frame]
+
+
+def read_message(message: bytes) -> Sequence[Entry]:
+    """The entries in a live message; raises ValueError on what is none."""
+    end = message.index(b"\n")
+    epoch, seq = map(int, message[:end].split(b"-"))
+    entries: list[Entry] = []
+    at = end + 1
+    while at < len(message):
+        type_, data, at = _frame(message, at)
+        position = Position(epoch, seq + len(entries))
+        entries.append(Entry(position=position, type=type_, data=data))
+    return entries
+
+
+def _frame(message: bytes, at: int) -> tuple[str, bytes, int]:
+    type_size, data_size = _LENGTHS.unpack_from(message, at)
+    start = at + _LENGTHS.size
+    middle, end = start + type_size, start + type_size + data_size
+    return message[start:middle].decode(), message[middle:end], end

@@ -1,0 +1,1 @@
+"""Notes that are taken once, for one process or for many."""

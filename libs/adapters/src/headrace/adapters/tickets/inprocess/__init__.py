@@ -1,0 +1,1 @@
+"""Tickets in memory, for an api that is alone."""

@@ -1,0 +1,1 @@
+"""Tickets by Redis: any replica may take what another has kept."""

@@ -1,0 +1,1 @@
+"""What crosses a process boundary: ids, versioned messages, stream frames, topology names."""

@@ -1,0 +1,178 @@
+"""What services say to each other over the bus: frozen, versioned in `kind`, unknown fields ignored.
+
+Claims, grants, heartbeats, orders and results carry lists, so that grouping changes no contract. An
+offer is one job: it is acknowledged alone. Every message here has a golden file; a change is a new
+version and a reader for the old one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from headrace.contracts.ids import BlobId, ClaimId, JobId, Lane, TenantId, WorkerId
+
+# A job's input or output over this is kept as a blob; messages then carry {"input_blob": id} or
+# {"output_blob": id} in its place. The rest of a message has room beside it.
+MAX_INLINE_BYTES: Final = 48 * 1024
+INPUT_BLOB: Final = "input_blob"
+OUTPUT_BLOB: Final = "output_blob"
+MAX_MESSAGE_BYTES: Final = 65_536  # ids and small values only; anything larger is a blob
+
+
+class Offer(msgspec.Struct, frozen=True, tag_field="kind", tag="offer.v1"):
+    """There is a job. Not the job: who wants to run it claims it."""
+
+    job: JobId
+    epoch: int  # the job's epoch when it was offered; an older offer is refused at the claim
+    lane: Lane
+
+
+class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
+    id: ClaimId  # the same claim sent twice gets the same grant
+    job: JobId
+    epoch: int
+    trace: str | None = None  # W3C traceparent of this attempt, for a later one to link to
+
+
+class Claims(msgspec.Struct, frozen=True, tag_field="kind", tag="claims.v1"):
+    worker: WorkerId
+    reply_to: str
+    claims: list[Claim]
+
+
+class Grant(msgspec.Struct, frozen=True, tag_field="type", tag="grant", omit_defaults=True):
+    """Run it: this execution alone holds `epoch`, for `lease_s` seconds from now on."""
+
+    claim: ClaimId
+    job: JobId
+    tenant: TenantId
+    epoch: int
+    attempt: int
+    lease_s: float
+    kind: str
+    model: str
+    input: dict[str, Any]
+    timeout_s: float
+    trace: str | None = None  # W3C traceparent of the request that submitted the job
+    previous: str | None = None  # that of the attempt before this one
+
+
+class Refusal(msgspec.Struct, frozen=True, tag_field="type", tag="refusal"):
+    """Somebody else has it, or it is over. The offer is settled."""
+
+    claim: ClaimId
+    job: JobId
+    reason: Literal["unknown", "stale", "taken", "over"]
+
+
+class Grants(msgspec.Struct, frozen=True, tag_field="kind", tag="grants.v1"):
+    answers: list[Grant | Refusal]
+
+
+class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
+    job: JobId
+    epoch: int
+    fraction: float | None = None  # how far, 0..1
+
+
+class Heartbeats(msgspec.Struct, frozen=True, tag_field="kind", tag="heartbeats.v1"):
+    """A worker is alive, with these slots, running these jobs. Sent when idle too."""
+
+    worker: WorkerId
+    reply_to: str
+    sequence: int  # echoed in the orders, so that the worker knows from when its lease counts
+    slots: dict[str, int]  # lane -> slots
+    heartbeats: list[Heartbeat]
+
+
+class Order(msgspec.Struct, frozen=True):
+    """`go` renews the lease; `cancel` renews it and asks to stop; `lost` means: not yours, say no more."""
+
+    job: JobId
+    epoch: int
+    order: Literal["go", "cancel", "lost"]
+
+
+class Orders(msgspec.Struct, frozen=True, tag_field="kind", tag="orders.v1"):
+    """`sequence` is that of the heartbeats answered; None is a hint that answers nothing."""
+
+    lease_s: float
+    orders: list[Order]
+    sequence: int | None = None
+
+
+class EngineCard(msgspec.Struct, frozen=True):
+    """What a worker's engine can do, so that the api can refuse what nobody runs."""
+
+    lane: Lane
+    kind: str
+    models: list[str]
+    input_schema: dict[str, Any]  # JSON Schema
+    title: str = ""
+
+
+class Hello(msgspec.Struct, frozen=True, tag_field="kind", tag="hello.v1"):
+    """A worker has started and brings these engines."""
+
+    worker: WorkerId
+    slots: dict[str, int]
+    engines: list[EngineCard]
+
+
+class Goodbye(msgspec.Struct, frozen=True, tag_field="kind", tag="goodbye.v1"):
+    """A worker leaves; its slots no longer count."""
+
+    worker: WorkerId
+
+
+class Stages(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where an attempt's time went, in seconds."""
+
+    claim_s: float = 0.0
+    load_s: float = 0.0
+    run_s: float = 0.0
+    store_s: float = 0.0
+
+
+class JobError(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why an attempt did not succeed. `kind` decides about a retry, `message` is for people."""
+
+    kind: Literal["input", "transient", "resource", "worker_lost", "deadline", "internal"]
+    message: str
+    field: str | None = None
+    detail: str | None = None  # the engine's traceback, for the person on call; bounded
+
+
+class Result(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How an attempt ended. `released`: given back unfinished, by no fault of the job's."""
+
+    job: JobId
+    epoch: int
+    outcome: Literal["succeeded", "failed", "cancelled", "released"]
+    output: dict[str, Any] | None = None
+    error: JobError | None = None
+    stages: Stages = msgspec.field(default_factory=Stages)
+    dropped: int = 0  # frames of this attempt that never reached its stream
+    blobs: list[BlobId] = msgspec.field(default_factory=list)  # named in an output that is a blob
+
+
+class Results(msgspec.Struct, frozen=True, tag_field="kind", tag="results.v1"):
+    worker: WorkerId
+    results: list[Result]
+
+
+Message: TypeAlias = Offer | Claims | Grants | Heartbeats | Orders | Hello | Goodbye | Results
+
+_encoder: Final = msgspec.json.Encoder()
+_decoder: Final[msgspec.json.Decoder[Message]] = msgspec.json.Decoder(Message)
+
+
+def encode(message: Message) -> bytes:
+    return _encoder.encode(message)
+
+
+def decode(body: bytes) -> Message:
+    """Raises msgspec.DecodeError (ValidationError among them) on what is no message of ours."""
+    return _decoder.decode(body)

@@ -1,0 +1,130 @@
+"""What can go wrong in the core: one root, few leaves, each with its fields."""
+
+from __future__ import annotations
+
+
+class HeadraceError(Exception):
+    """The root of every error the core or an adapter raises on purpose."""
+
+
+class Unavailable(HeadraceError):
+    """A dependency did not answer in time or refused; the same call may succeed later."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"{what} is unavailable: {why}")
+        self.what, self.why = what, why
+
+
+class Misconfigured(HeadraceError):
+    """Something is set up in a way that cannot work; retrying does not help, a person does."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem} {remedy}")
+        self.problem, self.remedy = problem, remedy
+
+
+class TooLarge(HeadraceError):
+    """A message or blob is over its bound and was not sent or kept."""
+
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        super().__init__(f"{what} has {size} bytes; the limit is {limit}")
+        self.what, self.size, self.limit = what, size, limit
+
+
+class BadMessage(HeadraceError):
+    """A message that no version of ours can read: it is parked, never retried."""
+
+
+class JobNotFound(HeadraceError):
+    """No such job for this tenant (which does not say whether another tenant has it)."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__(f"no job {job}")
+        self.job = job
+
+
+class BlobNotFound(HeadraceError):
+    def __init__(self, blob: str) -> None:
+        super().__init__(f"no blob {blob}")
+        self.blob = blob
+
+
+class TenantQueueFull(HeadraceError):
+    """The tenant has as many jobs waiting as it may."""
+
+    def __init__(self, limit: int, retry_after_s: float) -> None:
+        super().__init__(
+            f"this tenant has its {limit} jobs waiting; more can come when some started"
+        )
+        self.limit, self.retry_after_s = limit, retry_after_s
+
+
+class QueuesFull(HeadraceError):
+    """All tenants together have as many jobs waiting as this installation takes."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("there is no room for more waiting jobs at the moment")
+        self.retry_after_s = retry_after_s
+
+
+class UnknownModel(HeadraceError):
+    """Nobody has announced an engine for this kind, or none with this model."""
+
+    def __init__(self, kind: str, model: str | None, known: list[str]) -> None:
+        wanted = f"kind {kind!r}" if model is None else f"model {model!r} of kind {kind!r}"
+        super().__init__(f"no engine runs {wanted}; known: {', '.join(known) or 'none yet'}")
+        self.kind, self.model, self.known = kind, model, known
+
+
+class InvalidInput(HeadraceError):
+    """The job's input does not fit its engine's schema. `pointer` is a JSON Pointer into the input."""
+
+    def __init__(self, pointer: str, why: str) -> None:
+        super().__init__(f"{pointer or '/'}: {why}")
+        self.pointer, self.why = pointer, why
+
+
+class IdempotencyConflict(HeadraceError):
+    """The key was used before with another body."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"idempotency key {key!r} was used before with a different request")
+        self.key = key
+
+
+class JobNotOver(HeadraceError):
+    """Only a job that has ended can be retried by hand."""
+
+    def __init__(self, job: str, state: str) -> None:
+        super().__init__(f"job {job} is {state}; only a job that has ended can be retried")
+        self.job, self.state = job, state
+
+
+class BadSchedule(HeadraceError):
+    """A schedule that can never fire as it is written. `pointer` says what is wrong."""
+
+    def __init__(self, pointer: str, why: str) -> None:
+        super().__init__(f"{pointer}: {why}")
+        self.pointer, self.why = pointer, why
+
+
+class ScheduleNotFound(HeadraceError):
+    """No such schedule for this tenant."""
+
+    def __init__(self, schedule: str) -> None:
+        super().__init__(f"no schedule {schedule}")
+        self.schedule = schedule
+
+
+class LetterNotFound(HeadraceError):
+    def __init__(self, number: int) -> None:
+        super().__init__(f"no dead letter {number}")
+        self.number = number
+
+
+class LetterSettled(HeadraceError):
+    """Somebody has replayed or discarded it already, or asked for that."""
+
+    def __init__(self, number: int, how: str) -> None:
+        super().__init__(f"dead letter {number} is {how}")
+        self.number, self.how = number, how

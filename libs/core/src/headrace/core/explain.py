@@ -1,0 +1,141 @@
+"""Why a job is where it is: one rule that blocks it, in words, and what would help."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from headrace.contracts.ids import Lane
+from headrace.core.job import HELD, Job, State
+from headrace.core.ports.store import Crowd, Terms, WorkerRecord
+
+
+class Rule(StrEnum):
+    """In the order they are looked at: what blocks most comes first."""
+
+    ENDED = "ended"
+    RUNNING = "running"
+    CANCELLING = "cancelling"  # asked to end, and about to
+    START_DEADLINE = "start_deadline"  # passed: about to fail
+    SCHEDULED = "scheduled"
+    RETRY_LATER = "retry_later"
+    LANE_PAUSED = "lane_paused"
+    LANE_UNUSABLE = "lane_unusable"  # its queue is not as it must be: a person has to mend it
+    NO_WORKER = "no_worker"
+    OFFERED = "offered"  # in the workers' queue, to the next free slot
+    TENANT_CAP = "tenant_cap"
+    LANE_CAP = "lane_cap"  # the tenant's, in this lane
+    SLOTS_BUSY = "slots_busy"
+    NEXT = "next"  # nothing blocks it: it is about to be offered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Read in one transaction."""
+
+    job: Job
+    now: datetime
+    paused: Mapping[Lane, datetime]
+    troubles: Mapping[Lane, str]
+    workers: Sequence[WorkerRecord]  # heard of lately, whatever they run
+    terms: Terms
+    crowd: Crowd
+    ahead: int
+
+    @property
+    def eligible(self) -> list[WorkerRecord]:
+        return [worker for worker in self.workers if worker.slots.get(self.job.lane, 0) > 0]
+
+    @property
+    def slots(self) -> int:
+        return sum(worker.slots[self.job.lane] for worker in self.eligible)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    rule: Rule
+    why: str
+    relax: tuple[str, ...] = ()  # any of these would help
+
+
+def explain(facts: Facts) -> Explanation:
+    return _as_it_stands(facts) or _in_time(facts) or _in_its_lane(facts) or _among_others(facts)
+
+
+def _as_it_stands(facts: Facts) -> Explanation | None:
+    job = facts.job
+    if job.terminal:
+        return Explanation(Rule.ENDED, f"It has ended: {job.state}.")
+    if job.cancel_asked_at is not None:
+        return Explanation(Rule.CANCELLING, "It was asked to end, and ends as soon as it can.")
+    if job.state in HELD:
+        why = f"Worker {job.worker} runs attempt {job.attempt}."
+        return Explanation(Rule.RUNNING, why)
+    return None
+
+
+def _in_time(facts: Facts) -> Explanation | None:
+    job, deadline = facts.job, facts.job.spec.start_deadline
+    if deadline is not None and deadline <= facts.now and job.attempt == 0:
+        why = f"Its start_deadline {_time(deadline)} has passed; it is about to fail."
+        return Explanation(
+            Rule.START_DEADLINE, why, ("submit it again with a later start_deadline",)
+        )
+    if job.state is not State.SCHEDULED:
+        return None
+    until = "now" if job.not_before is None else _time(job.not_before)
+    if job.attempt == 0:
+        wish = ("submit it without run_at, or with an earlier one",)
+        return Explanation(Rule.SCHEDULED, f"It is planned for {until}.", wish)
+    why = f"Attempt {job.attempt} failed; the next one may start at {until}."
+    return Explanation(Rule.RETRY_LATER, why)
+
+
+def _in_its_lane(facts: Facts) -> Explanation | None:
+    lane = facts.job.lane
+    if (since := facts.paused.get(lane)) is not None:
+        why = f"Lane {lane} is paused since {_time(since)}."
+        return Explanation(Rule.LANE_PAUSED, why, (f"resume lane {lane}",))
+    if (trouble := facts.troubles.get(lane)) is not None:
+        why = f"Lane {lane} cannot be offered. {trouble}"
+        return Explanation(Rule.LANE_UNUSABLE, why, (f"mend the queue of lane {lane}",))
+    if not facts.eligible:
+        why = f"No worker with slots for lane {lane} was heard of lately."
+        return Explanation(Rule.NO_WORKER, why, (f"start a worker with engine {lane}",))
+    if facts.crowd.offered_at is not None:
+        why = "It is offered to the workers; the next free slot that comes to it takes it."
+        return Explanation(Rule.OFFERED, f"{why} {_busy(facts)}", _more_slots(facts))
+    return None
+
+
+def _among_others(facts: Facts) -> Explanation:
+    terms, crowd, lane = facts.terms, facts.crowd, facts.job.lane
+    if terms.max_running is not None and crowd.taken_by_tenant >= terms.max_running:
+        why = f"Its tenant has {crowd.taken_by_tenant} jobs running or offered, and may have {terms.max_running}."
+        return Explanation(Rule.TENANT_CAP, why, ("raise the tenant's max_running",))
+    most = terms.max_running_per_lane
+    if most is not None and crowd.taken_by_tenant_in_lane >= most:
+        taken = crowd.taken_by_tenant_in_lane
+        why = f"Its tenant has {taken} jobs running or offered in lane {lane}, and may have {most}."
+        return Explanation(Rule.LANE_CAP, why, ("raise the tenant's max_running_per_lane",))
+    if crowd.running_in_lane + crowd.offered_in_lane >= facts.slots:
+        relax = (*_more_slots(facts), "raise its priority (within its tenant)")
+        return Explanation(
+            Rule.SLOTS_BUSY, f"{facts.ahead} jobs are before it. {_busy(facts)}", relax
+        )
+    return Explanation(Rule.NEXT, "Nothing holds it back: it is about to be offered.")
+
+
+def _busy(facts: Facts) -> str:
+    crowd = facts.crowd
+    return f"{crowd.running_in_lane} of {facts.slots} slots are busy, {crowd.offered_in_lane} jobs are offered."
+
+
+def _more_slots(facts: Facts) -> tuple[str, ...]:
+    return (f"add a worker, or slots, for lane {facts.job.lane}",)
+
+
+def _time(at: datetime) -> str:
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""The roles that technology plays. Each port is defined by its conformance suite in testkit."""

@@ -1,0 +1,46 @@
+"""Bytes that are too large for a message or a row: inputs, pictures, long results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from headrace.contracts.ids import BlobId, TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    media_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRef:
+    tenant: TenantId
+    blob: BlobId
+
+
+@dataclass(frozen=True, slots=True)
+class BlobPage:
+    """Blobs in the order of their places, each with the seconds since it was put."""
+
+    blobs: Sequence[tuple[BlobRef, float]]
+    next: str | None  # where to go on; None: that was the last page
+
+
+class Blobs(Protocol):
+    async def put(self, tenant: TenantId, blob: Blob) -> BlobId:
+        """Keep it durably under a new unguessable id (`<uuid>.<ext>`). Raises TooLarge, Unavailable."""
+
+    async def get(self, tenant: TenantId, blob: BlobId) -> Blob:
+        """Raises BlobNotFound, also for another tenant's; Unavailable."""
+
+    async def delete(self, tenant: TenantId, blob: BlobId) -> None:
+        """Idempotent. Raises Unavailable."""
+
+    async def page(self, *, after: str, limit: int) -> BlobPage:
+        """All tenants' blobs behind this place ('' is before the first). Raises Unavailable."""
+
+    async def ping(self) -> None:
+        """Raises Unavailable."""

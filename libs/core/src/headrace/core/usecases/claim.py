@@ -1,0 +1,118 @@
+"""Decide who runs a job: each execution is granted once, with an epoch and a lease.
+
+Idempotent by claim id: a claim that is sent again, because its answer was lost, gets the same grant
+for as long as it holds the job, with its lease renewed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from headrace.contracts.ids import JobId, Lane, WorkerId
+from headrace.contracts.messages import Claim, Grant, Refusal
+from headrace.core.announce import announcement
+from headrace.core.job import HELD, Event, Job, State, Verdict, advance
+from headrace.core.ports.store import Change, Renewal, Store, Waiting
+from headrace.core.ports.streams import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    answers: list[Grant | Refusal]
+    announcements: list[Batch]
+
+
+async def claim(
+    store: Store, worker: WorkerId, claims: Sequence[Claim], *, lease: timedelta
+) -> Claimed:
+    async with store.begin() as tx:
+        until = await tx.now() + lease
+        jobs = await tx.load([claim.job for claim in claims])
+        withheld = _withheld(jobs.values(), await tx.paused())
+        await tx.resend([_its_offer(job) for job in withheld])  # it waits for its lane to go on
+        runnable = {job.id: job for job in jobs.values() if job not in withheld}
+        changes = _changes(runnable, claims, worker, until)
+        saved = await tx.save(changes)
+        won = [change for change, ok in zip(changes, saved, strict=True) if ok]
+        await tx.open_attempts([change.after for change in won])
+        # Who asks again counts the lease from then on: so it does not end before that.
+        again = [
+            Renewal(job.id, job.epoch, None)
+            for each in claims
+            if (job := jobs.get(each.job)) is not None and _holds(job, each)
+        ]
+        await tx.renew(again, worker=worker, until=until)
+    previous = {change.before.id: change.before.attempt_trace for change in won}
+    held = jobs | {change.after.id: change.after for change in won}
+    return Claimed(
+        [_answer(held.get(each.job), each, lease, previous.get(each.job)) for each in claims],
+        [announcement(change) for change in won],
+    )
+
+
+def _withheld(jobs: Iterable[Job], paused: Collection[Lane]) -> list[Job]:
+    """Offered before their lane was paused, and not started yet."""
+    return [job for job in jobs if job.state is State.QUEUED and job.lane in paused]
+
+
+def _its_offer(job: Job) -> Waiting:
+    return Waiting(job.id, job.epoch, job.tenant, job.trace)
+
+
+def _changes(
+    jobs: Mapping[JobId, Job], claims: Sequence[Claim], worker: WorkerId, until: datetime
+) -> list[Change]:
+    changes: dict[JobId, Change] = {}
+    for claim in claims:
+        change = _change(jobs.get(claim.job), claim, worker, until)
+        if change is not None:
+            changes.setdefault(claim.job, change)  # two offers of one job: the first claim wins
+    return list(changes.values())
+
+
+def _change(job: Job | None, claim: Claim, worker: WorkerId, until: datetime) -> Change | None:
+    if job is None or job.cancel_asked_at is not None:
+        return None
+    verdict, granted = advance(job, Event.GRANTED, epoch=claim.epoch)
+    if verdict is Verdict.STALE:
+        return None
+    return Change(job, _to(granted, worker, claim, until))
+
+
+def _to(job: Job, worker: WorkerId, claim: Claim, until: datetime) -> Job:
+    return replace(job, worker=worker, claim=claim.id, lease_until=until, attempt_trace=claim.trace)
+
+
+def _answer(
+    job: Job | None, claim: Claim, lease: timedelta, previous: str | None
+) -> Grant | Refusal:
+    if job is None:
+        return Refusal(claim.id, claim.job, "unknown")
+    if _holds(job, claim):
+        return _grant(job, claim, lease, previous)
+    if job.terminal or job.cancel_asked_at is not None:
+        return Refusal(claim.id, claim.job, "over")
+    return Refusal(claim.id, claim.job, "stale" if job.state is State.QUEUED else "taken")
+
+
+def _holds(job: Job, claim: Claim) -> bool:
+    return job.state in HELD and job.claim == claim.id
+
+
+def _grant(job: Job, claim: Claim, lease: timedelta, previous: str | None) -> Grant:
+    return Grant(
+        claim=claim.id,
+        job=job.id,
+        tenant=job.tenant,
+        epoch=job.epoch,
+        attempt=job.attempt,
+        lease_s=lease.total_seconds(),
+        kind=job.spec.kind,
+        model=job.spec.model,
+        input=job.spec.input,
+        timeout_s=job.spec.timeout_s,
+        trace=job.trace,
+        previous=previous,
+    )

@@ -1,0 +1,125 @@
+"""Take down how attempts ended. Idempotent by (job, epoch): a repeated or late result is stale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, assert_never
+
+import msgspec
+
+from headrace.contracts.messages import JobError, Result
+from headrace.core.announce import announcement
+from headrace.core.blob_names import kept_for
+from headrace.core.job import Event, Job, State, Verdict, advance
+from headrace.core.letters import letters_of
+from headrace.core.ports.store import AttemptEnd, Change, Store
+from headrace.core.ports.streams import Batch
+from headrace.core.ports.upkeep import BlobUse
+from headrace.core.retry import Decision, RetryPolicy, after_error
+from headrace.core.storable import storable
+from headrace.core.usecases.blame import policies
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    announcements: list[Batch]
+    moved: list[Job]  # as they are now
+    stale: list[Result]
+
+
+async def record(
+    store: Store, results: Sequence[Result], *, policy: RetryPolicy, random: Random
+) -> Recorded:
+    async with store.begin() as tx:
+        now = await tx.now()
+        jobs = await tx.load([result.job for result in results])
+        lost = [result.job for result in results if _is_loss(result) and result.job in jobs]
+        budgets = await policies(tx, [jobs[job] for job in lost], policy)
+        moves = [
+            _move(jobs.get(each.job), each, budgets.get(each.job, policy), random, now)
+            for each in results
+        ]
+        asked = [move for move in moves if move is not None]
+        saved = await tx.save([move.change for move in asked])
+        done = [move for move, ok in zip(asked, saved, strict=True) if ok]
+        await tx.close_attempts([move.end for move in done])
+        await tx.use_blobs([use for move in done for use in _uses(move)])
+        await tx.bury(letters_of([move.change.after for move in done]))
+    won = {id(move.result) for move in done}
+    return Recorded(
+        [_announced(move) for move in done],
+        [move.change.after for move in done],
+        [result for result in results if id(result) not in won],
+    )
+
+
+def _uses(move: _Move) -> list[BlobUse]:
+    job = move.change.after
+    named = [*kept_for(job.output), *move.result.blobs]
+    return [BlobUse(job.tenant, blob, job.id) for blob in dict.fromkeys(named)]
+
+
+def _is_loss(result: Result) -> bool:
+    return result.error is not None and result.error.kind == "worker_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    result: Result
+    change: Change
+    end: AttemptEnd
+    retry_in_s: float | None
+
+
+def _move(
+    job: Job | None, result: Result, policy: RetryPolicy, random: Random, now: datetime
+) -> _Move | None:
+    if job is None:
+        return None
+    decision = _decide(job, result, policy, random)
+    verdict, moved = advance(job, decision.event, epoch=result.epoch)
+    if verdict is Verdict.STALE:
+        return None
+    after = _with_outcome(moved, result, decision, now)
+    end = AttemptEnd(job.id, job.attempt, result.outcome, _as_dict(result.error), result.stages)
+    return _Move(result, Change(job, after), end, _retry_in_s(after, decision))
+
+
+def _announced(move: _Move) -> Batch:
+    after_hole = move.result.dropped > 0
+    return announcement(move.change, retry_in_s=move.retry_in_s, after_hole=after_hole)
+
+
+def _decide(job: Job, result: Result, policy: RetryPolicy, random: Random) -> Decision:
+    match result.outcome:
+        case "succeeded":
+            return Decision(Event.FINISHED)
+        case "cancelled":
+            return Decision(Event.STOPPED)
+        case "released":
+            return Decision(Event.RELEASED)
+        case "failed":
+            error = result.error or JobError(kind="internal", message="failed without a word")
+            return after_error(job, error.kind, policy, random)
+        case _:
+            assert_never(result.outcome)
+
+
+def _with_outcome(job: Job, result: Result, decision: Decision, now: datetime) -> Job:
+    job = replace(job, error=_as_dict(result.error), progress=None)
+    if job.state is State.SUCCEEDED:
+        return replace(job, output=storable(result.output or {}), error=None, progress=1.0)
+    if job.state is State.SCHEDULED:
+        return replace(job, not_before=now + decision.delay)
+    return job
+
+
+def _retry_in_s(job: Job, decision: Decision) -> float | None:
+    return decision.delay / timedelta(seconds=1) if job.state is State.SCHEDULED else None
+
+
+def _as_dict(error: JobError | None) -> dict[str, Any] | None:
+    return None if error is None else storable(msgspec.to_builtins(error))

@@ -1,0 +1,49 @@
+"""Retry a job by hand: a new job, linked to the old one. What has ended never lives again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from headrace.contracts.ids import JobId, TenantId
+from headrace.core.errors import JobNotFound, JobNotOver
+from headrace.core.job import Job, State
+from headrace.core.ports.store import NewJob, Transaction
+
+
+async def retry(
+    tx: Transaction, tenant: TenantId, job: JobId, *, new_id: Callable[[], str], trace: str | None
+) -> Job:
+    """Raises JobNotFound, JobNotOver."""
+    old = await tx.find(tenant, job)
+    if old is None:
+        raise JobNotFound(job)
+    if not old.terminal:
+        raise JobNotOver(job, old.state)
+    (made,) = await retry_all(tx, [old], new_id=new_id, trace=trace)
+    return made
+
+
+async def retry_all(
+    tx: Transaction, jobs: list[Job], *, new_id: Callable[[], str], trace: str | None = None
+) -> list[Job]:
+    """A new job for each of these, in order."""
+    news = [_again(job, JobId(new_id()), trace) for job in jobs]
+    await tx.insert([NewJob(job) for job in news])
+    await tx.inherit_blobs({old.id: new.id for old, new in zip(jobs, news, strict=True)})
+    made = await tx.load([job.id for job in news])
+    return [made[job.id] for job in news]
+
+
+def _again(job: Job, new: JobId, trace: str | None) -> Job:
+    """As it was asked for the first time, but for a deadline that was for the first start."""
+    return Job(
+        id=new,
+        tenant=job.tenant,
+        spec=replace(job.spec, start_deadline=None),
+        lane=job.lane,
+        path=job.path,
+        state=State.QUEUED,
+        retry_of=job.id,
+        trace=trace or job.trace,
+    )

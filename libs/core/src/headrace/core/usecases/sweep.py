@@ -1,0 +1,94 @@
+"""Find what time has overtaken: jobs that are due, leases that ran out, starts that came too late.
+
+Harmless when several dispatchers sweep at once: every change is guarded, and rows that another is
+looking at are skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import msgspec
+
+from headrace.contracts.ids import JobId
+from headrace.contracts.messages import JobError, Stages
+from headrace.core.announce import announcement
+from headrace.core.job import HELD, Event, Job, State, advance
+from headrace.core.letters import letters_of
+from headrace.core.ports.store import AttemptEnd, Change, Store, Transaction
+from headrace.core.ports.streams import Batch
+from headrace.core.retry import RetryPolicy, after_loss
+from headrace.core.usecases.blame import policies
+
+Move: TypeAlias = Callable[[Job], Job]
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    announcements: list[Batch]
+    changes: list[Change]
+    lost: int
+    expired: int
+    full: bool  # a list was as long as its limit: sweep again at once
+
+
+async def queue_due(store: Store, *, path: str, limit: int) -> list[Batch]:
+    """Queue the scheduled jobs whose time has come; answers what to announce."""
+    async with store.begin() as tx:
+        due = await _apply(tx, await tx.due(path, limit=limit), _due)
+    return [announcement(change) for change in due]
+
+
+async def sweep(store: Store, *, path: str, policy: RetryPolicy, limit: int) -> Swept:
+    async with store.begin() as tx:
+        late = await _apply(tx, await tx.expired_starts(path, limit=limit), _too_late)
+    async with store.begin() as tx:
+        expired = await tx.expired_leases(path, limit=limit)
+        lost = await _apply(tx, expired, _lost(await policies(tx, expired, policy)))
+        await tx.close_attempts([_loss(change.before) for change in lost])
+        await tx.bury(letters_of([change.after for change in lost]))
+    changes = late + lost
+    return Swept(
+        [announcement(change) for change in changes],
+        changes,
+        lost=len(lost),
+        expired=len(late),
+        full=max(len(late), len(lost)) >= limit,
+    )
+
+
+async def _apply(tx: Transaction, jobs: list[Job], move: Move) -> list[Change]:
+    changes = [Change(job, move(job)) for job in jobs]
+    saved = await tx.save(changes)
+    return [change for change, ok in zip(changes, saved, strict=True) if ok]
+
+
+def _due(job: Job) -> Job:
+    return replace(advance(job, Event.DUE)[1], not_before=None)
+
+
+def _too_late(job: Job) -> Job:
+    error = JobError(kind="deadline", message="it did not start before its start_deadline")
+    return replace(advance(job, Event.EXPIRED)[1], error=msgspec.to_builtins(error))
+
+
+def _lost(policies: Mapping[JobId, RetryPolicy]) -> Move:
+    def move(job: Job) -> Job:
+        moved = advance(job, after_loss(job, policies[job.id]).event)[1]
+        error = None if moved.state is State.CANCELLED else _lost_error(job)
+        return replace(moved, error=error, progress=None)
+
+    return move
+
+
+def _loss(job: Job) -> AttemptEnd:
+    if job.state not in HELD:
+        raise ValueError(f"job {job.id} has no attempt to lose in state {job.state}")
+    return AttemptEnd(job.id, job.attempt, "lost", _lost_error(job), Stages())
+
+
+def _lost_error(job: Job) -> dict[str, str]:
+    message = f"worker {job.worker} fell silent during attempt {job.attempt}"
+    return msgspec.to_builtins(JobError(kind="worker_lost", message=message))  # type: ignore[no-any-return]  # to_builtins of a Struct is a dict

@@ -1,0 +1,1 @@
+"""GPU work as plain classes: the engine contract, the registry, and one folder a family."""

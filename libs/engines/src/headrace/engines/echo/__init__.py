@@ -1,0 +1,1 @@
+"""An engine that says back what it is told, and fails as it is told."""

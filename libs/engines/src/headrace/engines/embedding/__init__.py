@@ -1,0 +1,1 @@
+"""An engine that turns texts into vectors."""

@@ -1,0 +1,1 @@
+"""Engines that write: a small model of our own, and any OpenAI-compatible server."""

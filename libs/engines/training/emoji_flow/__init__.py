@@ -1,0 +1,1 @@
+"""How the emoji model that Headrace ships was trained."""

@@ -1,0 +1,1 @@
+"""What tests share: conformance suites, builders, waits, servers found or started, and faults."""

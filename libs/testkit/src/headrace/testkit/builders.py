@@ -1,0 +1,109 @@
+"""Jobs as tests want them: say what matters, the rest is sensible."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from headrace.contracts.ids import ClaimId, JobId, Lane, ScheduleId, TenantId, WorkerId
+from headrace.core.job import HELD, Job, Spec, State
+from headrace.core.ports.dead_letters import DeadLetter, Source
+from headrace.core.ports.schedules import Schedule
+from headrace.core.ports.store import IdempotencyKey, NewJob
+
+# Of no meaning beside a store's clock, except that it is long over.
+LONG_AGO: Final = datetime(2020, 1, 1, tzinfo=UTC)
+_OF_SPEC: Final = frozenset(
+    {
+        "kind",
+        "model",
+        "input",
+        "priority",
+        "timeout_s",
+        "start_deadline",
+        "labels",
+        "cancel_after_s",
+    }
+)
+
+
+def a_job_id() -> JobId:
+    return JobId(str(uuid.uuid4()))
+
+
+def a_spec(**fields: Any) -> Spec:
+    return Spec(**{"kind": "echo", "model": "echo", "input": {"text": "hello"}, **fields})
+
+
+def a_job(*, state: State = State.QUEUED, **fields: Any) -> Job:
+    """A job in any state, with what belongs to that state. Fields of its spec may be named too."""
+    of_spec = {name: fields.pop(name) for name in _OF_SPEC & fields.keys()}
+    usual: dict[str, Any] = {
+        "id": a_job_id(),
+        "tenant": TenantId("tenant"),
+        "spec": a_spec(**of_spec),
+        "lane": Lane("echo"),
+        "path": "local",
+        "state": state,
+    }
+    return Job(**{**usual, **_of_state(state), **fields})
+
+
+def _of_state(state: State) -> dict[str, Any]:
+    if state is State.SCHEDULED:
+        return {"not_before": LONG_AGO}
+    if state is State.QUEUED:
+        return {}
+    ran = {"epoch": 1, "attempt": 1, "created_at": LONG_AGO, "started_at": LONG_AGO}
+    if state in HELD:
+        return ran | {
+            "worker": WorkerId("worker"),
+            "claim": ClaimId("claim"),
+            "lease_until": LONG_AGO + timedelta(seconds=30),
+        }
+    ended = ran | {"epoch": 2, "finished_at": LONG_AGO}
+    if state is State.SUCCEEDED:
+        return ended | {"output": {"text": "hello"}, "progress": 1.0}
+    if state is State.CANCELLED:
+        return ended | {"cancel_asked_at": LONG_AGO}
+    return ended | {"error": {"kind": "internal", "message": "it broke"}}
+
+
+def a_new_job(
+    *, key: str | None = None, fingerprint: str = "the same request", **fields: Any
+) -> NewJob:
+    """A job as it is submitted, with an idempotency key if one is named."""
+    idempotency = None if key is None else IdempotencyKey(key, fingerprint)
+    return NewJob(a_job(**fields), idempotency)
+
+
+def a_dead_letter(**fields: Any) -> DeadLetter:
+    """A message that could not be read, unlike every other."""
+    body = fields.get("body", b"\xff\x00 nonsense")
+    usual: dict[str, Any] = {
+        "source": Source.MESSAGE,
+        "message": str(uuid.uuid4()),
+        "reason": "cannot be read",
+        "fingerprint": "f00d",
+        "title": "cannot be read",
+        "path": "local",
+        "queue": "headrace.results",
+        "headers": {"traceparent": "00-1-2-01"},
+        "body": body,
+        "size": len(body),
+    }
+    return DeadLetter(**{**usual, **fields})
+
+
+def a_schedule(**fields: Any) -> Schedule:
+    usual: dict[str, Any] = {
+        "id": ScheduleId(str(uuid.uuid4())),
+        "tenant": TenantId("tenant"),
+        "cron": "0 6 * * *",
+        "timezone": "Europe/Berlin",
+        "job": {"kind": "echo", "model": "small", "input": {"text": "again"}},
+        "path": "local",
+        "next_at": LONG_AGO,
+    }
+    return Schedule(**{**usual, **fields})

@@ -1,0 +1,1 @@
+"""Breaking things on purpose: proxies, crash points, ledgers, the checker and the nemesis."""

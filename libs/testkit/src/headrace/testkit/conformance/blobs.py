@@ -1,0 +1,141 @@
+"""What every Blobs adapter promises. Bind it by a subclass with the fixture `blobs`.
+
+`blobs` must be opened with `max_bytes=LIMIT`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID, uuid4
+
+import pytest
+
+from headrace.contracts.ids import BlobId, TenantId
+from headrace.core.errors import BlobNotFound, TooLarge
+from headrace.core.ports.blobs import Blob, BlobRef, Blobs
+
+LIMIT: Final = 100_000
+PICTURE: Final = Blob("image/png", bytes(range(256)) * 16)
+
+
+class BlobsPromises:
+    @pytest.fixture
+    def tenant(self) -> TenantId:
+        return TenantId(f"tenant-{uuid4()}")
+
+    async def test_bytes_come_back_with_their_type(self, blobs: Blobs, tenant: TenantId) -> None:
+        name = await blobs.put(tenant, PICTURE)
+
+        assert await blobs.get(tenant, name) == PICTURE
+
+    async def test_an_empty_blob_is_a_blob(self, blobs: Blobs, tenant: TenantId) -> None:
+        name = await blobs.put(tenant, Blob("text/plain", b""))
+
+        assert await blobs.get(tenant, name) == Blob("text/plain", b"")
+
+    async def test_every_blob_has_a_new_unguessable_name(
+        self, blobs: Blobs, tenant: TenantId
+    ) -> None:
+        one, two = await blobs.put(tenant, PICTURE), await blobs.put(tenant, PICTURE)
+
+        assert one != two
+        assert UUID(one.removesuffix(".png")).version == 4
+
+    async def test_a_type_nobody_knows_comes_back_as_plain_bytes(
+        self, blobs: Blobs, tenant: TenantId
+    ) -> None:
+        name = await blobs.put(tenant, Blob("../../etc/passwd", b"x"))
+
+        assert (await blobs.get(tenant, name)).media_type == "application/octet-stream"
+
+    async def test_parameters_of_a_type_do_not_hide_it(
+        self, blobs: Blobs, tenant: TenantId
+    ) -> None:
+        name = await blobs.put(tenant, Blob("Application/JSON; charset=utf-8", b"{}"))
+
+        assert (await blobs.get(tenant, name)).media_type == "application/json"
+
+    async def test_another_tenant_does_not_find_it(self, blobs: Blobs, tenant: TenantId) -> None:
+        name = await blobs.put(tenant, PICTURE)
+        other = TenantId(f"{tenant}-other")
+
+        await blobs.delete(other, name)
+
+        with pytest.raises(BlobNotFound):
+            await blobs.get(other, name)
+        assert await blobs.get(tenant, name) == PICTURE
+
+    async def test_what_was_deleted_is_not_found_and_may_be_deleted_again(
+        self, blobs: Blobs, tenant: TenantId
+    ) -> None:
+        name = await blobs.put(tenant, PICTURE)
+
+        await blobs.delete(tenant, name)
+        await blobs.delete(tenant, name)
+
+        with pytest.raises(BlobNotFound):
+            await blobs.get(tenant, name)
+
+    async def test_what_is_too_large_is_refused(self, blobs: Blobs, tenant: TenantId) -> None:
+        await blobs.put(tenant, Blob("text/plain", b"x" * LIMIT))
+
+        with pytest.raises(TooLarge):
+            await blobs.put(tenant, Blob("text/plain", b"x" * (LIMIT + 1)))
+
+    @pytest.mark.parametrize(
+        "name", ["", ".", "..", "../../etc/passwd", "a/b", "a.png", "\x00", f"{UUID(int=0)}.PNG/x"]
+    )
+    async def test_no_name_leads_elsewhere(self, blobs: Blobs, tenant: TenantId, name: str) -> None:
+        with pytest.raises(BlobNotFound):
+            await blobs.get(tenant, BlobId(name))
+        await blobs.delete(tenant, BlobId(name))
+
+    @pytest.mark.parametrize("name", ["..", ".", "../up", "a/b", "Straße 水", "%2e%2e", "a\x00b"])
+    async def test_a_tenant_may_be_called_anything(self, blobs: Blobs, name: str) -> None:
+        blob = await blobs.put(TenantId(name), PICTURE)
+
+        assert await blobs.get(TenantId(name), blob) == PICTURE
+        with pytest.raises(BlobNotFound):
+            await blobs.get(TenantId(f"{name}x"), blob)
+
+    async def test_every_tenants_blobs_are_listed_page_by_page_each_once(
+        self, blobs: Blobs, tenant: TenantId
+    ) -> None:
+        others = [TenantId(f"{tenant}.{name}/é") for name in "ab"]
+        put = {
+            BlobRef(whose, await blobs.put(whose, PICTURE))
+            for whose in (tenant, *others)
+            for _ in range(3)
+        }
+
+        found = await listed(blobs, limit=2)
+
+        assert put <= set(found)
+        assert len(found) == len(set(found))
+
+    async def test_what_was_put_just_now_is_not_old(self, blobs: Blobs, tenant: TenantId) -> None:
+        ref = BlobRef(tenant, await blobs.put(tenant, PICTURE))
+
+        page = await blobs.page(after="", limit=1000)
+
+        assert -5 < dict(page.blobs)[ref] < 60
+
+    async def test_what_was_deleted_is_not_listed(self, blobs: Blobs, tenant: TenantId) -> None:
+        ref = BlobRef(tenant, await blobs.put(tenant, PICTURE))
+        await blobs.delete(tenant, ref.blob)
+
+        assert ref not in await listed(blobs, limit=100)
+
+    async def test_it_says_that_it_is_there(self, blobs: Blobs) -> None:
+        await blobs.ping()
+
+
+async def listed(blobs: Blobs, *, limit: int) -> list[BlobRef]:
+    found: list[BlobRef] = []
+    place: str | None = ""
+    while place is not None:
+        page = await blobs.page(after=place, limit=limit)
+        assert len(page.blobs) <= limit
+        found += [ref for ref, _ in page.blobs]
+        place = page.next
+    return found

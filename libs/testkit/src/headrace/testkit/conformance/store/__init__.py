@@ -1,0 +1,33 @@
+"""What every store promises: bind it by subclassing `StoreConformance` and giving it a `store`."""
+
+from headrace.testkit.conformance.store.attending import Attending
+from headrace.testkit.conformance.store.burying import Burying
+from headrace.testkit.conformance.store.holding import Holding
+from headrace.testkit.conformance.store.moving import Moving
+from headrace.testkit.conformance.store.outbox import Outbox
+from headrace.testkit.conformance.store.reading import Fleet, Hinting, Reading
+from headrace.testkit.conformance.store.recurring import Recurring
+from headrace.testkit.conformance.store.remembering import Remembering
+from headrace.testkit.conformance.store.sharing import Sharing
+from headrace.testkit.conformance.store.submitting import Submitting
+from headrace.testkit.conformance.store.sweeping import Sweeping
+from headrace.testkit.conformance.store.watching import Watching
+
+
+class StoreConformance(
+    Attending,
+    Submitting,
+    Moving,
+    Holding,
+    Sweeping,
+    Watching,
+    Outbox,
+    Sharing,
+    Reading,
+    Fleet,
+    Hinting,
+    Burying,
+    Recurring,
+    Remembering,
+):
+    """All of it."""

@@ -1,0 +1,178 @@
+"""The environment, read once and checked at the door. Below it everything takes plain arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from headrace.core.errors import Misconfigured
+from headrace.core.ports.paths import DISTRIBUTED, LOCAL
+from headrace.wiring.modes import Mode
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+MOST_SLOTS: Final = 64  # of one lane in one worker
+
+
+class Settings(BaseSettings):
+    """Every variable, its default and its limits; .env.example says what each is for."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    execution_mode: Mode = Mode.MONOLITH
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")] = "headrace"
+
+    data_dir: Path = Path("var")
+    database_url: str = ""  # empty: SQLite in data_dir
+    rabbitmq_url: SecretStr = SecretStr("")
+    redis_url: SecretStr = SecretStr("")
+    blobs_url: str = ""  # empty: files in data_dir
+    s3_endpoint: str = ""
+    s3_access_key: str = ""
+    s3_secret_key: SecretStr = SecretStr("")
+    migrate_at_start: bool = True
+
+    api_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(default_factory=dict)
+    admin_key: SecretStr = SecretStr("")  # empty: nobody administers over HTTP
+    max_queued_per_tenant: Annotated[int, Field(ge=0, le=10_000_000)] = 10_000
+    max_queued: Annotated[int, Field(ge=0, le=100_000_000)] = 1_000_000
+    allow_anonymous: bool | None = None  # None: on loopback without keys
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+
+    engines: Annotated[tuple[str, ...], NoDecode] = ()  # empty: all that are installed
+    slots: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)
+    text_threads: Annotated[int, Field(ge=1, le=64)] = 1
+    upstream_url: str = ""
+    upstream_models: Annotated[tuple[str, ...], NoDecode] = ()
+    upstream_api_key: SecretStr = SecretStr("")
+
+    lease_s: Annotated[float, Field(ge=1, le=600)] = 30
+    drain_s: Annotated[float, Field(ge=0, le=86_400)] = 60
+    cancel_grace_s: Annotated[float, Field(ge=0, le=600)] = 5
+    retry_failures: Annotated[int, Field(ge=1, le=100)] = 3
+    retry_losses: Annotated[int, Field(ge=1, le=100)] = 3
+    retry_base_s: Annotated[float, Field(gt=0, le=3600)] = 5
+    sweep_every_s: Annotated[float, Field(gt=0, le=600)] = 5
+    missed_fires: Literal["once", "skip"] = "once"
+    retain_days: Annotated[float, Field(ge=2, le=36_500)] | None = None  # None: for ever
+    engines_kept_days: Annotated[float, Field(ge=0.125, le=36_500)] = 7
+    stream_ttl_s: Annotated[int, Field(ge=5, le=604_800)] = 3600
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["auto", "json", "console"] = "auto"
+    otel_exporter_otlp_endpoint: str = ""
+    trace_url: Annotated[str, Field(pattern=r"^(https?://.*\{trace_id\}.*)?$")] = ""
+
+    @field_validator("engines", "upstream_models", "cors_origins", mode="before")
+    @classmethod
+    def _comma_list(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("slots", mode="before")
+    @classmethod
+    def _slots(cls, value: object) -> object:
+        return _pairs(value, "=", "write lane=number, as in smollm2=1,echo=4")
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _api_keys(cls, value: object) -> object:
+        return _pairs(value, ":", "write tenant:key, as in alice:s3cret,bob:hunter2")
+
+    @field_validator("slots")
+    @classmethod
+    def _some_slots(cls, value: dict[str, int]) -> dict[str, int]:
+        if any(not 1 <= number <= MOST_SLOTS for number in value.values()):
+            raise ValueError(f"give each lane between 1 and {MOST_SLOTS} slots")
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.execution_mode is Mode.EDA:
+            self._need("RABBITMQ_URL", self.rabbitmq_url, "amqp://user:password@host:5672/")
+            self._need("REDIS_URL", self.redis_url, "redis://host:6379/0")
+        if self.allow_anonymous is False and not self.api_keys:
+            raise ValueError("API_KEYS: ALLOW_ANONYMOUS=false without a key shuts everybody out")
+        return self
+
+    @staticmethod
+    def _need(name: str, value: SecretStr, example: str) -> None:
+        if not value.get_secret_value():
+            raise ValueError(f"{name}: EXECUTION_MODE=EDA needs it, as in {example}")
+
+    def need_shared_store(self) -> None:
+        """For roles that open the store; a worker never does. Raises Misconfigured."""
+        if self.execution_mode is Mode.EDA and not self.database_url.startswith("postgresql"):
+            raise Misconfigured(
+                "DATABASE_URL: EXECUTION_MODE=EDA shares a store between processes and needs "
+                "PostgreSQL, as in postgresql://user:password@host:5432/headrace.",
+                "See .env.example.",
+            )
+        if self.database_url.startswith("postgres") and not self.redis_url.get_secret_value():
+            raise Misconfigured(
+                "REDIS_URL: a PostgreSQL store can be shared by several processes, and streams that "
+                "stay inside one of them would be missing in the others.",
+                "Set it, as in redis://host:6379/0, or use SQLite.",
+            )
+
+    @property
+    def path(self) -> str:
+        """The side that runs what this process accepts."""
+        return LOCAL if self.execution_mode is Mode.MONOLITH else DISTRIBUTED
+
+    @property
+    def store_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir / 'headrace.db'}"
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether a caller without a key is let in, as the tenant `local`."""
+        if self.allow_anonymous is not None:
+            return self.allow_anonymous
+        return not self.api_keys and self.host in LOOPBACK
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Raises Misconfigured, naming each variable, what it holds and what it wants."""
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as error:
+        problems = [_plain(dict(each)) for each in error.errors()]
+        raise Misconfigured("; ".join(problems) + ".", "See .env.example.") from error
+    if not settings.anonymous and not settings.api_keys:
+        raise Misconfigured(
+            f"HOST={settings.host} can be reached from outside and there are no API_KEYS.",
+            "Set API_KEYS=tenant:key, or ALLOW_ANONYMOUS=true if that is what you want.",
+        )
+    return settings
+
+
+def _pairs(value: object, separator: str, form: str) -> object:
+    if not isinstance(value, str):
+        return value
+    pairs: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in value.split(","))):
+        name, found, rest = part.partition(separator)
+        if not (found and name and rest):
+            raise ValueError(form)
+        pairs[name] = rest
+    return pairs
+
+
+_SECRET = ("key", "password", "secret", "rabbitmq_url", "redis_url", "database_url")
+
+
+def _plain(error: dict[str, Any]) -> str:
+    where = str(error["loc"][0]) if error["loc"] else ""
+    why = str(error["msg"]).removeprefix("Value error, ")
+    if not where:
+        return why
+    shown = "" if any(word in where for word in _SECRET) else f"={error['input']}"
+    return f"{where.upper()}{shown}: {why}"

@@ -1,0 +1,100 @@
+"""The application: doors, gateways and the page, put together from what they are given."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from headrace.api import health
+from headrace.api.deps import ApiDeps
+from headrace.api.description import describe_api
+from headrace.api.dialects.native import (
+    admin,
+    blobs,
+    changing,
+    dead_letters,
+    live,
+    reading,
+    schedules,
+    submitting,
+    tickets,
+)
+from headrace.api.dialects.native.errors import problem_for
+from headrace.api.guards import Failures, RefuseNul
+from headrace.api.page import NavigationFirst, Page
+from headrace.api.problems import Refused
+from headrace.api.tracing import TraceContext
+from headrace.core.errors import HeadraceError
+
+_TOLD: Final = (
+    "Location",
+    "X-Trace-Id",
+    "Idempotent-Replayed",
+    "Preference-Applied",
+    "Retry-After",
+)
+_REFUSALS: Final = (Refused, HeadraceError, HTTPException, RequestValidationError)
+
+
+def create_app(deps: ApiDeps) -> FastAPI:
+    page = Page(deps.page_dir)
+    app = FastAPI(
+        title="Headrace",
+        version=deps.version,
+        middleware=_middleware(deps, page),
+        exception_handlers=dict.fromkeys(_REFUSALS, _refuse),
+        redirect_slashes=False,
+        telemetry={"operation_spans": False},
+    )
+    app.state.deps = deps
+    for door in (
+        submitting,
+        reading,
+        changing,
+        live,
+        tickets,
+        blobs,
+        schedules,
+        dead_letters,
+        admin,
+        health,
+    ):
+        app.include_router(door.router)
+    app.router.default = page  # every address that is not the api's
+    app.openapi = lru_cache(lambda: _describe(app, deps))  # type: ignore[method-assign]  # FastAPI's own way
+    return app
+
+
+def _describe(app: FastAPI, deps: ApiDeps) -> dict[str, Any]:
+    return describe_api(app, anonymous=deps.auth.anonymous is not None)
+
+
+def _middleware(deps: ApiDeps, page: Page) -> list[Middleware]:
+    """Outermost first; pure ASGI, so that streams pass through untouched."""
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=sorted(deps.cors_origins),
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=_TOLD,
+    )
+    return [
+        Middleware(TraceContext, current=deps.current_traceparent),
+        *deps.middleware,
+        *([cors] if deps.cors_origins else []),
+        Middleware(Failures),
+        Middleware(RefuseNul),
+        Middleware(NavigationFirst, page=page),
+    ]
+
+
+async def _refuse(request: Request, error: Exception) -> Response:  # noqa: ARG001  # the framework's signature
+    return problem_for(error).response()

@@ -1,0 +1,82 @@
+"""Reading what a client sends: never more than the limit, never for longer than the deadline."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+
+from headrace.api.deps import Limits
+from headrace.api.problems import malformed, too_large, too_slow, unsupported
+
+LINGER_BYTES: Final = 64 * 2**20
+_ESCAPED_NUL: Final = b"\\u0000"
+
+
+async def read_body(request: Request, *, limit: int, within_s: float) -> bytes:
+    """The whole body. What is too large is read on for a while, and thrown away, before it is refused.
+
+    A client that still sends when its connection is closed sees a reset and not the refusal (RFC 9112, 9.6).
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit + LINGER_BYTES:
+        raise too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(within_s):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit + LINGER_BYTES:
+                    break
+                if size <= limit:
+                    parts.append(part)
+    except TimeoutError as error:
+        raise too_slow(within_s) from error
+    except ClientDisconnect as error:
+        raise malformed("The body ended early.") from error
+    if size > limit:
+        raise too_large(limit)
+    return b"".join(parts)
+
+
+async def read_json(request: Request, limits: Limits) -> bytes:
+    """A body that is one JSON value we can keep: no NUL, no NaN, no endless nesting."""
+    media_type = request.headers.get("content-type")
+    # A page of another origin can send anything but this without asking (CORS) first.
+    if media_type is None or media_type.partition(";")[0].strip().lower() != "application/json":
+        raise unsupported("application/json", media_type)
+    body = await read_body(request, limit=limits.job_bytes, within_s=limits.body_s)
+    check_json(body, depth=limits.json_depth)
+    return body
+
+
+def check_json(body: bytes, *, depth: int) -> None:
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise malformed(f"The body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise malformed(f"The body nests deeper than {depth} levels.") from error
+    may_hold_nul = _ESCAPED_NUL in body
+    if may_hold_nul or body.count(b"{") + body.count(b"[") > depth:
+        _check_value(value, depth)
+
+
+def _check_value(value: Any, depth: int) -> None:
+    if depth < 0:
+        raise malformed("The body nests too deeply.")
+    match value:
+        case str() if "\0" in value:
+            raise malformed("The body has a NUL character; text may not contain one.")
+        case dict():
+            for key, member in value.items():
+                _check_value(key, depth)
+                _check_value(member, depth - 1)
+        case list():
+            for member in value:
+                _check_value(member, depth - 1)
+        case _:
+            pass

@@ -1,0 +1,69 @@
+"""A connection's first right: uvicorn waits for a request's head for ever, and reads any length of it."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+
+from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+def within(head_s: float, head_bytes: int) -> type[HttpToolsProtocol]:
+    """The protocol for requests whose line and headers are there in time, and are no longer than that."""
+
+    class Bounded(_Bounded):
+        pass
+
+    Bounded.head_s, Bounded.head_bytes = head_s, head_bytes
+    return Bounded
+
+
+class _Bounded(HttpToolsProtocol):
+    head_s: float
+    head_bytes: int
+    _timer: asyncio.TimerHandle | None = None
+    _size = 0  # of a head that is not whole yet
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        self._expect_head()
+
+    @override
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._expect_head()
+
+    @override
+    def on_headers_complete(self) -> None:
+        self._stop_timer()
+        super().on_headers_complete()
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._size += len(data)
+        if self._timer is not None and self._size > self.head_bytes:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def _expect_head(self) -> None:
+        self._stop_timer()
+        self._size = 0
+        self._timer = self.loop.call_later(self.head_s, self._refuse, HTTPStatus.REQUEST_TIMEOUT)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        self._stop_timer()
+        line = f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+        self.transport.write(f"{line}connection: close\r\ncontent-length: 0\r\n\r\n".encode())
+        self.transport.close()

@@ -1,0 +1,84 @@
+"""What the api is given: ports, policy and bounds. Handlers get it by `Deps`, never by import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from fastapi import Depends
+from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection
+
+from headrace.api.auth import Keys
+from headrace.api.presence import Presence
+from headrace.api.stopping import Stopping
+from headrace.contracts.ids import TenantId
+from headrace.core.ports.blobs import Blobs
+from headrace.core.ports.store import Store
+from headrace.core.ports.streams import Streams
+from headrace.core.ports.tickets import Tickets
+from headrace.core.usecases.admit import Admission, Caps
+from headrace.core.usecases.submit import Submitted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Every bound a client can run into."""
+
+    job_bytes: int = 1 << 20
+    json_depth: int = 64
+    head_bytes: int = 65_536  # a request's line and headers
+    head_s: float = 10.0  # to send them
+    blob_bytes: int = 32 << 20
+    body_s: float = 30.0  # to send a whole job; a blob gets ten times that
+    wait_s: float = 30.0  # the longest `Prefer: wait`
+    ping_s: float = 15.0  # silence on an event stream before a comment keeps it open
+    send_s: float = 30.0  # a client that takes nothing for this long is let go
+    ticket_s: float = 30.0  # to be used within
+    ticket_session_s: float = 3600.0  # what was opened by a ticket; then a new one is asked for
+    authorization_s: float = 5.0  # for the first message of a socket that brought no key
+    socket_message_bytes: int = 65_536
+    subscriptions: int = 64  # per socket
+    dependency_s: float = 2.0  # a health check waits no longer for each dependency
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiDeps:
+    store: Store
+    streams: Streams
+    blobs: Blobs
+    tickets: Tickets
+    presence: Presence
+    path: Callable[[TenantId], str]  # 'local' or 'distributed'; asked at each submission
+    new_id: Callable[[], str]
+    auth: Keys
+    admission: Admission = field(default_factory=lambda: Admission(Caps()))
+    admin_key: str | None = None  # None: nobody may
+    cors_origins: frozenset[str] = frozenset()
+    page_dir: Path | None = None
+    trace_url: str | None = None  # of one trace, with {trace_id} in it
+    limits: Limits = field(default_factory=Limits)
+    stopping: Stopping = field(default_factory=Stopping)  # set: streams say goodbye
+    version: str = "0.0.0"
+    current_traceparent: Callable[[], str | None] = lambda: None
+    on_submitted: Callable[[Submitted], None] = lambda _: None  # for the log; dialects know none
+    middleware: Sequence[
+        Middleware
+    ] = ()  # pure ASGI; runs inside the trace context, outside routing
+
+
+async def _deps(connection: HTTPConnection) -> ApiDeps:
+    deps: ApiDeps = connection.app.state.deps
+    return deps
+
+
+Deps: TypeAlias = Annotated[ApiDeps, Depends(_deps)]
+
+
+async def _tenant(connection: HTTPConnection, deps: Deps) -> TenantId:
+    return deps.auth.admit(connection.headers)
+
+
+Tenant: TypeAlias = Annotated[TenantId, Depends(_tenant)]

@@ -1,0 +1,70 @@
+"""The OpenAPI document: what FastAPI derives, completed with what it cannot see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from headrace.api.dialects.native import documents, schemas, schemas_letters, schemas_schedules
+from headrace.api.links import add_links
+from headrace.contracts.frames import Frame
+
+_REF = "#/components/schemas/{model}"
+_OPEN = {"/livez", "/readyz", "/health", "/metrics"}
+
+
+def describe_api(app: FastAPI, *, anonymous: bool) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=documents.SUMMARY,
+        description=documents.DESCRIPTION,
+        routes=app.routes,
+    )
+    components = document.setdefault("components", {})
+    components.setdefault("schemas", {}).update(_models(), **_frames())
+    components["securitySchemes"] = {
+        "apikey": {"type": "apiKey", "in": "header", "name": "apikey"},
+        "bearer": {"type": "http", "scheme": "bearer"},
+    }
+    either: list[dict[str, list[str]]] = [{"apikey": []}, {"bearer": []}]
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            operation["security"] = [{}] if path in _OPEN else [*either, *([{}] * anonymous)]
+            _only_our_refusals(operation)
+    add_links(document["paths"])
+    return document
+
+
+def _models() -> dict[str, Any]:
+    _, definitions = models_json_schema(
+        [
+            (schemas.JobRequest, "validation"),
+            (schemas_schedules.ScheduleRequest, "validation"),
+            (schemas_letters.ReplayRequest, "validation"),
+            (schemas_letters.DiscardRequest, "validation"),
+            (schemas.TermsRequest, "validation"),
+            (schemas.ProblemView, "serialization"),
+        ],
+        ref_template=_REF,
+    )
+    found: dict[str, Any] = definitions["$defs"]
+    return found
+
+
+def _frames() -> dict[str, Any]:
+    (whole,), parts = msgspec.json.schema_components(
+        [Frame], ref_template=_REF.format(model="{name}")
+    )
+    return {**parts, "Frame": whole}
+
+
+def _only_our_refusals(operation: dict[str, Any]) -> None:
+    """FastAPI adds its own 422, which nobody here ever answers."""
+    said = operation["responses"].get("422", {})
+    if "application/json" in said.get("content", {}):
+        del operation["responses"]["422"]

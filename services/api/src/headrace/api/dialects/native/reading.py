@@ -1,0 +1,145 @@
+"""Jobs as they are: list, record, status, result, timeline."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from headrace.api.addresses import job_id
+from headrace.api.deps import ApiDeps, Deps, Tenant
+from headrace.api.dialects.native import documents, translate
+from headrace.api.dialects.native.arguments import JobInPath
+from headrace.api.dialects.native.errors import wrong_parameter
+from headrace.api.dialects.native.schemas import (
+    ExplainView,
+    JobsPage,
+    JobView,
+    ListQuery,
+    ModelView,
+    OneStatusView,
+    ResultView,
+    StatusesQuery,
+    StatusView,
+    TimelineView,
+)
+from headrace.api.gateways.watching import find
+from headrace.contracts.ids import JobId, TenantId
+from headrace.core.errors import JobNotFound
+from headrace.core.job import Job, State
+from headrace.core.ports.store import Query as JobQuery
+from headrace.core.ports.store import Transaction
+from headrace.core.usecases.explain import facts_about
+
+router = APIRouter(tags=["jobs"])
+
+
+@router.get("/jobs", responses={200: {"model": JobsPage}, **documents.problems(422)})
+async def list_jobs(deps: Deps, tenant: Tenant, asked: Annotated[ListQuery, Query()]) -> Response:
+    """Jobs, newest first."""
+    try:
+        query = translate.query(asked)
+    except ValueError as error:
+        raise wrong_parameter("cursor", "this is no cursor of ours") from error
+    async with deps.store.begin() as tx:
+        jobs = await tx.page(tenant, query)
+    return _json(translate.page(jobs, limit=asked.limit))
+
+
+@router.get(
+    "/jobs/statuses", responses={200: {"model": list[OneStatusView]}, **documents.problems(422)}
+)
+async def get_statuses(
+    deps: Deps, tenant: Tenant, asked: Annotated[StatusesQuery, Query()]
+) -> list[OneStatusView]:
+    """Where several jobs stand, newest first; what is none of yours is left out."""
+    ids = [job_id(each) for each in asked.id]
+    async with deps.store.begin() as tx:
+        found = await tx.page(tenant, JobQuery(ids=ids, limit=len(ids)))
+        ahead = {job.id: await _ahead(tx, job) for job in found}
+        now = await tx.now()
+    return [translate.one_status_view(job, ahead=ahead[job.id], now=now) for job in found]
+
+
+@router.get("/jobs/{job}", responses={200: {"model": JobView}, **documents.problems(404)})
+async def get_job(deps: Deps, tenant: Tenant, job: JobInPath) -> Response:
+    """The whole record."""
+    return _json(translate.job_view(await find(deps.store, tenant, job)))
+
+
+@router.get("/jobs/{job}/status", responses={200: {"model": StatusView}, **documents.problems(404)})
+async def get_status(deps: Deps, tenant: Tenant, job: JobInPath) -> Response:
+    """Where it stands, and when it may end."""
+    return _json((await _status(deps, tenant, job))[1])
+
+
+@router.get(
+    "/jobs/{job}/result",
+    responses={
+        200: {"model": ResultView, "description": "It has ended; this is how."},
+        202: {
+            "model": StatusView,
+            "description": "It has not ended yet.",
+            "headers": documents.RETRY_HEADER,
+        },
+        **documents.problems(404),
+    },
+)
+async def get_result(deps: Deps, tenant: Tenant, job: JobInPath) -> Response:
+    """What came of it, once it has ended."""
+    found, status = await _status(deps, tenant, job)
+    if found.terminal:
+        return _json(translate.result_view(found))
+    return _json(status, 202, {"Retry-After": "1"})
+
+
+@router.get(
+    "/jobs/{job}/timeline", responses={200: {"model": TimelineView}, **documents.problems(404)}
+)
+async def get_timeline(deps: Deps, tenant: Tenant, job: JobInPath) -> Response:
+    """Every attempt, and where its time went."""
+    async with deps.store.begin() as tx:
+        found = await tx.find(tenant, job)
+        if found is None:
+            raise JobNotFound(job)
+        attempts = await tx.attempts(job)
+    return _json(translate.timeline_view(found, attempts, traces=deps.trace_url))
+
+
+@router.get(
+    "/jobs/{job}/explain", responses={200: {"model": ExplainView}, **documents.problems(404)}
+)
+async def explain_job(deps: Deps, tenant: Tenant, job: JobInPath) -> Response:
+    """Why it waits: the one rule that holds it back, who could run it, and what would help."""
+    return _json(translate.explain_view(await facts_about(deps.store, tenant, job)))
+
+
+@router.get(
+    "/models",
+    tags=["models"],
+    responses={200: {"model": list[ModelView]}, **documents.problems()},
+)
+async def list_models(deps: Deps, tenant: Tenant) -> list[ModelView]:  # noqa: ARG001  # a key is needed
+    """What can be run, and the schema of its input."""
+    async with deps.store.begin() as tx:
+        return translate.model_views(await tx.catalog())
+
+
+async def _status(deps: ApiDeps, tenant: TenantId, job: JobId) -> tuple[Job, StatusView]:
+    async with deps.store.begin() as tx:
+        found = await tx.find(tenant, job)
+        if found is None:
+            raise JobNotFound(job)
+        ahead = await _ahead(tx, found)
+        now = await tx.now()
+    return found, translate.status_view(found, ahead=ahead, now=now)
+
+
+async def _ahead(tx: Transaction, job: Job) -> int | None:
+    return await tx.ahead(job) if job.state is State.QUEUED else None
+
+
+def _json(view: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(view.model_dump_json(), status, headers, media_type="application/json")

@@ -1,0 +1,261 @@
+"""`/schedules`: jobs that recur, by a cron expression in a time zone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from headrace.api.addresses import uuid_or_none
+from headrace.api.bodies import read_json
+from headrace.api.deps import ApiDeps, Deps, Tenant
+from headrace.api.dialects.native import documents
+from headrace.api.dialects.native.arguments import IdempotencyHeader
+from headrace.api.dialects.native.errors import problem_for, wrong_body, wrong_parameter
+from headrace.api.dialects.native.repeating import NOTHING, answer, answered, question_of
+from headrace.api.dialects.native.schemas import JobView
+from headrace.api.dialects.native.schemas_schedules import (
+    FireView,
+    ScheduleDetail,
+    ScheduledJob,
+    ScheduleRequest,
+    SchedulesPage,
+    ScheduleView,
+)
+from headrace.api.dialects.native.translate import job_view, read_cursor, write_cursor
+from headrace.api.inputs import check_input
+from headrace.api.problems import Refused
+from headrace.api.tracing import received_traceparent
+from headrace.contracts.ids import ScheduleId
+from headrace.core.errors import InvalidInput, ScheduleNotFound, UnknownModel
+from headrace.core.ports.schedules import Fire, Schedule
+from headrace.core.ports.store import Transaction
+from headrace.core.ports.upkeep import Answer
+from headrace.core.usecases import schedules as use
+
+_FIRES_SHOWN = 20
+
+
+async def _schedule_id(
+    schedule: Annotated[str, Path(json_schema_extra={"format": "uuid"})],
+) -> ScheduleId:
+    found = uuid_or_none(schedule)
+    if found is None:
+        raise ScheduleNotFound(schedule[:64])
+    return ScheduleId(found)
+
+
+ScheduleInPath = Annotated[ScheduleId, Depends(_schedule_id)]
+_VIEW = {"model": ScheduleView, "headers": documents.REPLAYED_HEADER}
+router = APIRouter(prefix="/schedules", tags=["schedules"])
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_class=Response,
+    responses={
+        201: {**_VIEW, "description": "Kept; it fires at `next_at`."},
+        **documents.problems(408, 413, 415, 422),
+    },
+    openapi_extra=documents.json_body("ScheduleRequest"),
+)
+async def create_schedule(
+    request: Request, deps: Deps, tenant: Tenant, key: IdempotencyHeader = None
+) -> Response:
+    """Make a job whenever a cron expression says so, in a time zone."""
+    body = await read_json(request, deps.limits)
+    try:
+        asked = ScheduleRequest.model_validate_json(body)
+    except ValidationError as error:
+        raise wrong_body(error) from error
+    wanted = use.Recurrence(
+        tenant=tenant, cron=asked.cron, timezone=asked.timezone, job=_template(asked.job)
+    )
+
+    async def do(tx: Transaction) -> Answer:
+        path = deps.path(tenant)
+        made = await use.create_schedule(tx, wanted, path=path, makers=_makers(deps))
+        return answer(_view(made), 201)
+
+    try:
+        return await answered(deps, question_of(request, tenant, key, body), do)
+    except (InvalidInput, UnknownModel) as error:
+        problem = problem_for(error)
+        where = {"pointer": f"/job{problem.fields['pointer']}"}
+        raise Refused(replace(problem, fields={**problem.fields, **where})) from error
+
+
+@router.get(
+    "",
+    response_class=Response,
+    responses={200: {"model": SchedulesPage}, **documents.problems(422)},
+)
+async def list_schedules(
+    deps: Deps,
+    tenant: Tenant,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+) -> Response:
+    """Schedules, newest first."""
+    try:
+        before = None if cursor is None else read_cursor(cursor)
+    except ValueError as error:
+        raise wrong_parameter("cursor", "this is no cursor of ours") from error
+    older = None if before is None else (before[0], ScheduleId(before[1]))
+    async with deps.store.begin() as tx:
+        found = await tx.schedules(tenant, before=older, limit=limit + 1)
+    shown = found[:limit]
+    more = write_cursor(shown[-1].created_at, shown[-1].id) if len(found) > limit else None
+    page = SchedulesPage(schedules=[_view(each) for each in shown], next=more)
+    return Response(page.model_dump_json(), media_type="application/json")
+
+
+@router.get(
+    "/{schedule}",
+    response_class=Response,
+    responses={200: {"model": ScheduleDetail}, **documents.problems(404)},
+)
+async def get_schedule(deps: Deps, tenant: Tenant, schedule: ScheduleInPath) -> Response:
+    """One schedule, and the latest times it fired."""
+    async with deps.store.begin() as tx:
+        found = await use.find_schedule(tx, tenant, schedule)
+        fires = await tx.fires(schedule, limit=_FIRES_SHOWN)
+    view = ScheduleDetail(**_view(found).model_dump(), fires=_fires(fires))
+    return Response(view.model_dump_json(), media_type="application/json")
+
+
+@router.post(
+    "/{schedule}/pause",
+    response_class=Response,
+    responses={200: _VIEW, **documents.problems(404, 422)},
+)
+async def pause_schedule(
+    request: Request,
+    deps: Deps,
+    tenant: Tenant,
+    schedule: ScheduleInPath,
+    key: IdempotencyHeader = None,
+) -> Response:
+    """Make no more jobs until it is resumed. Asking again changes nothing."""
+
+    async def do(tx: Transaction) -> Answer:
+        return answer(_view(await use.pause_schedule(tx, tenant, schedule)))
+
+    return await answered(deps, question_of(request, tenant, key), do)
+
+
+@router.post(
+    "/{schedule}/resume",
+    response_class=Response,
+    responses={200: _VIEW, **documents.problems(404, 422)},
+)
+async def resume_schedule(
+    request: Request,
+    deps: Deps,
+    tenant: Tenant,
+    schedule: ScheduleInPath,
+    key: IdempotencyHeader = None,
+) -> Response:
+    """Go on from now; what would have fired meanwhile is not made up for."""
+
+    async def do(tx: Transaction) -> Answer:
+        return answer(_view(await use.resume_schedule(tx, tenant, schedule)))
+
+    return await answered(deps, question_of(request, tenant, key), do)
+
+
+@router.post(
+    "/{schedule}/run-now",
+    status_code=202,
+    response_class=Response,
+    responses={
+        202: {
+            "model": JobView,
+            "description": "The job it made.",
+            "headers": documents.REPLAYED_HEADER,
+        },
+        **documents.problems(404, 422, 429),
+    },
+)
+async def run_schedule(
+    request: Request,
+    deps: Deps,
+    tenant: Tenant,
+    schedule: ScheduleInPath,
+    key: IdempotencyHeader = None,
+) -> Response:
+    """Make one job now, beside those of its times."""
+    trace = deps.current_traceparent() or received_traceparent()
+    await deps.admission.look(deps.store, tenant)
+
+    async def do(tx: Transaction) -> Answer:
+        deps.admission.refuse_if_full(tenant)
+        made = await use.run_now(tx, tenant, schedule, makers=_makers(deps), trace=trace)
+        deps.admission.count(tenant)
+        return answer(job_view(made), 202)
+
+    return await answered(deps, question_of(request, tenant, key), do)
+
+
+@router.delete(
+    "/{schedule}",
+    status_code=204,
+    response_class=Response,
+    responses={
+        204: {"description": "Gone; its jobs stay.", "headers": documents.REPLAYED_HEADER},
+        **documents.problems(404, 422),
+    },
+)
+async def delete_schedule(
+    request: Request,
+    deps: Deps,
+    tenant: Tenant,
+    schedule: ScheduleInPath,
+    key: IdempotencyHeader = None,
+) -> Response:
+    """Delete a schedule. The jobs it made stay."""
+
+    async def do(tx: Transaction) -> Answer:
+        await use.delete_schedule(tx, tenant, schedule)
+        return NOTHING
+
+    return await answered(deps, question_of(request, tenant, key), do)
+
+
+def _makers(deps: ApiDeps) -> use.Makers:
+    return use.Makers(deps.new_id, check_input)
+
+
+def _template(asked: ScheduledJob) -> dict[str, object]:
+    fields = asked.model_dump()
+    return {
+        **{name: fields[name] for name in fields if name != "timeout"},
+        "timeout_s": asked.timeout,
+    }
+
+
+def _view(schedule: Schedule) -> ScheduleView:
+    job = {name: value for name, value in schedule.job.items() if name != "timeout_s"}
+    return ScheduleView(
+        id=schedule.id,
+        cron=schedule.cron,
+        timezone=schedule.timezone,
+        job={**job, "timeout": schedule.job["timeout_s"]},
+        next_at=schedule.next_at,
+        last_at=schedule.last_at,
+        last_error=schedule.last_error,
+        paused_at=schedule.paused_at,
+        created_at=schedule.created_at,
+    )
+
+
+def _fires(fires: Sequence[Fire]) -> list[FireView]:
+    return [
+        FireView(fire_at=each.fire_at, fired_at=each.fired_at, job=each.job, error=each.error)
+        for each in fires
+    ]

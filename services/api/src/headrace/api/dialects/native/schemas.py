@@ -1,0 +1,333 @@
+"""What goes over the wire at the native door. Requests are strict: an unknown field is a mistake."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    Strict,
+)
+
+from headrace.core.explain import Rule
+from headrace.core.job import State
+
+UUID: Final = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$"
+_RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d")
+
+
+def _to_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("this time is outside of what a calendar in UTC can hold") from error
+
+
+def _written_out(value: object) -> object:
+    # pydantic would take a bare number too, and guess whether it is seconds or milliseconds
+    if not isinstance(value, str) or _RFC3339.match(value) is None:
+        raise ValueError("a time looks like 2030-01-31T12:00:00Z")
+    return value
+
+
+Time: TypeAlias = Annotated[
+    AwareDatetime, Strict(strict=False), BeforeValidator(_written_out), AfterValidator(_to_utc)
+]
+LabelName: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9._/-]{1,63}$")]
+LabelValue: TypeAlias = Annotated[str, Field(max_length=255)]
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Told(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class CancelAfter(_Asked):
+    cancel_after: float = Field(ge=0, le=86_400, description="Seconds without any watcher.")
+
+
+class JobRequest(_Asked):
+    kind: str = Field(min_length=1, max_length=64, examples=["text"])
+    model: str | None = Field(
+        None, min_length=1, max_length=128, description="The kind's default when left out."
+    )
+    input: dict[str, Any] = Field(
+        description="Fits the `input_schema` that `GET /models` tells for the kind and model.",
+        examples=[{"prompt": "Tell me about rivers."}],
+    )
+    priority: int = Field(0, ge=-100, le=100, description="Higher first, within one tenant.")
+    run_at: Time | None = Field(None, description="Not before this time.")
+    start_deadline: Time | None = Field(None, description="Fail if it has not started by then.")
+    timeout: float = Field(
+        3600.0, gt=0, le=604_800, allow_inf_nan=False, description="Seconds one attempt may run."
+    )
+    labels: dict[LabelName, LabelValue] = Field(default_factory=dict, max_length=16)
+    on_disconnect: Literal["continue"] | CancelAfter = Field(
+        "continue",
+        description="What becomes of it when its last watcher has left. Unwatched jobs go on.",
+    )
+
+
+class ListQuery(BaseModel):
+    """Which jobs to list."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    state: State | None = None
+    kind: str | None = Field(None, max_length=64)
+    model: str | None = Field(None, max_length=128)
+    label: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._/-]{1,63}:.{0,255}$",
+        description="`name:value`",
+        examples=["team:red"],
+    )
+    created_after: Time | None = None
+    created_before: Time | None = None
+    limit: int = Field(50, ge=1, le=200)
+    cursor: str | None = Field(None, max_length=200, description="`next` of the page before.")
+
+
+class ErrorView(_Told):
+    """Why a job did not succeed: `kind` is for programs, `message` for people."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    kind: str
+    message: str
+    field: str | None = None
+    detail: str | None = None
+
+
+class Links(_Told):
+    self: str
+    status: str
+    result: str
+    events: str
+    ws: str
+    cancel: str
+    retry: str
+    timeline: str
+
+
+class JobView(_Told):
+    id: str = Field(json_schema_extra={"format": "uuid"})
+    kind: str
+    model: str
+    state: State
+    attempt: int = Field(description="How many times it was given to a worker.")
+    retry_of: str | None = Field(description="The job that somebody retried by hand.")
+    progress: float | None = Field(description="How far, 0 to 1, as last reported.")
+    priority: int
+    labels: dict[str, str]
+    input: dict[str, Any]
+    result: JsonValue = Field(description="What the engine made; null until it succeeded.")
+    error: ErrorView | None
+    created_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    trace_id: str | None
+    links: Links
+
+
+class JobsPage(_Told):
+    jobs: list[JobView]
+    next: str | None = Field(description="The `cursor` of the next page; null on the last one.")
+
+
+class TicketView(_Told):
+    ticket: str = Field(description="Send it as `?ticket=`, once.")
+    expires_in_s: float
+
+
+class StatusView(_Told):
+    state: State
+    attempt: int
+    progress: float | None
+    queue_position: int | None = Field(description="Jobs ahead of it in its lane, while queued.")
+    eta_s: float | None = Field(description="Seconds until it ends, where progress tells.")
+
+
+class StatusesQuery(BaseModel):
+    """Which jobs to tell of."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: list[Annotated[str, Field(pattern=UUID)]] = Field(min_length=1, max_length=64)
+
+
+class OneStatusView(StatusView):
+    id: str = Field(json_schema_extra={"format": "uuid"})
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class ResultView(_Told):
+    state: State
+    result: JsonValue
+    error: ErrorView | None
+
+
+class StagesView(_Told):
+    """Where an attempt's time went, in seconds."""
+
+    claim_s: float
+    load_s: float
+    run_s: float
+    store_s: float
+
+
+class AttemptView(_Told):
+    attempt: int
+    epoch: int
+    worker: str
+    waited_s: float | None = Field(description="From when it could have run to when it did.")
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+    error: ErrorView | None
+    stages: StagesView | None
+
+
+class TimelineView(_Told):
+    id: str
+    state: State
+    created_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    cancel_asked_at: datetime | None
+    cancel_reason: Literal["asked", "disconnected"] | None
+    cancel_s: float | None = Field(description="From the wish to cancel it to its end.")
+    total_s: float | None = Field(description="From submission to the end.")
+    trace_id: str | None
+    trace_url: str | None = Field(description="Where to look at it, if TRACE_URL is set.")
+    attempts: list[AttemptView]
+
+
+class EligibleView(_Told):
+    """A worker that can run the job."""
+
+    worker: str
+    slots: int
+    seen_at: datetime
+
+
+class ShareView(_Told):
+    """What the job's tenant gets, and what it has running or offered."""
+
+    weight: int
+    running: int
+    max_running: int | None
+    running_in_lane: int
+    max_running_per_lane: int | None
+
+
+class ExplainView(_Told):
+    """Why a job is where it is."""
+
+    state: State
+    rule: Rule = Field(description="What holds it back, for programs.")
+    why: str = Field(description="The same for people.")
+    relax: list[str] = Field(description="What would help; any of these.")
+    lane: str
+    paused_since: datetime | None
+    workers: list[EligibleView]
+    slots: int = Field(description="Of these workers, for this lane.")
+    running_in_lane: int
+    offered_in_lane: int
+    queue_position: int | None = Field(description="Jobs ahead of it in its lane, while queued.")
+    not_before: datetime | None
+    start_deadline: datetime | None
+    tenant: ShareView
+
+
+class TermsRequest(_Asked):
+    weight: int = Field(1, ge=1, le=100, description="Jobs it gets in each round of the tenants.")
+    max_running: int | None = Field(
+        None, ge=1, le=1_000_000, description="Running or offered at once; null: no cap."
+    )
+    max_running_per_lane: int | None = Field(None, ge=1, le=1_000_000)
+    max_queued: int | None = Field(
+        None, ge=0, le=10_000_000, description="null: the installation's MAX_QUEUED_PER_TENANT."
+    )
+
+
+class TermsView(_Told):
+    tenant: str
+    weight: int
+    max_running: int | None
+    max_running_per_lane: int | None
+    max_queued: int | None
+
+
+class LaneView(_Told):
+    lane: str
+    paused_since: datetime | None
+
+
+class LaneStandingView(LaneView):
+    trouble: str | None = Field(description="Why it cannot be offered, for an operator to mend.")
+    workers: int = Field(description="Heard of lately, with slots for it.")
+    slots: int = Field(description="Of these workers.")
+
+
+class LanesView(_Told):
+    lanes: list[LaneStandingView]
+
+
+class ModelView(_Told):
+    kind: str
+    model: str
+    title: str
+    input_schema: dict[str, Any]
+
+
+class BlobView(_Told):
+    blob: str
+    media_type: str
+    size: int
+
+
+class Complaint(_Told):
+    """One thing that is wrong with a request, and where."""
+
+    pointer: str | None = None
+    parameter: str | None = None
+    detail: str
+
+
+class ProblemView(_Told):
+    """RFC 9457. Further members depend on the type."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    pointer: str | None = Field(None, description="What in the body is wrong (RFC 6901).")
+    parameter: str | None = Field(None, description="Which query or header field is wrong.")
+    errors: list[Complaint] | None = None
+    known: list[str] | None = Field(None, description="What would have been accepted.")
+
+
+class DependencyView(_Told):
+    ok: bool
+    why: str | None = None
+
+
+class HealthView(_Told):
+    status: Literal["ok", "degraded", "down", "stopping"]
+    version: str
+    dependencies: dict[str, DependencyView]

@@ -1,0 +1,72 @@
+"""Schedules over the wire at the native door."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from headrace.api.dialects.native.schemas import LabelName, LabelValue
+from headrace.core.cron import LONGEST
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Told(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ScheduledJob(_Asked):
+    """What each firing submits."""
+
+    kind: str = Field(min_length=1, max_length=64, examples=["text"])
+    model: str | None = Field(None, min_length=1, max_length=128)
+    input: dict[str, Any] = Field(examples=[{"prompt": "What happened today?"}])
+    priority: int = Field(0, ge=-100, le=100)
+    timeout: float = Field(3600.0, gt=0, le=604_800, allow_inf_nan=False)
+    # One less than a job may have: the schedule's own is added.
+    labels: dict[LabelName, LabelValue] = Field(default_factory=dict, max_length=15)
+
+
+class ScheduleRequest(_Asked):
+    cron: str = Field(
+        min_length=1,
+        max_length=LONGEST,
+        description="Minute, hour, day of month, month, day of week.",
+        examples=["0 6 * * MON-FRI"],
+    )
+    timezone: str = Field(
+        "UTC", min_length=1, max_length=64, description="IANA name.", examples=["Europe/Berlin"]
+    )
+    job: ScheduledJob
+
+
+class ScheduleView(_Told):
+    id: str = Field(json_schema_extra={"format": "uuid"})
+    cron: str
+    timezone: str
+    job: dict[str, Any]
+    next_at: datetime | None = Field(description="Null: it will never fire again.")
+    last_at: datetime | None
+    last_error: str | None = Field(description="Why its last firing made no job.")
+    paused_at: datetime | None
+    created_at: datetime | None
+
+
+class FireView(_Told):
+    fire_at: datetime = Field(description="When it was due.")
+    fired_at: datetime | None
+    job: str | None
+    error: str | None
+
+
+class ScheduleDetail(ScheduleView):
+    fires: list[FireView] = Field(description="The latest, newest first.")
+
+
+class SchedulesPage(_Told):
+    schedules: list[ScheduleView]
+    next: str | None = Field(description="The `cursor` of the next page; null on the last one.")

@@ -1,0 +1,149 @@
+"""`POST /jobs` and `POST /jobs/inference`: take a job in, and wait for it if asked to."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing, suppress
+
+from fastapi import APIRouter, Request
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from headrace.api.bodies import read_json
+from headrace.api.deps import ApiDeps, Deps, Tenant
+from headrace.api.dialects.native import documents
+from headrace.api.dialects.native.arguments import IdempotencyHeader, PreferredWait
+from headrace.api.dialects.native.errors import wrong_body
+from headrace.api.dialects.native.schemas import JobRequest, JobView
+from headrace.api.dialects.native.translate import fingerprint, job_view, submission
+from headrace.api.gateways.race import race
+from headrace.api.gateways.watching import find, frames
+from headrace.api.inputs import check_input
+from headrace.api.tracing import received_traceparent
+from headrace.contracts.ids import TenantId
+from headrace.core.errors import UnknownModel
+from headrace.core.job import Job
+from headrace.core.ports.store import IdempotencyKey
+from headrace.core.usecases.submit import Submission, Submitted, submit
+
+router = APIRouter(tags=["jobs"])
+_TRAINING = "training"
+_RESPONSES = {
+    200: {
+        "model": JobView,
+        "description": "It ended while you waited (`Prefer: wait`).",
+        "headers": documents.JOB_HEADERS,
+    },
+    202: {
+        "model": JobView,
+        "description": "Accepted and kept.",
+        "headers": documents.JOB_HEADERS,
+    },
+    **documents.problems(408, 413, 415, 422, 429),
+}
+
+
+@router.post(
+    "/jobs",
+    status_code=202,
+    response_class=Response,
+    responses=_RESPONSES,
+    openapi_extra=documents.json_body("JobRequest"),
+)
+async def submit_job(
+    request: Request,
+    deps: Deps,
+    tenant: Tenant,
+    key: IdempotencyHeader = None,
+    wait: PreferredWait = 0,
+) -> Response:
+    """Submit a job of any kind."""
+    asked, body = await _read(request, deps)
+    return await _take_in(deps, _submission(deps, tenant, asked, _key(key, body)), wait)
+
+
+@router.post(
+    "/jobs/inference",
+    status_code=202,
+    response_class=Response,
+    responses=_RESPONSES,
+    openapi_extra=documents.json_body("JobRequest"),
+)
+async def submit_inference(
+    request: Request,
+    deps: Deps,
+    tenant: Tenant,
+    key: IdempotencyHeader = None,
+    wait: PreferredWait = 0,
+) -> Response:
+    """Submit a job of any kind but training."""
+    asked, body = await _read(request, deps)
+    if asked.kind == _TRAINING:
+        raise UnknownModel(asked.kind, None, await _inference_kinds(deps))
+    return await _take_in(deps, _submission(deps, tenant, asked, _key(key, body)), wait)
+
+
+async def _read(request: Request, deps: ApiDeps) -> tuple[JobRequest, bytes]:
+    body = await read_json(request, deps.limits)
+    try:
+        return JobRequest.model_validate_json(body), body
+    except ValidationError as error:
+        raise wrong_body(error) from error
+
+
+def _key(key: str | None, body: bytes) -> IdempotencyKey | None:
+    return None if key is None else IdempotencyKey(key, fingerprint(body))
+
+
+def _submission(
+    deps: ApiDeps, tenant: TenantId, asked: JobRequest, key: IdempotencyKey | None
+) -> Submission:
+    trace = deps.current_traceparent() or received_traceparent()
+    return submission(asked, tenant=tenant, key=key, trace=trace)
+
+
+async def _inference_kinds(deps: ApiDeps) -> list[str]:
+    async with deps.store.begin() as tx:
+        return sorted({card.kind for card in await tx.catalog()} - {_TRAINING})
+
+
+async def _take_in(deps: ApiDeps, request: Submission, wait_s: float) -> Response:
+    submitted = await submit(
+        deps.store,
+        deps.blobs,
+        request,
+        path=deps.path(request.tenant),
+        new_id=deps.new_id,
+        check=check_input,
+        admission=deps.admission,
+    )
+    deps.on_submitted(submitted)
+    wait_s = min(wait_s, deps.limits.wait_s)
+    job = await _wait_for(deps, submitted.job, wait_s) if wait_s > 0 else submitted.job
+    view = job_view(job)
+    status = 200 if wait_s > 0 and job.terminal else 202
+    headers = _headers(submitted, view, wait_s)
+    return Response(view.model_dump_json(), status, headers, media_type="application/json")
+
+
+def _headers(submitted: Submitted, view: JobView, wait_s: float) -> dict[str, str]:
+    headers = {"Location": view.links.self}
+    if submitted.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    if wait_s > 0:
+        headers["Preference-Applied"] = f"wait={wait_s:g}"
+    return headers
+
+
+async def _wait_for(deps: ApiDeps, job: Job, within_s: float) -> Job:
+    """The job as it is at its end, or after `within_s`, or when this server stops."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await race(_until_it_ends(deps, job), deps.stopping.wait())
+    return await find(deps.store, job.tenant, job.id)
+
+
+async def _until_it_ends(deps: ApiDeps, job: Job) -> None:
+    async with aclosing(frames(deps, job)) as batches:
+        async for _ in batches:
+            pass

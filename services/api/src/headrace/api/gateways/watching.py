@@ -1,0 +1,73 @@
+"""A tenant's view of a job and of its frames: nothing is read for a tenant that does not own it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from headrace.api.deps import ApiDeps
+from headrace.api.presence import Presence
+from headrace.contracts.frames import Entry
+from headrace.contracts.ids import START, JobId, Position, TenantId
+from headrace.core.errors import JobNotFound, Unavailable
+from headrace.core.job import Job
+from headrace.core.ports.store import Store
+from headrace.core.ports.streams import Streams
+from headrace.core.usecases.watch import QUIET_S, watch
+
+
+async def find(store: Store, tenant: TenantId, job: JobId) -> Job:
+    """Raises JobNotFound, also for another tenant's."""
+    async with store.begin() as tx:
+        found = await tx.find(tenant, job)
+    if found is None:
+        raise JobNotFound(job)
+    return found
+
+
+def frames(deps: ApiDeps, job: Job, *, after: Position = START) -> AsyncGenerator[Sequence[Entry]]:
+    """Frames after a position, in order, each once; ends after the terminal one. Close it."""
+    tenant, id_ = job.tenant, job.id
+
+    async def snapshot() -> Job | None:
+        async with deps.store.begin() as tx:
+            return await tx.find(tenant, id_)
+
+    quiet_s = min(QUIET_S, deps.limits.ping_s)  # a ping is due in a quiet turn
+    batches = watch(deps.streams, snapshot, id_, after=after, quiet_s=quiet_s)
+    if job.spec.cancel_after_s is None or job.terminal:
+        return batches
+    return _attended(deps.presence, job, batches)
+
+
+async def _attended(
+    presence: Presence, job: Job, batches: AsyncGenerator[Sequence[Entry]]
+) -> AsyncGenerator[Sequence[Entry]]:
+    async with aclosing(batches), presence.watching(job, job.spec.cancel_after_s or 0.0):
+        async for batch in batches:
+            yield batch
+
+
+async def until(
+    batches: AsyncGenerator[Sequence[Entry]], seconds: float
+) -> AsyncGenerator[Sequence[Entry]]:
+    """Ends after so long; an empty batch comes in silence too, so it is not much later."""
+    clock = asyncio.get_running_loop().time
+    end = clock() + seconds
+    async with aclosing(batches):
+        async for batch in batches:
+            yield batch
+            if clock() >= end:
+                return
+
+
+async def is_the_end(streams: Streams, job: JobId, at: Position) -> bool:
+    """Whether the frame at this position is the terminal one; unknown while streams are down."""
+    if at.seq == 0:
+        return False
+    try:
+        page = await streams.read(job, Position(at.epoch, at.seq - 1), limit=1)
+    except Unavailable:
+        return False
+    return any(entry.terminal and entry.position == at for entry in page.entries)

@@ -1,0 +1,263 @@
+"""WebSocket over the frames of many jobs: one conversation a socket.
+
+There is no queue here: every subscription asks `watch` for more when the socket has taken what it
+got, in turn with the others. A slow client is served from the log and delays nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from starlette.websockets import (
+    WebSocket,
+    WebSocketDisconnect,
+    WebSocketDisconnected,
+    WebSocketState,
+)
+
+from headrace.api.addresses import job_id, position
+from headrace.api.auth import presented
+from headrace.api.deps import ApiDeps
+from headrace.api.gateways.origins import is_allowed
+from headrace.api.gateways.race import race
+from headrace.api.gateways.watching import find, frames
+from headrace.api.problems import Problem, Refused, malformed
+from headrace.api.tickets import Holder, redeem
+from headrace.contracts.frames import Entry
+from headrace.contracts.ids import JobId
+from headrace.core.errors import HeadraceError
+from headrace.core.usecases.cancel import ask_cancel
+
+Explain: TypeAlias = Callable[[Exception], Problem]
+_POLICY, _TOO_BIG, _RESTART, _DONE = 1008, 1009, 1012, 1000
+_FOREIGN: Final = Problem(
+    403, "foreign-origin", "Pages of this origin may not connect", "Add it to CORS_ORIGINS."
+)
+_READ_ONLY: Final = Problem(
+    403, "read-only", "A ticket lets you watch, no more", "Cancel with a key: POST /jobs/ID/cancel."
+)
+
+
+class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a client may send: exactly one of these, `after` only beside `subscribe`."""
+
+    subscribe: str | None = None
+    after: str | None = None
+    unsubscribe: str | None = None
+    cancel: str | None = None
+    authorization: str | None = None
+
+
+async def serve_socket(
+    socket: WebSocket,
+    deps: ApiDeps,
+    *,
+    explain: Explain,
+    only: tuple[str, str | None] | None = None,
+) -> None:
+    """Serve until the client leaves, the server stops, or `only` (a job and a position) has ended."""
+    try:
+        holder = await _at_the_door(socket, deps)
+    except (Refused, HeadraceError) as error:
+        await socket.send_denial_response(explain(error).response())
+        return
+    await socket.accept()
+    conversation = Conversation(socket, deps, explain, holder)
+    code = _DONE
+    try:
+        await race(conversation.run(only), deps.stopping.wait(), conversation.expire())
+        code = _RESTART if deps.stopping.is_set() else conversation.code
+    except* TimeoutError:
+        code = _POLICY  # it took nothing for `send_s`
+    except* (WebSocketDisconnect, WebSocketDisconnected):  # met by who listens, or by who speaks
+        pass
+    await _close(socket, code, within_s=deps.limits.send_s)
+
+
+async def _at_the_door(socket: WebSocket, deps: ApiDeps) -> Holder | None:
+    """None: the key comes with the first message, as browsers cannot send it with the handshake."""
+    if not is_allowed(socket.headers, deps.cors_origins):
+        raise Refused(_FOREIGN)
+    if (ticket := socket.query_params.get("ticket")) is not None:
+        return await redeem(deps, ticket)
+    if presented(socket.headers) is None and deps.auth.anonymous is None:
+        return None
+    return Holder(deps.auth.admit(socket.headers))
+
+
+class Conversation:
+    def __init__(
+        self, socket: WebSocket, deps: ApiDeps, explain: Explain, holder: Holder | None
+    ) -> None:
+        self._socket, self._deps, self._explain = socket, deps, explain
+        self._holder = holder
+        self._by_ticket = "ticket" in socket.query_params
+        self._turn = asyncio.Lock()  # one message at a time; waiters are served in order
+        self._followers: dict[JobId, asyncio.Task[None]] = {}
+        self.code = _DONE
+
+    async def expire(self) -> None:
+        """What a ticket opened is closed in time; a key is good for as long as the socket."""
+        if not self._by_ticket:
+            await asyncio.Event().wait()  # never; the race ends it
+        await asyncio.sleep(self._deps.limits.ticket_session_s)
+        self.code = _POLICY
+
+    async def run(self, only: tuple[str, str | None] | None) -> None:
+        async with asyncio.TaskGroup() as group:
+            if await self._authorized():
+                if only is None:
+                    await self._listen(group)
+                else:
+                    await self._serve_one(group, *only)
+            for follower in self._followers.values():
+                follower.cancel()
+
+    async def _authorized(self) -> bool:
+        """Without a key in the handshake, the first message must bring it."""
+        if self._holder is not None:
+            return True
+        try:
+            async with asyncio.timeout(self._deps.limits.authorization_s):
+                first = _read(await self._receive())
+            self._authorize(first)
+        except TimeoutError:
+            await self._complain(malformed('Send {"authorization": KEY} first.'))
+        except Refused as error:
+            await self._complain(error)
+        if self._holder is None:
+            self.code = _POLICY
+        return self._holder is not None
+
+    def _authorize(self, said: Said) -> None:
+        if said.authorization is None:
+            raise malformed('Send {"authorization": KEY} first.')
+        key = said.authorization.removeprefix("Bearer ")
+        self._holder = Holder(self._deps.auth.tenant_of(key))
+
+    async def _serve_one(self, group: asyncio.TaskGroup, job: str, after: str | None) -> None:
+        try:
+            await self._subscribe(group, job, after)
+        except (Refused, HeadraceError) as error:
+            await self._complain(error, job)
+            self.code = _POLICY
+        else:
+            await race(self._listen(group), self._all_over())
+
+    async def _listen(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            text = await self._receive()
+            if len(text) > self._deps.limits.socket_message_bytes:
+                self.code = _TOO_BIG
+                return
+            about: str | None = None
+            try:
+                said = _read(text)
+                about = said.subscribe or said.unsubscribe or said.cancel
+                await self._do(group, said)
+            except (Refused, HeadraceError) as error:
+                await self._complain(error, about)
+
+    async def _do(self, group: asyncio.TaskGroup, said: Said) -> None:
+        match said:
+            case Said(subscribe=str(job)):
+                await self._subscribe(group, job, said.after)
+            case Said(unsubscribe=str(job)):
+                self._unsubscribe(job_id(job))
+            case Said(cancel=str(job)):
+                if self._by_ticket:
+                    raise Refused(_READ_ONLY)
+                await ask_cancel(self._deps.store, self._owner().tenant, job_id(job))
+            case _ if self._by_ticket:
+                raise malformed("This socket was opened by a ticket; open another with a key.")
+            case _ if self._followers:
+                raise malformed("Authorize before you subscribe.")
+            case _:
+                self._authorize(said)
+
+    async def _subscribe(self, group: asyncio.TaskGroup, text: str, after: str | None) -> None:
+        job, start = job_id(text), position(after)
+        self._unsubscribe(job)
+        if len(self._followers) >= self._deps.limits.subscriptions:
+            raise Refused(_too_many(self._deps.limits.subscriptions))
+        owner = self._owner()
+        owner.must_fit(job)
+        found = await find(self._deps.store, owner.tenant, job)
+        batches = frames(self._deps, found, after=start)
+
+        async def follow() -> None:
+            async with aclosing(batches):
+                async for batch in batches:
+                    for entry in batch:
+                        await self._send(spliced(job, entry))
+            self._followers.pop(job, None)
+
+        self._followers[job] = group.create_task(follow())
+
+    async def _all_over(self) -> None:
+        await asyncio.wait(list(self._followers.values()))
+
+    def _unsubscribe(self, job: JobId) -> None:
+        follower = self._followers.pop(job, None)
+        if follower is not None:
+            follower.cancel()
+
+    def _owner(self) -> Holder:
+        if self._holder is None:
+            raise malformed('Send {"authorization": KEY} first.')
+        return self._holder
+
+    async def _receive(self) -> bytes:
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1006))
+        text: str | None = message.get("text")
+        return message["bytes"] if text is None else text.encode()
+
+    async def _complain(self, error: Exception, job: str | None = None) -> None:
+        said: dict[str, Any] = {"error": self._explain(error).document()}
+        if job is not None:
+            said["job"] = job
+        await self._send(msgspec.json.encode(said))
+
+    async def _send(self, message: bytes) -> None:
+        # The wait for one's turn is bounded too: whoever has it is out within the limit.
+        async with self._turn, asyncio.timeout(self._deps.limits.send_s):
+            await self._socket.send_text(message.decode())
+        await asyncio.sleep(0)  # a send that does not wait must still let others run
+
+
+def spliced(job: JobId, entry: Entry) -> bytes:
+    """The frame's JSON is passed on as it is: nobody here has a reason to read it."""
+    position_of = str(entry.position).encode()
+    return b'{"job":"%b","id":"%b","frame":%b}' % (job.encode(), position_of, entry.data)
+
+
+def _read(text: bytes) -> Said:
+    try:
+        said = msgspec.json.decode(text, type=Said)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise malformed(f"This message cannot be read: {error}") from error
+    asks = (said.subscribe, said.unsubscribe, said.cancel, said.authorization)
+    if sum(ask is not None for ask in asks) != 1:
+        raise malformed("Say one of subscribe, unsubscribe, cancel, authorization.")
+    return said
+
+
+async def _close(socket: WebSocket, code: int, *, within_s: float) -> None:
+    if socket.client_state is not WebSocketState.CONNECTED:
+        return
+    try:
+        async with asyncio.timeout(within_s):
+            await socket.close(code)
+    except (TimeoutError, RuntimeError, WebSocketDisconnect):
+        return  # it is closed already, or the server behind it does so now
+
+
+def _too_many(limit: int) -> Problem:
+    detail = f"One socket follows at most {limit} jobs; unsubscribe from one first."
+    return Problem(429, "too-many-subscriptions", "Too many subscriptions", detail)

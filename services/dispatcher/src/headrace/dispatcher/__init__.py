@@ -1,0 +1,1 @@
+"""The one writer of job state: offers, claims and leases, results, retries, the sweeper."""

@@ -1,0 +1,119 @@
+"""What workers say, answered: claims, heartbeats and results."""
+
+from __future__ import annotations
+
+from random import Random
+
+from opentelemetry.trace import SpanKind
+
+from headrace.contracts.ids import Lane
+from headrace.contracts.messages import (
+    Claims,
+    Goodbye,
+    Grant,
+    Grants,
+    Heartbeats,
+    Hello,
+    Message,
+    Results,
+    encode,
+)
+from headrace.core.errors import BadMessage
+from headrace.core.ports.bus import Bus, Delivery, Parcel
+from headrace.core.ports.store import Store
+from headrace.core.ports.streams import Streams
+from headrace.core.usecases.claim import claim
+from headrace.core.usecases.heartbeat import heartbeat
+from headrace.core.usecases.record import Recorded, record
+from headrace.dispatcher.announcer import announce
+from headrace.dispatcher.counting import count_ended
+from headrace.dispatcher.loops import Wake
+from headrace.dispatcher.options import DispatcherOptions
+from headrace.dispatcher.telling import tell_ended
+from headrace.telemetry.logs import get_logger
+from headrace.telemetry.tracing import about, span
+
+_log = get_logger("dispatcher.inbox")
+
+
+class Inbox:
+    def __init__(
+        self,
+        store: Store,
+        bus: Bus,
+        streams: Streams,
+        options: DispatcherOptions,
+        random: Random,
+        room: Wake,
+    ) -> None:
+        self._store, self._bus, self._streams = store, bus, streams
+        self._options, self._random = options, random
+        self._room = room
+
+    async def claims(self, message: Message, delivery: Delivery) -> None:
+        """Idempotent by claim id: a message that comes twice gets the same grants."""
+        if not isinstance(message, Claims):
+            raise BadMessage(f"{type(message).__name__} does not belong among claims")
+        with span("job.claim", parent=delivery.headers.get("traceparent"), kind=SpanKind.CONSUMER):
+            claimed = await claim(
+                self._store, message.worker, message.claims, lease=self._options.lease
+            )
+            self._room()
+            # Before the grant leaves: the worker's frames must find the epoch opened.
+            await announce(self._streams, claimed.announcements)
+            # One by one: two inputs that each fit into a message may not fit into one together.
+            answers = [encode(Grants([answer])) for answer in claimed.answers]
+            await self._bus.send([Parcel(message.reply_to, answer) for answer in answers])
+            for answer in claimed.answers:
+                with about(job_id=answer.job, worker=message.worker):
+                    _log_answer(answer)
+
+    async def heartbeats(self, message: Message, delivery: Delivery) -> None:
+        """Renewals are guarded by worker and epoch; one that comes twice renews twice."""
+        match message:
+            case Heartbeats():
+                options = self._options
+                orders = await heartbeat(
+                    self._store, message, path=options.path, lease=options.lease
+                )
+                await self._bus.send([Parcel(message.reply_to, encode(orders))])
+            case Hello():
+                await self._hello(message)
+            case Goodbye():
+                async with self._store.begin() as tx:
+                    await tx.forget_worker(message.worker)
+                _log.info("worker.left", worker=message.worker)
+            case _:
+                raise BadMessage(f"{type(message).__name__} does not belong among heartbeats")
+
+    async def _hello(self, hello: Hello) -> None:
+        async with self._store.begin() as tx:
+            await tx.announce_engines(hello.engines)
+            slots = {Lane(lane): n for lane, n in hello.slots.items()}
+            await tx.see_worker(hello.worker, slots, path=self._options.path)
+        _log.info("worker.joined", worker=hello.worker, slots=hello.slots)
+        self._room()
+
+    async def results(self, message: Message, delivery: Delivery) -> None:
+        """Idempotent by (job, epoch): what comes twice, or too late, is stale and changes nothing."""
+        if not isinstance(message, Results):
+            raise BadMessage(f"{type(message).__name__} does not belong among results")
+        with span("job.record", parent=delivery.headers.get("traceparent"), kind=SpanKind.CONSUMER):
+            recorded = await record(
+                self._store, message.results, policy=self._options.retry, random=self._random
+            )
+            self._room()
+            await announce(self._streams, recorded.announcements)
+            _log_recorded(recorded, message)
+
+
+def _log_answer(answer: object) -> None:
+    if isinstance(answer, Grant):
+        _log.info("job.granted", attempt=answer.attempt, epoch=answer.epoch)
+    else:
+        _log.info("job.refused", reason=getattr(answer, "reason", ""))
+
+
+def _log_recorded(recorded: Recorded, message: Results) -> None:
+    count_ended(recorded.moved)
+    tell_ended(message, recorded)

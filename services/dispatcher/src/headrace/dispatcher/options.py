@@ -1,0 +1,56 @@
+"""What a dispatcher needs to know, as plain values."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from random import Random
+
+from headrace.core.ports.blobs import Blobs
+from headrace.core.ports.bus import Bus
+from headrace.core.ports.store import Store
+from headrace.core.ports.streams import Streams
+from headrace.core.retry import RetryPolicy
+from headrace.core.usecases.admit import Caps
+from headrace.core.usecases.purge import Kept
+from headrace.core.usecases.release import Window
+from headrace.core.usecases.schedules import Missed
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """Where it takes what it cannot know from: jitter and new ids."""
+
+    random: Random
+    new_id: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What it speaks through."""
+
+    store: Store
+    bus: Bus
+    streams: Streams
+    blobs: Blobs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatcherOptions:
+    path: str  # its own; see attendance.py for when it serves another
+    lease: timedelta = timedelta(seconds=30)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    window: Window = field(default_factory=Window)
+    poll: timedelta = timedelta(seconds=1)  # the release loop, when no hint comes
+    sweep_every: timedelta = timedelta(seconds=5)
+    reoffer_after: timedelta = timedelta(seconds=20)
+    turn_limit: timedelta = timedelta(seconds=10)
+    batch: int = 200
+    missed: Missed = "once"  # what becomes of schedules whose time passed while nobody ran
+    caps: Caps = field(default_factory=Caps)  # for the jobs that schedules make
+    kept: Kept = field(default_factory=Kept)
+    purge_every: timedelta = timedelta(minutes=1)
+    collect_every: timedelta = timedelta(hours=1)  # blobs that nobody names
+    monotonic: Callable[[], float] = time.monotonic

@@ -1,0 +1,79 @@
+"""The attempts this worker holds: how long it may trust each, and why one should end.
+
+Laws:
+1. The trust window ends before the lease does, counted from before the lease was asked for: a
+   worker that was paused or cut off stops by itself before somebody else may start.
+2. The first reason to end wins, except LOST: who is not the holder any more says nothing at all.
+3. UNTRUSTED is not LOST: where nobody was there to renew the lease, nobody else was there to take
+   the job either. So it is given back, once somebody listens, and costs nothing; if it is another's
+   by then, its epoch refuses us.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from enum import StrEnum
+
+from headrace.contracts.ids import JobId
+from headrace.contracts.messages import Grant
+
+
+class Why(StrEnum):
+    """Why an attempt should end before its engine is done."""
+
+    CANCELLED = "cancelled"  # somebody asked for it
+    DEADLINE = "deadline"  # it ran longer than the job allows
+    DRAINED = "drained"  # the worker leaves; the job goes back at no cost
+    UNTRUSTED = "untrusted"  # no heartbeat was answered in time: it may not be ours any more
+    LOST = "lost"  # not ours any more
+
+
+class Attempt:
+    """One grant in hand."""
+
+    def __init__(self, grant: Grant, *, trusted_until: float, claim_s: float) -> None:
+        self.grant = grant
+        self.claim_s = claim_s
+        self.trusted_until = trusted_until
+        self.fraction: float | None = None
+        self.why: Why | None = None
+        self.ending = asyncio.Event()
+
+    @property
+    def doubtful(self) -> bool:
+        """Somebody else may hold the job: its stream is not ours to write."""
+        return self.why in {Why.UNTRUSTED, Why.LOST}
+
+    def renew(self, trusted_until: float) -> None:
+        self.trusted_until = max(self.trusted_until, trusted_until)
+
+    def end(self, why: Why) -> None:
+        if self.why is None or why is Why.LOST:
+            self.why = why
+        self.ending.set()
+
+
+class Attempts:
+    """Those that count as held: from the grant until the result is kept."""
+
+    def __init__(self) -> None:
+        self._held: dict[JobId, Attempt] = {}
+
+    def __iter__(self) -> Iterator[Attempt]:
+        return iter(list(self._held.values()))
+
+    def add(self, attempt: Attempt) -> None:
+        self._held[attempt.grant.job] = attempt
+
+    def remove(self, attempt: Attempt) -> None:
+        if self._held.get(attempt.grant.job) is attempt:
+            del self._held[attempt.grant.job]
+
+    def find(self, job: JobId, epoch: int) -> Attempt | None:
+        attempt = self._held.get(job)
+        return attempt if attempt is not None and attempt.grant.epoch == epoch else None
+
+    def end_all(self, why: Why) -> None:
+        for attempt in self:
+            attempt.end(why)

@@ -1,0 +1,71 @@
+"""What a worker is given: the ports it speaks through, its lanes and its limits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from headrace.contracts.ids import Lane, WorkerId
+from headrace.contracts.messages import EngineCard
+from headrace.contracts.topology import Topology
+from headrace.core.ports.blobs import Blobs
+from headrace.core.ports.bus import Bus
+from headrace.core.ports.streams import Streams
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneOptions:
+    """One engine and how many children run it. Plain data: only the child sets the engine up."""
+
+    card: EngineCard
+    slots: int = 1
+    preload: str | None = None  # the model to load at start; None: with the first job
+    settings: Mapping[str, str] = field(default_factory=dict)  # for the engine's `configure`
+    engine: str = ""  # 'package.module:Class'; empty: whom the entry point of this lane names
+
+    @property
+    def lane(self) -> Lane:
+        return self.card.lane
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Every wait of the worker, in seconds."""
+
+    lease_s: float = 30.0  # until the dispatcher says otherwise; heartbeats come three to a lease
+    heartbeat_s: float = 10.0  # or this often: who is silent for half a minute is taken for gone
+    trust_margin_s: float = 5.0  # a job stops itself so long before its lease ends
+    hello_s: float = 600.0  # between two hellos, when nothing has changed
+    claim_answer_s: float = 2.0  # the first wait for a grant; doubles, up to ten times
+    claim_patience_s: float = 300.0  # then the offer goes back; far below any broker's ack timeout
+    cancel_grace_s: float = 5.0  # from 'please stop' to the end of the child
+    drain_s: float = 60.0  # what running jobs are given to finish when the worker stops
+    spawn_s: float = 30.0
+    load_s: float = 600.0
+    blobs_s: float = 60.0  # to fetch all of a job's inputs, or to store all of its outputs
+    append_s: float = 2.0
+    flush_s: float = 2.0  # for the last frames, before the result is sent
+    retry_cap_s: float = 10.0
+    farewell_s: float = 3.0  # for one last message, when the grace is over
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """Everything a `Worker` is built from."""
+
+    bus: Bus
+    streams: Streams
+    blobs: Blobs
+    topology: Topology
+    worker: WorkerId
+    lanes: Sequence[LaneOptions]
+    new_id: Callable[[], str]
+    limits: Limits = field(default_factory=Limits)
+    monotonic: Callable[[], float] = time.monotonic
+    random: Random = field(default_factory=Random)
+
+    @property
+    def mailbox(self) -> str:
+        return self.topology.mailbox(self.worker)

@@ -1,0 +1,203 @@
+"""Performing one attempt: fetch, load, run, store, and end early when there is a reason to.
+
+Laws:
+1. Whoever is not the holder any more says nothing: LOST has no result, and UNTRUSTED no frames.
+2. CANCELLED and RELEASED are said only when the child is idle or gone.
+3. An output that is there counts, also when somebody asked to stop meanwhile; a deadline is a
+   deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias, assert_never
+
+from msgspec.structs import replace
+
+from headrace.contracts.frames import Cancelling, encode_frame, frame_type
+from headrace.contracts.ids import BlobId
+from headrace.contracts.messages import JobError, Result, Stages
+from headrace.gpu_worker.attempts import Attempt, Why
+from headrace.gpu_worker.frames import FrameWriter
+from headrace.gpu_worker.host import wire
+from headrace.gpu_worker.host.keeper import Keeper, NotReady, RunEnded
+from headrace.gpu_worker.host.process import HostLost
+from headrace.gpu_worker.options import WorkerOptions
+from headrace.gpu_worker.payloads import Given, PayloadFailed, Payloads
+from headrace.gpu_worker.waiting import until
+from headrace.telemetry.logs import get_logger
+from headrace.telemetry.tracing import span
+
+_log = get_logger("gpu_worker.perform")
+_KILL_AGAIN_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """It stopped before there was an output, because it was told to."""
+
+
+End: TypeAlias = dict[str, Any] | JobError | Halted
+
+
+class Performance:
+    """One attempt on one slot's child."""
+
+    def __init__(self, attempt: Attempt, keeper: Keeper, options: WorkerOptions) -> None:
+        self._attempt = attempt
+        self._keeper = keeper
+        self._options = options
+        self._payloads = Payloads(options)
+        self._inside: list[BlobId] = []
+        self._writer = FrameWriter(attempt, options)
+        self._stages = Stages(claim_s=attempt.claim_s)
+
+    async def result(self) -> Result | None:
+        """How it ended, with the frames flushed; None where it is not ours to say."""
+        async with asyncio.TaskGroup() as group:
+            watches = [
+                group.create_task(self._writer.pump()),
+                group.create_task(self._watch_trust()),
+                group.create_task(self._stop_when_told()),
+            ]
+            end = await self._end()
+            if not self._attempt.doubtful:
+                await self._writer.finish(self._options.limits.flush_s)
+            for watch in watches:
+                watch.cancel()
+        return self._judged(end)
+
+    async def _end(self) -> End:
+        try:
+            return await self._phases()
+        except (PayloadFailed, NotReady) as failure:
+            return failure.error
+        except HostLost as lost:
+            return JobError("worker_lost", str(lost), detail=lost.last_lines or None)
+
+    async def _phases(self) -> End:
+        attempt, grant = self._attempt, self._attempt.grant
+        with self._stage("load"):
+            fetching = self._payloads.fetch(grant.tenant, grant.input)
+            given = await until(attempt.ending, fetching)
+            if given is not None:
+                await self._keeper.ready(grant.model)
+        if given is None or attempt.ending.is_set():
+            return Halted()
+        with self._stage("run", links=[grant.previous] if grant.previous else []):
+            ended = await self._run(given)
+        if ended.error is not None:
+            return ended.error
+        if ended.output is None:
+            return self._stopped()
+        with self._stage("store"):
+            stored = await self._payloads.store(grant.tenant, ended.output, ended.made)
+        self._inside = stored.inside
+        return stored.output
+
+    async def _run(self, given: Given) -> RunEnded:
+        grant = self._attempt.grant
+        deadline = asyncio.get_running_loop().call_later(
+            grant.timeout_s, self._attempt.end, Why.DEADLINE
+        )
+        try:
+            return await self._keeper.run(
+                lambda run: wire.Run(run, grant.model, grant.attempt, given.input, given.blobs),
+                self._hear,
+            )
+        finally:
+            deadline.cancel()
+
+    async def _hear(self, said: wire.Said) -> None:
+        if said.fraction is not None:
+            self._attempt.fraction = said.fraction
+        await self._writer.room()
+        self._writer.say(said.frame, said.data)
+
+    def _stopped(self) -> End:
+        if self._attempt.ending.is_set():
+            return Halted()
+        return JobError("internal", "the engine stopped although nobody asked it to")
+
+    async def _watch_trust(self) -> None:
+        while True:
+            left_s = self._attempt.trusted_until - self._options.monotonic()
+            if left_s <= 0:
+                break
+            await asyncio.sleep(left_s)  # it may be renewed meanwhile: look again
+        _log.warning("attempt.untrusted", job_id=self._attempt.grant.job)
+        self._attempt.end(Why.UNTRUSTED)
+
+    async def _stop_when_told(self) -> None:
+        """Ask, then kill: what runs in a device's kernel cannot be interrupted any other way."""
+        await self._attempt.ending.wait()
+        if self._attempt.why is Why.CANCELLED:
+            frame = Cancelling()
+            self._writer.say(frame_type(frame), encode_frame(frame))
+        self._keeper.ask_to_stop()
+        pause_s = self._options.limits.cancel_grace_s
+        while True:  # more than once: a child may only just be starting
+            await asyncio.sleep(pause_s)
+            self._keeper.kill_if_busy()
+            pause_s = _KILL_AGAIN_S
+
+    @contextmanager
+    def _stage(
+        self, name: Literal["load", "run", "store"], links: Sequence[str] = ()
+    ) -> Iterator[None]:
+        started = self._options.monotonic()
+        with span(f"job.{name}", links=links):
+            try:
+                yield
+            finally:
+                took_s = self._options.monotonic() - started
+                self._stages = replace(self._stages, **{f"{name}_s": took_s})
+
+    def _judged(self, end: End) -> Result | None:
+        match self._attempt.why:
+            case Why.LOST:
+                return None
+            case Why.UNTRUSTED:
+                return self._said("released")
+            case Why.DEADLINE:
+                limit_s = self._attempt.grant.timeout_s
+                return self._ended(JobError("deadline", f"it ran longer than {limit_s:g} s"))
+            case Why.CANCELLED if not isinstance(end, dict):
+                return self._said("cancelled")
+            case Why.DRAINED if not isinstance(end, dict):
+                return self._said("released")
+            case _:
+                return self._ended(end)
+
+    def _ended(self, end: End) -> Result:
+        match end:
+            case dict():
+                return self._said("succeeded", output=end)
+            case JobError():
+                return self._said("failed", error=end)
+            case Halted():
+                raise AssertionError("nothing halts without a reason")
+            case _:
+                assert_never(end)
+
+    def _said(
+        self,
+        outcome: Literal["succeeded", "failed", "cancelled", "released"],
+        *,
+        output: dict[str, Any] | None = None,
+        error: JobError | None = None,
+    ) -> Result:
+        grant = self._attempt.grant
+        return Result(
+            grant.job,
+            grant.epoch,
+            outcome,
+            output=output,
+            error=error,
+            stages=self._stages,
+            dropped=self._writer.dropped,
+            blobs=self._inside if output is not None else [],
+        )

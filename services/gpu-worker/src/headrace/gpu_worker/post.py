@@ -1,0 +1,85 @@
+"""The worker's mailbox: opens what comes and hands it to whoever waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeAlias
+
+import msgspec
+
+from headrace.contracts.ids import ClaimId
+from headrace.contracts.messages import Grant, Grants, Orders, Refusal, decode
+from headrace.core.ports.bus import Delivery
+from headrace.telemetry.logs import get_logger
+
+Answer: TypeAlias = Grant | Refusal
+_ABANDONED_KEPT: Final = 1024
+_log = get_logger("gpu_worker.post")
+
+
+class Post:
+    """`obey` takes orders; `give_back` takes a grant for a claim that nobody waits for any more."""
+
+    def __init__(
+        self,
+        *,
+        obey: Callable[[Orders], None],
+        give_back: Callable[[Grant], Awaitable[None]],
+    ) -> None:
+        self._obey = obey
+        self._give_back = give_back
+        self._expected: dict[ClaimId, asyncio.Future[Answer]] = {}
+        self._abandoned: OrderedDict[ClaimId, None] = OrderedDict()
+
+    @contextmanager
+    def expecting(self, claim: ClaimId) -> Iterator[asyncio.Future[Answer]]:
+        """The answer to a claim. Leaving without one abandons it: a late grant is given back."""
+        answer = self._expected[claim] = asyncio.get_running_loop().create_future()
+        try:
+            yield answer
+        finally:
+            del self._expected[claim]
+            if not answer.done():
+                self._abandon(claim)
+
+    async def open_all(self, letters: AsyncIterator[Delivery]) -> None:
+        """Runs until it is cancelled."""
+        async for letter in letters:
+            await self._open(letter)
+            await letter.ack()
+
+    async def _open(self, letter: Delivery) -> None:
+        """What does not belong here is parked, so that somebody hears of it."""
+        try:
+            message = decode(letter.body)
+        except msgspec.DecodeError as error:
+            _log.warning("mailbox.unreadable", error=str(error))
+            await letter.bury(f"no message that this build can read: {error}")
+            return
+        match message:
+            case Grants():
+                for answer in message.answers:
+                    await self._hand_over(answer)
+            case Orders():
+                self._obey(message)
+            case _:
+                _log.warning("mailbox.unexpected", kind=type(message).__name__)
+                await letter.bury(f"{type(message).__name__} does not belong in a mailbox")
+
+    async def _hand_over(self, answer: Answer) -> None:
+        waiting = self._expected.get(answer.claim)
+        if waiting is not None:
+            if not waiting.done():  # a claim that was sent twice may be answered twice
+                waiting.set_result(answer)
+        elif answer.claim in self._abandoned and isinstance(answer, Grant):
+            del self._abandoned[answer.claim]
+            _log.info("claim.late", job_id=answer.job)
+            await self._give_back(answer)
+
+    def _abandon(self, claim: ClaimId) -> None:
+        self._abandoned[claim] = None
+        if len(self._abandoned) > _ABANDONED_KEPT:
+            self._abandoned.popitem(last=False)

@@ -1,0 +1,126 @@
+"""The worker as a role: a mailbox, heartbeats, and a slot for every child of every lane.
+
+Stopping has two steps. `stop` ends receiving; what runs may finish within `drain_s` and is then given
+back. Being cancelled means the grace is over: children are killed, what was unfinished is given back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+
+from headrace.contracts.messages import Goodbye, Hello, Message, encode
+from headrace.core.errors import Unavailable
+from headrace.core.ports.bus import Parcel, Sent
+from headrace.gpu_worker.attempts import Attempts, Why
+from headrace.gpu_worker.heartbeats import Heartbeater
+from headrace.gpu_worker.options import WorkerOptions
+from headrace.gpu_worker.post import Post
+from headrace.gpu_worker.reports import Reports
+from headrace.gpu_worker.slot import Desk, Slot
+from headrace.gpu_worker.waiting import pauses, rings, until
+from headrace.telemetry.logs import get_logger
+
+_log = get_logger("gpu_worker")
+
+
+class Worker:
+    name = "gpu-worker"
+
+    def __init__(self, options: WorkerOptions) -> None:
+        self._options = options
+        self._attempts = Attempts()
+        self._news = asyncio.Event()
+        self._heartbeater = Heartbeater(options, self._attempts, self._ready_slots)
+        reports = Reports(options)
+        post = Post(obey=self._heartbeater.obey, give_back=reports.give_back)
+        self._post = post
+        desk = Desk(options, self._attempts, post, reports, self._heartbeater, self._news)
+        self._slots = [Slot(lane, desk) for lane in options.lanes for _ in range(lane.slots)]
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        options = self._options
+        if not await until(stop, self._declared()):
+            return
+        _log.info("worker.started", worker=options.worker, slots=len(self._slots))
+        try:
+            async with (
+                options.bus.mailbox(options.mailbox) as letters,
+                asyncio.TaskGroup() as background,
+            ):
+                loops = [
+                    background.create_task(self._post.open_all(letters)),
+                    background.create_task(self._heartbeater.beat()),
+                    background.create_task(self._introduce()),
+                    background.create_task(self._drain(stop)),
+                ]
+                await self._serve_slots(stop)
+                for loop in loops:
+                    loop.cancel()
+        finally:
+            await self._leave()
+        _log.info("worker.stopped", worker=options.worker)
+
+    async def _serve_slots(self, stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as group:
+            for slot in self._slots:
+                group.create_task(slot.serve(stop))
+
+    async def _declared(self) -> bool:
+        """Whoever comes first declares. Raises Misconfigured where a person has to help."""
+        topology = self._options.topology
+        queues = [topology.claims, topology.heartbeats, topology.results]
+        queues += [topology.work(lane.lane) for lane in self._options.lanes]
+        for pause_s in self._pauses():
+            try:
+                await self._options.bus.declare(queues)
+            except Unavailable as error:
+                _log.warning("worker.bus_unavailable", error=str(error))
+                await asyncio.sleep(pause_s)
+            else:
+                break
+        return True
+
+    async def _introduce(self) -> None:
+        """Say hello when a slot became ready or ceased to be, and now and then: only what runs here.
+
+        Engines that nobody announces any more leave the catalog in time.
+        """
+        while True:
+            hello_s = self._options.limits.hello_s
+            await rings(self._news, hello_s * (0.75 + self._options.random.random() / 2))
+            self._news.clear()
+            for pause_s in self._pauses():
+                if await self._send(self._hello()) is Sent.KEPT:
+                    break
+                await asyncio.sleep(pause_s)
+
+    def _hello(self) -> Hello:
+        slots = self._ready_slots()
+        cards = [lane.card for lane in self._options.lanes if lane.lane in slots]
+        return Hello(worker=self._options.worker, slots=slots, engines=cards)
+
+    def _ready_slots(self) -> dict[str, int]:
+        return dict(Counter(str(slot.lane.lane) for slot in self._slots if slot.ready))
+
+    async def _drain(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        _log.info("worker.draining", within_s=self._options.limits.drain_s)
+        await asyncio.sleep(self._options.limits.drain_s)
+        self._attempts.end_all(Why.DRAINED)
+
+    async def _leave(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._options.limits.farewell_s):
+                await self._send(Goodbye(worker=self._options.worker))
+
+    def _pauses(self) -> Iterator[float]:
+        limits = self._options.limits
+        return pauses(self._options.random, first_s=0.5, cap_s=limits.retry_cap_s)
+
+    async def _send(self, message: Message) -> Sent:
+        parcel = Parcel(self._options.topology.heartbeats, encode(message))
+        (sent,) = await self._options.bus.send([parcel])
+        return sent

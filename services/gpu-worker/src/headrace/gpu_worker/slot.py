@@ -1,0 +1,205 @@
+"""One slot: receives an offer, claims it, performs the attempt, reports, and receives again.
+
+The offer is acknowledged when its claim is answered, before the work begins, and the slot does not
+consume while it works: no broker timeout, restart or reconnect can make a job run twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import msgspec
+from msgspec.structs import asdict
+from opentelemetry.trace import Span, SpanKind
+
+from headrace.contracts.messages import (
+    MAX_MESSAGE_BYTES,
+    Grant,
+    JobError,
+    Offer,
+    Refusal,
+    Result,
+    decode,
+)
+from headrace.core.consume import next_or_stop
+from headrace.core.errors import Unavailable
+from headrace.core.ports.bus import Delivery
+from headrace.gpu_worker.attempts import Attempt, Attempts, Why
+from headrace.gpu_worker.claims import Answered, claim
+from headrace.gpu_worker.heartbeats import Heartbeater
+from headrace.gpu_worker.host.keeper import Keeper, NotReady
+from headrace.gpu_worker.host.process import HostLost
+from headrace.gpu_worker.options import LaneOptions, WorkerOptions
+from headrace.gpu_worker.perform import Performance
+from headrace.gpu_worker.post import Post
+from headrace.gpu_worker.reports import Reports, released
+from headrace.gpu_worker.waiting import pauses, rings, until
+from headrace.telemetry.logs import get_logger
+from headrace.telemetry.tracing import about, fail, span, traceparent
+
+_log = get_logger("gpu_worker.slot")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What all slots of a worker share."""
+
+    options: WorkerOptions
+    attempts: Attempts
+    post: Post
+    reports: Reports
+    heartbeater: Heartbeater
+    news: asyncio.Event  # a slot became ready, or stopped being so
+
+
+class Slot:
+    def __init__(self, lane: LaneOptions, desk: Desk) -> None:
+        self.lane = lane
+        self.ready = False
+        self._desk = desk
+        self._options = desk.options
+        self._keeper = Keeper(lane, desk.options.limits)
+        self._pauses = self._new_pauses()
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        try:
+            while not stop.is_set():
+                if not await until(stop, self._prepared()) or not await self._turn(stop):
+                    await rings(stop, next(self._pauses))
+        finally:
+            self.ready = False
+            await self._keeper.close()
+
+    async def _prepared(self) -> bool:
+        """Warm before it takes work: no job waits for a broken engine, or is blamed for it."""
+        try:
+            await self._keeper.ready(self._keeper.model or self.lane.preload)
+        except (NotReady, HostLost) as error:
+            _log.error("slot.not_ready", lane=self.lane.lane, error=str(error))
+            self._be_ready(ready=False)
+            return False
+        self._be_ready(ready=True)
+        return True
+
+    def _be_ready(self, *, ready: bool) -> None:
+        if ready is not self.ready:
+            self.ready = ready
+            self._desk.news.set()
+
+    async def _turn(self, stop: asyncio.Event) -> bool:
+        """One offer, from its arrival to its result; False asks for a pause before the next."""
+        queue = self._options.topology.work(self.lane.lane)
+        try:
+            async with AsyncExitStack() as door:
+                receiving = self._options.bus.receive(queue, prefetch=1)
+                deliveries = await door.enter_async_context(receiving)
+                delivery = await next_or_stop(deliveries, stop)
+                return delivery is None or await self._take(delivery, door, stop)
+        except Unavailable as error:
+            _log.warning("slot.cannot_receive", lane=self.lane.lane, error=str(error))
+            return False
+
+    async def _take(self, delivery: Delivery, door: AsyncExitStack, stop: asyncio.Event) -> bool:
+        offer = _read(delivery)
+        if offer is None:
+            await delivery.bury("not an offer that this build can read")
+            return True
+        parent = delivery.headers.get("traceparent")
+        ids = {"job_id": offer.job, "worker": self._options.worker, "lane": self.lane.lane}
+        with (
+            span("job.attempt", parent=parent, kind=SpanKind.CONSUMER) as current,
+            about(**ids),
+        ):
+            started = self._options.monotonic()
+            answered = await self._ask(offer, stop)
+            await (delivery.requeue() if answered is None else delivery.ack())
+            await door.aclose()  # nothing more is delivered here while the slot works
+            if answered is None:
+                return False
+            self._pauses = self._new_pauses()
+            if isinstance(answered.answer, Refusal):
+                _log.info("claim.refused", reason=answered.answer.reason)
+                return True
+            attempt = self._begin(answered.answer, answered, started)
+            await self._carry_out(attempt, stop, current)
+        return True
+
+    async def _ask(self, offer: Offer, stop: asyncio.Event) -> Answered | None:
+        trace = traceparent()
+        with span("job.claim"):
+            return await claim(
+                offer, trace=trace, post=self._desk.post, options=self._options, stop=stop
+            )
+
+    def _begin(self, grant: Grant, answered: Answered, started: float) -> Attempt:
+        heartbeater = self._desk.heartbeater
+        attempt = Attempt(
+            grant,
+            trusted_until=heartbeater.trust(answered.sent_at, grant.lease_s),
+            claim_s=self._options.monotonic() - started,
+        )
+        self._desk.attempts.add(attempt)
+        if (
+            answered.copies > 1
+        ):  # which copy won is not known, so the lease may be older than it looks
+            heartbeater.soon()
+        return attempt
+
+    async def _carry_out(self, attempt: Attempt, stop: asyncio.Event, current: Span) -> None:
+        result: Result | None = released(attempt.grant)  # what is true if this is cut short
+        try:
+            if not stop.is_set():
+                result = await self._performed(attempt)
+            _conclude(result, current)
+            if result is not None:
+                await self._desk.reports.deliver(result)
+        except asyncio.CancelledError:
+            await self._keeper.close()
+            if result is not None and attempt.why is not Why.LOST:
+                await self._desk.reports.deliver_once(result)
+            raise
+        finally:
+            self._desk.attempts.remove(attempt)
+
+    async def _performed(self, attempt: Attempt) -> Result | None:
+        grant = attempt.grant
+        try:
+            return await Performance(attempt, self._keeper, self._options).result()
+        except Exception as error:  # noqa: BLE001  # here a job is settled: a slip of ours must not lose it
+            _log.error("attempt.broke", exc_info=error)
+            await self._keeper.close()
+            said = JobError("internal", f"the worker failed: {type(error).__name__}")
+            return Result(grant.job, grant.epoch, "failed", error=said)
+
+    def _new_pauses(self) -> Iterator[float]:
+        limits = self._options.limits
+        return pauses(self._options.random, first_s=0.5, cap_s=limits.retry_cap_s)
+
+
+def _read(delivery: Delivery) -> Offer | None:
+    if len(delivery.body) > MAX_MESSAGE_BYTES:
+        return None
+    try:
+        message = decode(delivery.body)
+    except msgspec.DecodeError:
+        return None
+    return message if isinstance(message, Offer) else None
+
+
+def _conclude(result: Result | None, current: Span) -> None:
+    if result is None:
+        _log.info("attempt.lost")
+        return
+    current.set_attribute("headrace.outcome", result.outcome)
+    stages = {name: round(took, 4) for name, took in asdict(result.stages).items()}
+    if result.error is None:
+        _log.info("attempt.ended", outcome=result.outcome, **stages)
+    else:
+        fail(current, result.error.message)
+        kind, message = result.error.kind, result.error.message
+        _log.warning(
+            "attempt.ended", outcome=result.outcome, error_kind=kind, error=message, **stages
+        )

@@ -1,0 +1,1 @@
+"""Which roles share this process, and the `headrace` command line."""

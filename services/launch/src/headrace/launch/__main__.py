@@ -1,0 +1,5 @@
+"""`python -m headrace.launch` is the `headrace` command."""
+
+from headrace.launch.cli import main
+
+main()

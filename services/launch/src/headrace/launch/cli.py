@@ -1,0 +1,258 @@
+"""The `headrace` command: what it takes; the work is in the modules it imports when asked."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Annotated, Literal, TypeAlias
+
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
+
+from headrace.core.errors import HeadraceError, Unavailable
+from headrace.launch import cli_dead_letters, cli_schedules, cli_tenants
+from headrace.launch.cast import RoleName
+from headrace.launch.command import (
+    AsJson,
+    Inputs,
+    Limit,
+    Model,
+    Once,
+    Prompt,
+    console,
+    run,
+    settings,
+)
+from headrace.launch.errors import Exit, LaunchError, Misused
+from headrace.launch.follow import Left
+
+StateName: TypeAlias = Literal[
+    "scheduled", "queued", "running", "cancelling", "succeeded", "failed", "cancelled", "dead"
+]
+Out: TypeAlias = Annotated[Path | None, Parameter(help="Save the resulting picture, or JSON.")]
+Watch: TypeAlias = Annotated[bool, Parameter(help="Or leave at once, printing the job's id.")]
+
+app = App(
+    name="headrace",
+    help="Runs the GPU and AI jobs of an application.",
+    help_epilogue=(
+        "HEADRACE_URL (http://127.0.0.1:8000) says which api to talk to, HEADRACE_KEY as whom; "
+        "HEADRACE_OPERATOR is who the audit says it was (else your login name). Exit codes: "
+        "0 succeeded, 1 the job failed or a check did, 2 used wrongly or refused, 3 the job was "
+        "cancelled, 4 nobody answers or too full: try again later, 130 interrupted."
+    ),
+    version=lambda: version("headrace-launch"),
+    help_format="plaintext",
+    exit_on_error=False,
+    print_error=False,
+    result_action="return_value",
+)
+for part in (cli_dead_letters, cli_schedules, cli_tenants):
+    app.command(part.app)
+
+
+@app.command
+def demo(
+    *,
+    out: Annotated[Path | None, Parameter(help="Where the picture goes.")] = None,
+) -> Exit:
+    """Run a real prompt and draw a real picture on the embedded default; show where time went."""
+    from headrace.launch.demo import demo as show_demo
+
+    return asyncio.run(show_demo(console(), out=out or Path(gettempdir()) / "headrace-demo.png"))
+
+
+@app.command
+def up(
+    role: Annotated[RoleName | None, Parameter(help="In EDA: the role to play.")] = None,
+    *,
+    host: Annotated[str | None, Parameter(help="Instead of HOST.")] = None,
+    port: Annotated[int | None, Parameter(help="Instead of PORT; 0 is any free one.")] = None,
+) -> None:
+    """Serve until Ctrl-C: every role in one process, or the one named."""
+    from headrace.launch.up import up as serve
+    from headrace.wiring.settings import load_settings
+
+    overrides = {"host": host, "port": port}
+    serve(load_settings(**{k: v for k, v in overrides.items() if v is not None}), role)
+
+
+@app.command
+def submit(  # noqa: PLR0913  # a command line has as many options as it has
+    kind: str,
+    prompt: Prompt = None,
+    *,
+    model: Model = None,
+    inputs: Inputs = (),
+    image: Annotated[Path | None, Parameter(help="A picture to upload as input.")] = None,
+    out: Out = None,
+    watch: Watch = True,
+    idempotency_key: Once = None,
+    json: AsJson = False,
+) -> Exit:
+    """Submit a job and watch it: headrace submit text "Why is the sky blue?"."""
+    from headrace.launch import jobs
+
+    wish = jobs.Wish(
+        kind=kind,
+        prompt=sys.stdin.read().strip() if prompt == "-" else prompt,
+        model=model,
+        given=inputs,
+        image=image,
+        out=out,
+        idempotency_key=idempotency_key,
+        as_json=json,
+        watch=watch,
+    )
+    return run(jobs.submit(settings(), wish, console()))
+
+
+@app.command
+def watch(
+    job: str | None = None,
+    *,
+    out: Out = None,
+    json: AsJson = False,
+) -> Exit:
+    """Show a job from its beginning to its end, or all of late without one. Ctrl-C leaves them alone."""
+    from headrace.launch import board, jobs
+
+    if job is None:
+        if json or out is not None:
+            raise Misused("--json and --out are about one job; `headrace jobs --json` lists them.")
+        return run(board.watch_all(settings(), console()))
+    return run(jobs.watch(settings(), job, console(), as_json=json, out=out))
+
+
+@app.command(name="jobs")
+def list_jobs(
+    *,
+    state: StateName | None = None,
+    kind: str | None = None,
+    limit: Limit = 20,
+    json: AsJson = False,
+) -> None:
+    """List jobs, newest first."""
+    from headrace.launch import jobs
+
+    run(jobs.show_jobs(settings(), console(), state=state, kind=kind, limit=limit, as_json=json))
+
+
+@app.command
+def cancel(job: str, *, json: AsJson = False) -> None:
+    """Ask a job to end."""
+    from headrace.launch import jobs
+
+    run(jobs.cancel(settings(), job, console(), as_json=json))
+
+
+@app.command
+def retry(
+    job: str,
+    *,
+    out: Out = None,
+    watch: Watch = True,
+    idempotency_key: Once = None,
+    json: AsJson = False,
+) -> Exit:
+    """Try a job that has ended again, as a new job, and watch that."""
+    from headrace.launch import jobs
+
+    wish = jobs.Wish(kind="", out=out, watch=watch, idempotency_key=idempotency_key, as_json=json)
+    return run(jobs.retry(settings(), job, console(), wish))
+
+
+@app.command
+def explain(job: str, *, json: AsJson = False) -> None:
+    """Say why a job waits, and what would help."""
+    from headrace.launch import lanes
+
+    run(lanes.explain(settings(), job, console(), as_json=json))
+
+
+@app.command(name="lanes")
+def list_lanes(*, json: AsJson = False) -> None:
+    """Every lane: is it paused, and who serves it; HEADRACE_KEY is the admin's."""
+    from headrace.launch import lanes
+
+    run(lanes.show_lanes(settings(), console(), as_json=json))
+
+
+@app.command
+def pause(lane: str, *, json: AsJson = False) -> None:
+    """Start nothing more of a lane; HEADRACE_KEY is the admin's."""
+    from headrace.launch import lanes
+
+    run(lanes.turn(settings(), lane, "pause", console(), as_json=json))
+
+
+@app.command
+def resume(lane: str, *, json: AsJson = False) -> None:
+    """Let a paused lane go on; HEADRACE_KEY is the admin's."""
+    from headrace.launch import lanes
+
+    run(lanes.turn(settings(), lane, "resume", console(), as_json=json))
+
+
+@app.command
+def audit(*, limit: Limit = 20, json: AsJson = False) -> None:
+    """What operators did, newest first; HEADRACE_KEY is the admin's."""
+    from headrace.launch import tenants
+
+    run(tenants.show_audit(settings(), console(), limit=limit, as_json=json))
+
+
+@app.command
+def models(*, json: AsJson = False) -> None:
+    """What can be run, and its inputs (* must be given)."""
+    from headrace.launch import jobs
+
+    run(jobs.show_models(settings(), console(), as_json=json))
+
+
+@app.command
+def doctor(*, json: AsJson = False) -> Exit:
+    """Check every dependency of the settings in force; say what is wrong and what to do."""
+    from headrace.launch.doctor import doctor as check_up
+
+    return asyncio.run(check_up(console(), as_json=json))
+
+
+@app.command
+def migrate() -> None:
+    """Bring the database of DATABASE_URL up to date."""
+    from headrace.wiring.recipes import migrate as migrate_store
+    from headrace.wiring.settings import load_settings
+
+    asyncio.run(migrate_store(load_settings()))
+    console().print("The database is up to date.")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Leaves with an Exit. `arguments` instead of those of this process."""
+    try:
+        code = app(arguments)
+    except KeyboardInterrupt:
+        code = Exit.INTERRUPTED
+    except Left as left:
+        code = _complain(str(left), Exit.INTERRUPTED)
+    except UnusedCliTokensError as error:
+        more = " ".join(error.unused_tokens or ())
+        code = _complain(f"There is no {more!r} here (headrace --help)", Exit.UNUSABLE)
+    except CycloptsError as error:
+        code = _complain(f"{error} (headrace --help)", Exit.UNUSABLE)
+    except LaunchError as error:
+        code = _complain(str(error), error.code)
+    except Unavailable as error:
+        code = _complain(str(error), Exit.NOT_NOW)
+    except HeadraceError as error:
+        code = _complain(str(error), Exit.UNUSABLE)
+    sys.exit(int(code or 0))
+
+
+def _complain(why: str, code: Exit) -> Exit:
+    sys.stderr.write(f"headrace: {why.strip()}\n")
+    return code

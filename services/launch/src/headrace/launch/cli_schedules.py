@@ -1,0 +1,103 @@
+"""`headrace schedules`: what its commands take."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from headrace.launch.command import (
+    AsJson,
+    Inputs,
+    Limit,
+    Model,
+    Once,
+    Prompt,
+    console,
+    run,
+    settings,
+)
+
+app = App(name="schedules", help="Jobs that recur, by a cron expression in a time zone.")
+
+
+@app.default
+def list_schedules(*, limit: Limit = 20, json: AsJson = False) -> None:
+    """List schedules, newest first."""
+    from headrace.launch import schedules
+
+    run(schedules.show_list(settings(), console(), limit=limit, as_json=json))
+
+
+@app.command
+def create(  # noqa: PLR0913  # a command line has as many options as it has
+    cron: Annotated[str, Parameter(help="Minute, hour, day of month, month, day of week.")],
+    kind: str,
+    prompt: Prompt = None,
+    *,
+    timezone: Annotated[str, Parameter(help="As in Europe/Berlin.")] = "UTC",
+    model: Model = None,
+    inputs: Inputs = (),
+    priority: Annotated[int | None, Parameter(help="-100 to 100, among your own jobs.")] = None,
+    timeout: Annotated[float | None, Parameter(help="Seconds that an attempt may run.")] = None,
+    idempotency_key: Once = None,
+    json: AsJson = False,
+) -> None:
+    """Make a job whenever CRON says so: headrace schedules create "0 6 * * MON-FRI" text "..."."""
+    from headrace.launch import schedules
+    from headrace.launch.jobs import Wish
+
+    wish = Wish(
+        kind=kind,
+        prompt=sys.stdin.read().strip() if prompt == "-" else prompt,
+        model=model,
+        given=inputs,
+        idempotency_key=idempotency_key,
+        as_json=json,
+    )
+    given = {"priority": priority, "timeout": timeout}
+    of_job = {name: value for name, value in given.items() if value is not None}
+    recurs = {"cron": cron, "timezone": timezone}
+    run(schedules.create(settings(), console(), wish, recurs, of_job))
+
+
+@app.command
+def show(schedule: str, *, json: AsJson = False) -> None:
+    """One schedule, and the latest times it fired."""
+    from headrace.launch import schedules
+
+    run(schedules.show(settings(), console(), schedule, as_json=json))
+
+
+@app.command
+def pause(schedule: str, *, json: AsJson = False) -> None:
+    """Make no more jobs until it is resumed."""
+    from headrace.launch import schedules
+
+    run(schedules.turn(settings(), console(), schedule, "pause", as_json=json))
+
+
+@app.command
+def resume(schedule: str, *, json: AsJson = False) -> None:
+    """Go on from now; what would have fired meanwhile is not made up for."""
+    from headrace.launch import schedules
+
+    run(schedules.turn(settings(), console(), schedule, "resume", as_json=json))
+
+
+@app.command
+def run_now(schedule: str, *, idempotency_key: Once = None, json: AsJson = False) -> None:
+    """Make one job now, beside those of its times, and print its id."""
+    from headrace.launch import schedules
+
+    found = schedules.run_now(settings(), console(), schedule, key=idempotency_key, as_json=json)
+    run(found)
+
+
+@app.command
+def delete(schedule: str) -> None:
+    """Delete it. The jobs it made stay."""
+    from headrace.launch import schedules
+
+    run(schedules.delete(settings(), console(), schedule))

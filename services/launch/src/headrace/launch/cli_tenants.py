@@ -1,0 +1,50 @@
+"""`headrace tenants`: what its commands take."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from cyclopts import App, Parameter
+
+from headrace.launch.command import AsJson, console, run, settings
+from headrace.launch.errors import Misused
+
+app = App(name="tenants", help="What a tenant gets and may take. HEADRACE_KEY is the admin's.")
+Cap: TypeAlias = int | Literal["none"] | None
+
+
+@app.command
+def show(tenant: str, *, json: AsJson = False) -> None:
+    """What a tenant gets and may take."""
+    from headrace.launch import tenants
+
+    run(tenants.show_terms(settings(), console(), tenant, as_json=json))
+
+
+@app.command(name="set")
+def set_terms(  # a command line has as many options as it has
+    tenant: str,
+    *,
+    weight: Annotated[int | None, Parameter(help="Jobs it gets in each round.")] = None,
+    max_running: Annotated[Cap, Parameter(help="none: no cap.")] = None,
+    max_running_per_lane: Annotated[Cap, Parameter(help="none: no cap.")] = None,
+    max_queued: Annotated[Cap, Parameter(help="none: the installation's.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Change what is named; the rest stays. A lowered cap stops nothing that runs."""
+    from headrace.launch import tenants
+
+    given: dict[str, Cap] = {
+        "weight": weight,
+        "max_running": max_running,
+        "max_running_per_lane": max_running_per_lane,
+        "max_queued": max_queued,
+    }
+    changed = {
+        name: None if value == "none" else value
+        for name, value in given.items()
+        if value is not None
+    }
+    if not changed:
+        raise Misused("Say what to change: --weight, --max-running, ... (headrace tenants set -h).")
+    run(tenants.set_terms(settings(), console(), tenant, changed, as_json=json))

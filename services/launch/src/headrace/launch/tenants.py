@@ -1,0 +1,79 @@
+"""The commands for operators about tenants and each other: what a tenant gets, and the audit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from rich.console import Console
+from rich.text import Text
+
+from headrace.launch.printing import a_table, print_facts, print_json
+from headrace.launch.settings import ClientSettings
+from headrace.launch.talking import operating
+from headrace.launch.words import harmless, moment
+
+_CAPS = ("max_running", "max_running_per_lane")
+
+
+async def show_terms(
+    settings: ClientSettings, console: Console, tenant: str, *, as_json: bool
+) -> None:
+    async with operating(settings) as client:
+        terms = await client.ask("GET", _at(tenant))
+    _print(console, terms, as_json=as_json)
+
+
+async def set_terms(
+    settings: ClientSettings,
+    console: Console,
+    tenant: str,
+    changed: Mapping[str, int | None],
+    *,
+    as_json: bool,
+) -> None:
+    """The api sets them as a whole, so what is not named is sent as it stands."""
+    async with operating(settings) as client:
+        stood = await client.ask("GET", _at(tenant))
+        terms = {name: value for name, value in stood.items() if name != "tenant"}
+        terms = await client.ask("PUT", _at(tenant), json={**terms, **changed})
+    _print(console, terms, as_json=as_json)
+
+
+def _at(tenant: str) -> str:
+    return f"/admin/tenants/{quote(tenant, safe='')}"
+
+
+def _print(console: Console, terms: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(console, terms)
+        return
+    console.print(Text(f"tenant {terms['tenant']}"))
+    caps = {name: "no cap" if terms[name] is None else f"{terms[name]:,}" for name in _CAPS}
+    queued = terms["max_queued"]
+    print_facts(
+        console,
+        {
+            "weight": str(terms["weight"]),
+            "max running": caps["max_running"],
+            "max running per lane": caps["max_running_per_lane"],
+            "max queued": "MAX_QUEUED_PER_TENANT" if queued is None else f"{queued:,}",
+        },
+    )
+
+
+async def show_audit(
+    settings: ClientSettings, console: Console, *, limit: int, as_json: bool
+) -> None:
+    async with operating(settings) as client:
+        deeds = (await client.ask("GET", "/admin/audit", params={"limit": limit}))["audit"]
+    if as_json:
+        print_json(console, deeds)
+        return
+    table = a_table("when", "who", "did", "to", elastic="to")
+    for each in deeds:
+        told = [f"{name}={value}" for name, value in each["detail"].items() if value is not None]
+        about = Text(harmless(", ".join([each["subject"], *told])))
+        table.add_row(moment(each["at"]), each["who"], each["action"], about)
+    console.print(table if deeds else "Nobody has done anything yet.")

@@ -1,0 +1,113 @@
+"""An api on real stores, in a thread of its own: what schemathesis does waits in no event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Generator, Iterator
+from concurrent.futures import Future
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4  # noqa: TID251  # tests make ids of their own
+
+import httpx
+import pytest
+
+from headrace.adapters.blobs.files.blobs import open_file_blobs
+from headrace.adapters.store.sql import SqlStore, migrate, open_sql_store
+from headrace.adapters.streams.redis.streams import RedisStreams, open_redis_streams
+from headrace.adapters.tickets.inprocess.tickets import InProcessTickets
+from headrace.api.app import create_app
+from headrace.api.auth import Keys
+from headrace.api.deps import ApiDeps, Limits
+from headrace.api.presence import Presence
+from headrace.api.role import Api
+from headrace.contracts.ids import Lane
+from headrace.contracts.messages import EngineCard
+from headrace.testkit.infra import fresh_database, fresh_prefix
+
+RED, BLUE, OPERATOR = ({"apikey": f"key-of-{who}"} for who in ("red", "blue", "operators"))
+ANYTHING = EngineCard(
+    lane=Lane("echo"), kind="text", models=["echo"], input_schema={"type": "object"}
+)
+LIMITS = Limits(
+    head_s=1.0, body_s=2.0, authorization_s=0.5, send_s=2.0, ping_s=0.5, subscriptions=8
+)
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where the api is, and what is behind it, in the loop that serves it."""
+
+    address: str
+    loop: asyncio.AbstractEventLoop
+    store: SqlStore
+    streams: RedisStreams
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}"
+
+    def do(self, what: Coroutine[Any, Any, object]) -> object:
+        return asyncio.run_coroutine_threadsafe(what, self.loop).result(timeout=10)
+
+
+async def serve(
+    folder: Path, servers: tuple[str, str], ready: Future[Door], stop: asyncio.Event
+) -> None:
+    postgres, redis = servers
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(fresh_database(postgres))
+        prefix = await stack.enter_async_context(fresh_prefix(redis))
+        await migrate(database)
+        store = await stack.enter_async_context(open_sql_store(database))
+        streams = await stack.enter_async_context(open_redis_streams(redis, prefix=prefix))
+        async with store.begin() as tx:
+            await tx.announce_engines([ANYTHING])
+        deps = ApiDeps(
+            store=store,
+            streams=streams,
+            blobs=await stack.enter_async_context(open_file_blobs(folder / "blobs")),
+            tickets=InProcessTickets(),
+            presence=Presence(store),
+            path=lambda _: "distributed",
+            new_id=lambda: str(uuid4()),
+            auth=Keys({"red": RED["apikey"], "blue": BLUE["apikey"]}, anonymous=None),
+            admin_key=OPERATOR["apikey"],
+            limits=LIMITS,
+        )
+        role = Api(create_app(deps), host="127.0.0.1", port=0, grace_s=2)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(role.serve(stop))
+            await role.bound.wait()
+            address = f"{role.host}:{role.port}"
+            ready.set_result(Door(address, asyncio.get_running_loop(), store, streams))
+
+
+@pytest.fixture(scope="module")
+def door(
+    tmp_path_factory: pytest.TempPathFactory, postgres_url: str, redis_url: str
+) -> Iterator[Door]:
+    loop, stop, ready = asyncio.new_event_loop(), asyncio.Event(), Future[Door]()
+    folder = tmp_path_factory.mktemp("api")
+    serving = serve(folder, (postgres_url, redis_url), ready, stop)
+    thread = threading.Thread(target=loop.run_until_complete, args=(serving,))
+    thread.start()
+    yield ready.result(timeout=30)
+    loop.call_soon_threadsafe(stop.set)
+    thread.join(timeout=20)
+    loop.close()
+
+
+@pytest.fixture
+def red(door: Door) -> Generator[httpx.Client]:
+    with httpx.Client(base_url=door.url, headers=RED, timeout=10) as client:
+        yield client
+
+
+@pytest.fixture
+def blue(door: Door) -> Generator[httpx.Client]:
+    with httpx.Client(base_url=door.url, headers=BLUE, timeout=10) as client:
+        yield client

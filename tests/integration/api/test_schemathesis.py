@@ -1,0 +1,184 @@
+"""The api against its own description, with requests that nobody would think of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+from typing_extensions import override
+
+pytestmark = pytest.mark.real
+RED, OPERATOR = {"apikey": "key-of-red"}, {"apikey": "key-of-operators"}
+OPERATIONS = (
+    "POST /jobs",
+    "POST /jobs/inference",
+    "GET /jobs",
+    "GET /jobs/statuses",
+    "GET /jobs/{job}",
+    "GET /jobs/{job}/status",
+    "GET /jobs/{job}/result",
+    "GET /jobs/{job}/timeline",
+    "GET /jobs/{job}/explain",
+    "POST /jobs/{job}/cancel",
+    "POST /jobs/{job}/retry",
+    "POST /schedules",
+    "GET /schedules",
+    "GET /schedules/{schedule}",
+    "POST /schedules/{schedule}/pause",
+    "POST /schedules/{schedule}/resume",
+    "POST /schedules/{schedule}/run-now",
+    "DELETE /schedules/{schedule}",
+    "GET /admin/dead-letters/groups",
+    "GET /admin/dead-letters",
+    "GET /admin/dead-letters/{number}",
+    "POST /admin/dead-letters/{number}/replay",
+    "POST /admin/dead-letters/{number}/discard",
+    "POST /admin/dead-letters/replay",
+    "POST /admin/dead-letters/discard",
+    "GET /admin/audit",
+    "GET /models",
+    "POST /admin/lanes/{lane}/pause",
+    "POST /admin/lanes/{lane}/resume",
+    "GET /admin/lanes",
+    "GET /admin/tenants/{tenant}",
+    "PUT /admin/tenants/{tenant}",
+    "POST /tickets",
+    "POST /blobs",
+    "GET /blobs/{blob}",
+    "GET /health",
+    "GET /livez",
+    "GET /readyz",
+    "GET /metrics",
+)
+TAKING_ARGUMENTS = tuple(
+    name
+    for name in OPERATIONS
+    if any(word in name for word in ("job", "schedule", "admin", "POST /blobs"))
+)
+FEW, MANY = 10, 100  # examples of each operation
+
+
+@pytest.fixture(scope="module")
+def tally(figures: list[str]) -> Iterator[Counter[str]]:
+    tally: Counter[str] = Counter()
+    yield tally
+    statuses = ", ".join(f"{tally[status]} of {status}" for status in sorted(tally))
+    figures.append(f"schemathesis: {tally.total()} calls; {statuses}")
+
+
+@pytest.fixture(scope="module")
+def described(door: Any, tally: Counter[str]) -> Any:
+    found = schemathesis.openapi.from_url(f"{door.url}/openapi.json")
+
+    @found.hook("after_call")
+    def count(context: Any, case: Any, response: Any) -> None:
+        tally[str(response.status_code)] += 1
+
+    return found.exclude(path_regex="/events$")  # it does not end while the job does not
+
+
+FULL = pytest.param(MANY, marks=[pytest.mark.full, pytest.mark.timeout(600)])
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("examples", [FEW, FULL])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_api_keeps_to_its_description(described: Any, name: str, examples: int) -> None:
+    """No server error, no undocumented status, media type, header or body; nothing without a key."""
+    explore(described, name, GenerationMode.POSITIVE, examples)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("examples", [FEW, FULL])
+@pytest.mark.parametrize("name", TAKING_ARGUMENTS)
+def test_what_breaks_the_description_is_refused(described: Any, name: str, examples: int) -> None:
+    explore(described, name, GenerationMode.NEGATIVE, examples)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("examples", [3, pytest.param(60, marks=pytest.mark.full)])
+def test_what_an_answer_names_can_be_followed(described: Any, examples: int) -> None:
+    """Submit, then get, cancel, retry, pause, delete, along the links of the description."""
+    run = settings(
+        max_examples=examples,
+        stateful_step_count=8,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate,),
+    )
+    walk = described.as_state_machine()
+
+    class Walk(walk):  # type: ignore[misc, valid-type]  # made by schemathesis
+        @override
+        def before_call(self, case: Any) -> None:
+            prepare(case)
+
+        @override
+        def get_call_kwargs(self, case: Any) -> dict[str, Any]:
+            return {"timeout": 10, "headers": key_for(case)}
+
+        @override
+        def validate_response(self, response: Any, case: Any, **kwargs: Any) -> None:
+            case.validate_response(
+                response,
+                excluded_checks=not_promised(case),
+                transport_kwargs=kwargs,
+                recorder=self.recorder,
+            )
+
+    Walk.run(settings=run)
+
+
+def test_no_operation_is_forgotten(described: Any) -> None:
+    operations = [each.ok() for each in described.get_all_operations()]
+
+    assert {f"{each.method.upper()} {each.path}" for each in operations} == set(OPERATIONS)
+
+
+def prepare(case: Any) -> None:
+    """With what is not in the description: the kinds, cron grammar and zones there are here."""
+    if case.meta is None or case.meta.generation.mode is GenerationMode.POSITIVE:
+        case.body = fitting(case.body) if isinstance(case.body, dict) else case.body
+    made_up = case.headers or {}
+    case.headers = {
+        k: v for k, v in made_up.items() if k.lower() not in {"apikey", "authorization"}
+    }
+
+
+def not_promised(case: Any) -> list[Any]:
+    """Which kinds, models and cursors there are is not described; and a blob's bytes are not read."""
+    of_blobs = [negative_data_rejection] if case.path == "/blobs" else []
+    return [positive_data_acceptance, *of_blobs]
+
+
+def key_for(case: Any) -> dict[str, str]:
+    return OPERATOR if case.path.startswith("/admin") else RED
+
+
+def fitting(body: dict[str, Any]) -> dict[str, Any]:
+    run = {"kind": "text", "model": "echo"}
+    if "cron" in body and isinstance(body.get("job"), dict):
+        schedule = {"cron": "0 6 * * *", "timezone": "Europe/Berlin"}
+        return {**body, **schedule, "job": {**body["job"], **run}}
+    return {**body, **run} if "input" in body else body
+
+
+def explore(described: Any, name: str, mode: GenerationMode, examples: int) -> None:
+    """By hand, since schemathesis's own parametrize needs an older pytest."""
+    method, path = name.split()
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=described[path][method].as_strategy(generation_mode=mode))
+    def keeps_to_it(case: Any) -> None:
+        prepare(case)
+        case.call_and_validate(
+            timeout=10, headers=key_for(case), excluded_checks=not_promised(case)
+        )
+
+    keeps_to_it()

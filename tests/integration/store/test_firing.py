@@ -1,0 +1,81 @@
+"""However many dispatchers look at once, each time of a schedule makes one job, and one replay is one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from headrace.adapters.bus.inprocess import InProcessBus
+from headrace.adapters.store.sql import SqlStore, open_sql_store
+from headrace.contracts.messages import EngineCard
+from headrace.core.ports.dead_letters import LetterQuery, Source
+from headrace.core.ports.store import Store
+from headrace.core.usecases.admit import Admission, Caps
+from headrace.core.usecases.replay import replay_due
+from headrace.core.usecases.schedules import Fired, Firing, Makers, fire_due
+from headrace.core.usecases.settle import replay_letters
+from headrace.testkit.builders import LONG_AGO, a_dead_letter, a_job_id, a_schedule
+from headrace.testkit.deciding import ECHO, PATH, put
+
+pytestmark = [pytest.mark.real]
+LOOKERS = 5
+
+
+def anything(card: EngineCard, given: Mapping[str, Any]) -> None:
+    """Fits."""
+
+
+async def look(url: str) -> list[Fired]:
+    """One dispatcher, with connections of its own, until it finds nothing."""
+    makers = Makers(a_job_id, anything)
+    firing = Firing(missed="once", makers=makers, admission=Admission(Caps()))
+    async with open_sql_store(url) as store:
+        return [await fire_due(store, firing, path=PATH, limit=4) for _ in range(10)]
+
+
+async def test_a_time_makes_one_job_whoever_looks(store: SqlStore, url: str) -> None:
+    async with store.begin() as tx:
+        await tx.announce_engines([ECHO])
+        made = [
+            await tx.insert_schedule(a_schedule(cron="0 0 1 1 *", next_at=LONG_AGO))
+            for _ in range(20)
+        ]
+
+    async with asyncio.TaskGroup() as group:
+        looking = [group.create_task(look(url)) for _ in range(LOOKERS)]
+
+    jobs = [job for each in looking for fired in each.result() for job in fired.jobs]
+    assert len(jobs) == len(made)
+    for schedule in made:
+        async with store.begin() as tx:
+            (fire,) = await tx.fires(schedule.id, limit=10)
+            assert fire.job in {job.id for job in jobs}
+
+
+async def test_a_planned_replay_is_done_once_whoever_looks(store: SqlStore, url: str) -> None:
+    jobs = [await put(store) for _ in range(20)]
+    async with store.begin() as tx:
+        await tx.bury([a_dead_letter(source=Source.JOB, job=job.id) for job in jobs])
+        await replay_letters(tx, LetterQuery(), per_s=1000, who="ann")
+
+    async def replay() -> int:
+        async with open_sql_store(url) as other:
+            bus, done = InProcessBus(), 0
+            for _ in range(10):
+                turn = await replay_due(other, bus, path=PATH, limit=4, new_id=a_job_id)
+                done += turn.jobs
+            return done
+
+    async with asyncio.TaskGroup() as group:
+        replaying = [group.create_task(replay()) for _ in range(LOOKERS)]
+
+    assert sum(each.result() for each in replaying) == len(jobs)
+    assert await still_open(store) == 0
+
+
+async def still_open(store: Store) -> int:
+    async with store.begin() as tx:
+        return len(await tx.letters(LetterQuery(limit=100)))

@@ -1,0 +1,206 @@
+"""With 100,000 queued jobs of 1,000 tenants, no verb of PostgreSQL's reads a table from end to end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from sqlalchemy import event
+
+from headrace.adapters.store.sql import SqlStore, migrate, open_sql_store
+from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
+from headrace.contracts.messages import Stages
+from headrace.core.job import Event, State, advance
+from headrace.core.ports.store import (
+    AttemptEnd,
+    Change,
+    Query,
+    Renewal,
+    Terms,
+    Transaction,
+    Waiting,
+)
+from headrace.core.ports.upkeep import Question
+from headrace.testkit.builders import LONG_AGO, a_new_job
+from headrace.testkit.infra import fresh_database
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
+
+FILL = """
+INSERT INTO jobs (id, tenant, kind, model, input, priority, timeout_s, labels, lane, path, state,
+                  epoch, attempt, failures, losses, created_at, not_before, start_deadline)
+SELECT 'job-' || n, 'tenant-' || n % 1000, 'echo', 'echo', '{"text": "hello"}', n % 3, 60, '{}',
+       'echo', 'local', CASE WHEN n % 50 = 0 THEN 'succeeded' ELSE 'queued' END,
+       0, 0, 0, 0, now() - n * interval '1 second', NULL, NULL
+FROM generate_series(1, 100000) AS n;
+INSERT INTO outbox (number, job, epoch, tenant, lane, path, since)
+SELECT number, id, epoch, tenant, lane, path, number - priority * 60000 FROM jobs WHERE state = 'queued';
+INSERT INTO attempts (job, attempt, epoch, worker, started_at)
+SELECT id, 1, 1, 'w', now() FROM jobs;
+INSERT INTO idempotency_keys (tenant, key, fingerprint, job, created_at)
+SELECT tenant, 'key-' || number, 'f', id, created_at FROM jobs;
+UPDATE jobs SET finished_at = created_at WHERE state = 'succeeded';
+ANALYZE
+"""
+FROM_END_TO_END = re.compile(r"Seq Scan on (jobs|outbox|attempts|idempotency_keys)")
+ECHO = Lane("echo")
+
+
+@dataclass
+class Asked:
+    """The statements a verb sent, as the driver got them."""
+
+    statements: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    def note(self, _c: object, _k: object, statement: str, parameters: Any, *_: object) -> None:
+        if "NOTIFY" not in statement:
+            self.statements[statement] = tuple(parameters)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def full(postgres_url: str) -> AsyncGenerator[str]:
+    async with fresh_database(postgres_url) as url:
+        await migrate(url)
+        admin = await asyncpg.connect(url)
+        try:
+            await admin.execute(FILL)
+        finally:
+            await admin.close()
+        yield url
+
+
+@pytest.fixture
+async def store(full: str) -> AsyncGenerator[SqlStore]:
+    async with open_sql_store(full, pool_size=1) as store:
+        yield store
+
+
+SOME = [JobId(f"job-{n}") for n in range(1, 101)]
+ROWS = [Waiting(job, 0, TenantId("t"), None) for job in SOME]
+
+
+async def submit(tx: Transaction) -> None:
+    await tx.insert([a_new_job(), a_new_job(key="k"), a_new_job(key="k")])
+
+
+async def claim(tx: Transaction) -> None:
+    found = await tx.load(SOME)
+    granted = [Change(job, advance(job, Event.GRANTED)[1]) for job in found.values()]
+    await tx.save(granted)
+    opened = [replace(change.after, worker=WorkerId("w")) for change in granted]
+    await tx.open_attempts([job for job in opened if job.state is State.RUNNING])
+
+
+async def heartbeat(tx: Transaction) -> None:
+    renewals = [Renewal(job, 1, None) for job in SOME]
+    await tx.renew(renewals, worker=WorkerId("w"), until=LONG_AGO)
+    await tx.close_attempts([AttemptEnd(job, 1, "lost", None, Stages()) for job in SOME])
+
+
+async def sweep(tx: Transaction) -> None:
+    await tx.due("local", limit=100)
+    await tx.expired_leases("local", limit=100)
+    await tx.expired_starts("local", limit=100)
+    await tx.cancel_wishes("local", limit=100)
+
+
+async def release(tx: Transaction) -> None:
+    assert await tx.waiting_lanes("local") == [ECHO]
+    assert await tx.offered("local", ECHO) == 0
+    shares = await tx.shares("local", ECHO, start=TenantId("tenant-5"), limit=100)
+    assert len(shares) == 100
+    heads = await tx.waiting("local", ECHO, {share.tenant: 2 for share in shares})
+    assert {len(rows) for rows in heads.values()} == {2}
+    now = await tx.now()
+    await tx.hold_release()
+    await tx.reserve(ROWS, until=now + timedelta(minutes=5))
+    await tx.mark_sent(ROWS)
+    await tx.unreserve(ROWS)
+    await tx.sent_before("local", now, limit=100)
+    await tx.resend(ROWS)
+
+
+async def read(tx: Transaction) -> None:
+    tenant = TenantId("tenant-7")
+    page = await tx.page(tenant, Query(limit=20))
+    assert page[0].created_at is not None
+    await tx.page(tenant, Query(limit=20, before=(page[0].created_at, page[0].id)))
+    await tx.find(tenant, page[0].id)
+    await tx.attempts(page[0].id)
+    await tx.ask_cancel(tenant, page[0].id)
+    assert await tx.ahead(page[0]) >= 0
+    await tx.crowd(page[0])
+
+
+async def share(tx: Transaction) -> None:
+    capped = Terms(max_running=1, max_running_per_lane=1)
+    for n in range(100):
+        await tx.set_terms(TenantId(f"tenant-{n}"), capped)
+    assert 1 in {each.room for each in await tx.shares("local", ECHO, start=None, limit=20)}
+    await tx.terms(TenantId("tenant-7"))
+    assert await tx.backlog(TenantId("tenant-7"), at_most=50) == 50
+    assert await tx.backlog(None, at_most=500) == 500
+
+
+async def look_after(tx: Transaction) -> None:
+    now = await tx.now()
+    await tx.purge_keys(older_than=now - timedelta(hours=20), limit=100)
+    await tx.purge_jobs(finished_before=now - timedelta(hours=20), limit=100)
+    await tx.due_schedules("local", limit=100)
+    await tx.due_replays("local", limit=100)
+    for path in ("local", "distributed"):
+        await tx.deserted(path)
+        await tx.attend(path, until=now)
+    await tx.recall(Question(TenantId("tenant-7"), "POST /x", "k", "f"))
+
+
+@pytest.mark.parametrize(
+    "verbs", [submit, claim, heartbeat, sweep, release, share, read, look_after]
+)
+async def test_nothing_is_read_from_end_to_end(store: SqlStore, full: str, verbs: Any) -> None:
+    asked = Asked()
+    event.listen(store.engine.sync_engine, "before_cursor_execute", asked.note)
+
+    class Undone(Exception):
+        """So that every case finds the same rows."""
+
+    async def ask() -> None:
+        async with store.begin() as tx:
+            await verbs(tx)
+            raise Undone
+
+    with pytest.raises(Undone):
+        await ask()
+
+    plans = await explained(full, asked.statements)
+    assert plans
+    for plan in plans:
+        assert not FROM_END_TO_END.search(plan), plan
+
+
+async def explained(url: str, statements: dict[str, tuple[Any, ...]]) -> list[str]:
+    """Each statement's plan: for these values, and the one a prepared statement settles on."""
+    connection = await asyncpg.connect(url)
+    plans: list[str] = []
+    try:
+        await connection.execute("SET plan_cache_mode = force_generic_plan")
+        for place, (statement, values) in enumerate(statements.items()):
+            rows = await connection.fetch(f"EXPLAIN {statement}", *values)
+            plans.append(_text(statement, rows))
+            await connection.execute(f"PREPARE p{place} AS {statement}")
+            nulls = f"({', '.join(['NULL'] * len(values))})" if values else ""
+            rows = await connection.fetch(f"EXPLAIN EXECUTE p{place}{nulls}")
+            plans.append(_text(statement, rows))
+    finally:
+        await connection.close()
+    return plans
+
+
+def _text(statement: str, rows: list[Any]) -> str:
+    return "\n".join([statement, *(row[0] for row in rows)])

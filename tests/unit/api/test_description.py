@@ -1,0 +1,92 @@
+"""The OpenAPI document is complete: every route, every refusal, the frames and the sockets."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
+
+from headrace.contracts.frames import Token, encode_frame
+
+
+@pytest.fixture
+async def document(http: httpx.AsyncClient) -> dict[str, Any]:
+    found: dict[str, Any] = (await http.get("/openapi.json")).json()
+    return found
+
+
+def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+async def test_every_route_is_described(document: dict[str, Any]) -> None:
+    assert set(operations(document)) == {
+        "POST /jobs", "POST /jobs/inference", "GET /jobs", "GET /jobs/{job}",
+        "GET /jobs/statuses", "GET /jobs/{job}/status", "GET /jobs/{job}/result", "GET /jobs/{job}/timeline",
+        "GET /jobs/{job}/explain", "GET /admin/lanes", "POST /admin/lanes/{lane}/pause",
+        "POST /admin/lanes/{lane}/resume", "GET /admin/tenants/{tenant}",
+        "PUT /admin/tenants/{tenant}",
+        "GET /jobs/{job}/events", "POST /tickets", "POST /jobs/{job}/cancel", "GET /models",
+        "POST /jobs/{job}/retry", "POST /schedules", "GET /schedules", "GET /schedules/{schedule}",
+        "POST /schedules/{schedule}/pause", "POST /schedules/{schedule}/resume",
+        "POST /schedules/{schedule}/run-now", "DELETE /schedules/{schedule}",
+        "GET /admin/dead-letters/groups", "GET /admin/dead-letters",
+        "GET /admin/dead-letters/{number}", "POST /admin/dead-letters/{number}/replay",
+        "POST /admin/dead-letters/{number}/discard", "POST /admin/dead-letters/replay",
+        "POST /admin/dead-letters/discard", "GET /admin/audit",
+        "POST /blobs", "GET /blobs/{blob}",
+        "GET /health", "GET /livez", "GET /readyz", "GET /metrics",
+    }  # fmt: skip
+    assert all(each["description"] for each in operations(document).values())
+
+
+async def test_refusals_are_problem_documents(document: dict[str, Any]) -> None:
+    for name, operation in operations(document).items():
+        for status, answer in operation["responses"].items():
+            if status[0] in "45" and not name.startswith(("GET /readyz", "GET /health")):
+                assert list(answer["content"]) == ["application/problem+json"], (name, status)
+
+
+async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+
+    missing = {name for name in _references(document) if name not in schemas}
+
+    assert missing == set()
+
+
+async def test_the_schema_of_frames_accepts_frames(document: dict[str, Any]) -> None:
+    schema = {"$ref": "#/components/schemas/Frame", "components": document["components"]}
+    validator = Draft202012Validator(schema)
+
+    assert validator.is_valid(json.loads(encode_frame(Token("a"))))
+    assert not validator.is_valid({"type": "nonsense"})
+
+
+async def test_the_sockets_are_described(document: dict[str, Any]) -> None:
+    assert "/jobs/{id}/ws" in document["info"]["description"]
+    assert "1012" in document["info"]["description"]
+
+
+async def test_a_key_is_optional_only_where_settings_say_so(document: dict[str, Any]) -> None:
+    assert operations(document)["GET /jobs"]["security"] == [{"apikey": []}, {"bearer": []}, {}]
+    assert operations(document)["GET /livez"]["security"] == [{}]
+
+
+def _references(node: Any) -> set[str]:
+    match node:
+        case {"$ref": str(target)}:
+            return {target.removeprefix("#/components/schemas/")}
+        case dict():
+            return set().union(*map(_references, node.values()))
+        case list():
+            return set().union(*map(_references, node))
+        case _:
+            return set()

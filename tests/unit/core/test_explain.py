@@ -1,0 +1,124 @@
+"""Every rule that holds a job back, said in words, the strongest first."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
+from headrace.core.errors import JobNotFound
+from headrace.core.explain import Facts, Rule, explain
+from headrace.core.job import State
+from headrace.core.ports.store import Crowd, Store, Terms, WorkerRecord
+from headrace.core.usecases.explain import facts_about
+from headrace.core.usecases.pause import pause
+from headrace.testkit.builders import LONG_AGO, a_job
+from headrace.testkit.deciding import LANE, put, see
+
+NOW = LONG_AGO + timedelta(hours=1)
+LATER = NOW + timedelta(minutes=5)
+WORKER = WorkerRecord(WorkerId("w"), {LANE: 2}, NOW)
+NOBODY = Crowd(
+    offered_at=None,
+    running_in_lane=0,
+    offered_in_lane=0,
+    taken_by_tenant=0,
+    taken_by_tenant_in_lane=0,
+)
+
+
+def facts(**fields: Any) -> Facts:
+    crowd = Crowd(**{**{name: getattr(NOBODY, name) for name in NOBODY.__slots__}, **_of(fields)})
+    usual = {
+        "now": NOW,
+        "paused": {},
+        "troubles": {},
+        "workers": [WORKER],
+        "terms": Terms(),
+        "ahead": 0,
+    }
+    return Facts(**{"job": a_job(), **usual, "crowd": crowd, **fields})
+
+
+def _of(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: fields.pop(name) for name in NOBODY.__slots__ if name in fields}
+
+
+@pytest.mark.parametrize(
+    ("rule", "found"),
+    [
+        (Rule.ENDED, facts(job=a_job(state=State.FAILED))),
+        (Rule.RUNNING, facts(job=a_job(state=State.RUNNING))),
+        (Rule.CANCELLING, facts(job=a_job(state=State.RUNNING, cancel_asked_at=NOW))),
+        (Rule.CANCELLING, facts(job=a_job(cancel_asked_at=NOW))),
+        (Rule.START_DEADLINE, facts(job=a_job(start_deadline=NOW))),
+        (Rule.SCHEDULED, facts(job=a_job(state=State.SCHEDULED, not_before=LATER))),
+        (Rule.RETRY_LATER, facts(job=a_job(state=State.SCHEDULED, not_before=LATER, attempt=1))),
+        (Rule.LANE_PAUSED, facts(paused={LANE: NOW})),
+        (Rule.LANE_UNUSABLE, facts(troubles={LANE: "It differs. Delete it."}, workers=[])),
+        (Rule.NO_WORKER, facts(workers=[])),
+        (Rule.NO_WORKER, facts(workers=[WorkerRecord(WorkerId("w"), {Lane("flow"): 2}, NOW)])),
+        (Rule.OFFERED, facts(offered_at=NOW, running_in_lane=2)),
+        (Rule.TENANT_CAP, facts(terms=Terms(max_running=3), taken_by_tenant=3)),
+        (Rule.LANE_CAP, facts(terms=Terms(max_running_per_lane=1), taken_by_tenant_in_lane=1)),
+        (Rule.SLOTS_BUSY, facts(running_in_lane=1, offered_in_lane=1)),
+        (Rule.NEXT, facts(running_in_lane=1)),
+    ],
+)
+def test_the_rule_that_holds_it_back_is_named(rule: Rule, found: Facts) -> None:
+    said = explain(found)
+
+    assert said.rule is rule
+    assert said.why.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("stronger", "found"),
+    [
+        (Rule.CANCELLING, facts(job=a_job(cancel_asked_at=NOW), paused={LANE: NOW})),
+        (Rule.LANE_PAUSED, facts(paused={LANE: NOW}, workers=[])),
+        (Rule.NO_WORKER, facts(workers=[], offered_at=NOW)),
+        (Rule.OFFERED, facts(offered_at=NOW, terms=Terms(max_running=1), taken_by_tenant=1)),
+        (
+            Rule.TENANT_CAP,
+            facts(terms=Terms(max_running=1), taken_by_tenant=1, running_in_lane=9),
+        ),
+    ],
+)
+def test_of_several_rules_the_strongest_is_said(stronger: Rule, found: Facts) -> None:
+    assert explain(found).rule is stronger
+
+
+def test_a_job_that_has_started_once_is_not_held_to_its_start_deadline() -> None:
+    assert explain(facts(job=a_job(start_deadline=LONG_AGO, attempt=1))).rule is Rule.NEXT
+
+
+def test_it_says_who_is_before_it_and_what_would_help() -> None:
+    said = explain(facts(ahead=7, running_in_lane=2, offered_in_lane=1))
+
+    assert said.why == "7 jobs are before it. 2 of 2 slots are busy, 1 jobs are offered."
+    assert said.relax == (
+        "add a worker, or slots, for lane echo",
+        "raise its priority (within its tenant)",
+    )
+
+
+async def test_the_facts_are_read_from_the_store(store: Store) -> None:
+    await put(store)
+    job = await put(store)
+    await see(store, 3)
+
+    found = await facts_about(store, job.tenant, job.id)
+    assert (found.ahead, found.slots, explain(found).rule) == (1, 3, Rule.NEXT)
+
+    await pause(store, LANE, who="ann")
+    assert explain(await facts_about(store, job.tenant, job.id)).rule is Rule.LANE_PAUSED
+
+
+async def test_another_tenant_s_job_is_not_explained(store: Store) -> None:
+    job = await put(store)
+
+    with pytest.raises(JobNotFound):
+        await facts_about(store, TenantId("another"), JobId(job.id))

@@ -1,0 +1,139 @@
+"""Settings are checked at the door, in words that name the variable, its value and the remedy."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from headrace.core.errors import Misconfigured
+from headrace.wiring.settings import Settings, load_settings
+
+ROOT = Path(__file__).parents[3]
+EDA = {
+    "EXECUTION_MODE": "EDA",
+    "RABBITMQ_URL": "amqp://localhost/",
+    "REDIS_URL": "redis://localhost/0",
+    "DATABASE_URL": "postgresql://localhost/headrace",
+}
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, **environment: str) -> str:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(Misconfigured) as refused:
+        load_settings()
+    return str(refused.value)
+
+
+def test_nothing_needs_to_be_set_on_a_laptop() -> None:
+    settings = load_settings()
+
+    assert settings.path == "local"
+    assert settings.anonymous
+    assert settings.store_url == "sqlite:///var/headrace.db"
+
+
+def test_the_address_of_a_trace_has_a_place_for_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = refusal(monkeypatch, TRACE_URL="http://traces:16686/trace/")
+
+    assert "TRACE_URL=http://traces:16686/trace/" in said
+    monkeypatch.setenv("TRACE_URL", "http://traces:16686/trace/{trace_id}")
+    assert load_settings().trace_url == "http://traces:16686/trace/{trace_id}"
+
+
+def test_a_wrong_value_is_named_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = refusal(monkeypatch, PORT="http")
+
+    assert "PORT=http" in said
+    assert ".env.example" in said
+
+
+def test_every_wrong_value_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = refusal(monkeypatch, PORT="70000", LEASE_S="-1", LOG_LEVEL="loud")
+
+    assert all(name in said for name in ("PORT=70000", "LEASE_S=-1", "LOG_LEVEL=loud"))
+
+
+@pytest.mark.parametrize("missing", ["RABBITMQ_URL", "REDIS_URL"])
+def test_eda_names_what_it_needs(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    said = refusal(monkeypatch, **{name: val for name, val in EDA.items() if name != missing})
+
+    assert said.startswith(missing)
+    assert "EXECUTION_MODE=EDA" in said
+
+
+@pytest.mark.parametrize("url", ["", "sqlite:///shared.db"])
+def test_only_who_opens_the_store_needs_one_to_share(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    for name, value in {**EDA, "DATABASE_URL": url}.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()  # a worker has no database to name
+
+    with pytest.raises(Misconfigured, match="DATABASE_URL: EXECUTION_MODE=EDA"):
+        settings.need_shared_store()
+
+
+def test_eda_with_what_it_needs_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in EDA.items():
+        monkeypatch.setenv(name, value)
+
+    settings = load_settings()
+    settings.need_shared_store()
+
+    assert settings.path == "distributed"
+
+
+def test_a_server_that_can_be_reached_from_outside_needs_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = refusal(monkeypatch, HOST="0.0.0.0")  # noqa: S104  # this is the danger under test
+
+    assert "API_KEYS" in said
+
+
+def test_secrets_are_never_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = refusal(monkeypatch, API_KEYS="no-colon-xyzzy")
+
+    assert "API_KEYS" in said
+    assert "xyzzy" not in said
+
+
+def test_lists_and_pairs_are_read_from_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGINES", "echo, smollm2")
+    monkeypatch.setenv("SLOTS", "echo=4")
+    monkeypatch.setenv("API_KEYS", "alice:one:two")
+
+    settings = load_settings()
+
+    assert settings.engines == ("echo", "smollm2")
+    assert settings.slots == {"echo": 4}
+    assert settings.api_keys["alice"].get_secret_value() == "one:two"
+
+
+def test_every_setting_is_in_the_example_with_its_default() -> None:
+    example = dict(
+        re.findall(r"^([A-Z0-9_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    )
+
+    assert set(example) == {name.upper() for name in Settings.model_fields}
+    written = load_settings(_env_file=ROOT / ".env.example")
+    assert written == load_settings()
+
+
+def test_a_store_that_can_be_shared_wants_streams_that_can_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://localhost/headrace")
+
+    with pytest.raises(Misconfigured, match="REDIS_URL"):
+        load_settings().need_shared_store()
