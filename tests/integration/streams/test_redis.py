@@ -260,6 +260,23 @@ async def test_a_password_in_the_url_opens_both_connections(
     assert [str(entry.position) for entry in heard] == ["1-1"]
 
 
+async def test_a_connection_whose_first_command_is_refused_is_closed(
+    server: Server, admin: Redis, job: JobId
+) -> None:
+    await admin.execute_command("ACL SETUSER writer on >sesame ~* &* +@all -script")
+
+    async def none_left() -> bool:
+        return "writer" not in {each["user"] for each in await admin.client_list()}
+
+    url = server.url.replace("redis://", "redis://writer:sesame@")
+    async with open_redis_streams(url, tick_s=TICK_S) as streams:
+        for _ in range(5):
+            with pytest.raises(Unavailable, match="NOPERM"):
+                await streams.append([tokens(job, 1)])
+
+        await eventually(none_left, within=20)
+
+
 async def test_a_script_that_redis_forgot_is_brought_again(
     streams: RedisStreams, admin: Redis, job: JobId
 ) -> None:

@@ -49,9 +49,16 @@ class Commands:
             except (OSError, TimeoutError, RedisError) as error:
                 raise _unavailable(str(error) or type(error).__name__) from error
             if self._first:
-                await line.send(self._first)
+                await self._introduce(line)
             self._line = line
             return line
+
+    async def _introduce(self, line: _Line) -> None:
+        try:
+            await line.send(self._first)
+        except BaseException:  # nobody else knows of it: left open, it would stay for good
+            line.wire.close()
+            raise
 
 
 class _Call:
