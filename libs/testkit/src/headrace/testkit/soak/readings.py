@@ -18,8 +18,8 @@ import psutil
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from headrace.testkit.chaos.effects import AttemptRow, Effects, Row
 from headrace.testkit.chaos.rig import Rig
+from headrace.testkit.soak.archive import Archive
 from headrace.testkit.soak.verdicts import PROCESSES, TABLES
 
 EVERY_S: Final = 5.0
@@ -51,8 +51,7 @@ class Readings:
     broker_files: Path
     began: float = field(default_factory=time.time)
     series: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
-    jobs: dict[str, Row] = field(default_factory=dict)  # also those that the store let go of
-    attempts: dict[tuple[str, int], AttemptRow] = field(default_factory=dict)
+    archive: Archive = field(default_factory=Archive)
 
     async def go_on(self) -> None:
         """Until it is cancelled."""
@@ -74,13 +73,6 @@ class Readings:
             for name, points in self.series.items()
         }
 
-    def everything(self, now: Effects) -> Effects:
-        """What the store holds, and what it held at some time and was old enough to delete."""
-        self._remember(now)
-        return Effects(
-            list(self.jobs.values()), list(self.attempts.values()), now.outbox, now.dead_letters
-        )
-
     def _note(self, values: Mapping[str, float]) -> None:
         at = time.time() - self.began
         for name, value in values.items():
@@ -99,7 +91,7 @@ class Readings:
         return values
 
     async def _store(self) -> dict[str, float]:
-        self._remember(await self.rig.effects())
+        self.archive.add(await self.rig.effects())
         connection = await asyncpg.connect(self.rig.urls["postgres"], timeout=EVERY_S)
         try:
             found = await connection.fetchrow(_SIZES)
@@ -125,10 +117,6 @@ class Readings:
         async with Redis.from_url(self.rig.urls["redis"], socket_timeout=EVERY_S) as client:
             used = (await client.info("memory"))["used_memory"]
             return {"Redis: keys": await client.dbsize(), "Redis: memory": used / MB}
-
-    def _remember(self, effects: Effects) -> None:
-        self.jobs |= {row.id: row for row in effects.jobs}
-        self.attempts |= {(row.job, row.attempt): row for row in effects.attempts}
 
 
 def _children(process: psutil.Process) -> dict[str, float]:

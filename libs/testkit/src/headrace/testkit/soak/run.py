@@ -98,7 +98,9 @@ async def _soaked(here: Rig, house: House, folder: Path, seconds: float, seed: i
         drained_s, stuck = await _quiet(here, load)
         keys_left = await _keys_left(here)
         reading.cancel()
-    judgement = await here.judged(complete=readings.everything, cancel_s=60.0, retry_cap_s=600.0)
+    judgement = await here.judged(
+        complete=readings.archive.with_all_of, cancel_s=60.0, retry_cap_s=600.0
+    )
     late_ms = _vitals(here, folder, readings)
     return Soaked(
         seed=seed,
