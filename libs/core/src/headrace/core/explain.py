@@ -118,7 +118,9 @@ def _among_others(facts: Facts) -> Explanation:
     most = terms.max_running_per_lane
     if most is not None and crowd.taken_by_tenant_in_lane >= most:
         taken = crowd.taken_by_tenant_in_lane
-        why = f"Its tenant has {_jobs(taken)} running or offered in lane {lane}, and may have {most}."
+        why = (
+            f"Its tenant has {_jobs(taken)} running or offered in lane {lane}, and may have {most}."
+        )
         return Explanation(Rule.LANE_CAP, why, ("raise the tenant's max_running_per_lane",))
     if crowd.running_in_lane + crowd.offered_in_lane >= facts.slots:
         relax = (*_more_slots(facts), "raise its priority (within its tenant)")
