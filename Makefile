@@ -12,6 +12,9 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 export HOST PORT SEED MINUTES MODE
 export UV_PYTHON_DOWNLOADS := never
+# Where nobody may write bytecode, every process would compile all that it imports: ten seconds each.
+export UV_COMPILE_BYTECODE := 1
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
 BIN := $(VENV)/bin
