@@ -108,6 +108,7 @@ async def sweep(tx: Transaction) -> None:
     await tx.expired_leases("local", limit=100)
     await tx.expired_starts("local", limit=100)
     await tx.cancel_wishes("local", limit=100)
+    assert await tx.outside("local", after=JobId(""), limit=100) == []
 
 
 async def release(tx: Transaction) -> None:

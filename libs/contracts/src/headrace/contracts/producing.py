@@ -18,7 +18,7 @@ OUTSIDE: Final = Lane("outside")  # no queue and no worker of ours: a producer c
 MAX_OUTPUT_BYTES: Final = 2**20
 
 
-class End(msgspec.Struct, frozen=True, omit_defaults=True):
+class End(msgspec.Struct, frozen=True, tag_field="kind", tag="producer_end.v1", omit_defaults=True):
     """The producer's last word, said once."""
 
     outcome: Literal["succeeded", "failed", "cancelled"]

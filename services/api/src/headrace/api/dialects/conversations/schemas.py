@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 MAX_CONTENT: Final = 100_000
 
@@ -59,6 +59,13 @@ class MessageRequest(_Asked):
     on_disconnect: Literal["continue"] | LeftFor = Field(
         "continue", description="What becomes of the answer when its last watcher has left."
     )
+
+    @field_validator("options")
+    @classmethod
+    def _no_messages(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if "messages" in value:
+            raise ValueError("messages are this conversation's own")
+        return value
 
 
 class TaskLinks(_Told):
