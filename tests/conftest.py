@@ -10,6 +10,9 @@ pytest.register_assert_rewrite("headrace.testkit")
 
 from headrace.testkit import infra  # noqa: E402  # the line above must come first
 
+# A limit that ran out, here or in a library. Anything else that a fault brings to light is a fact.
+_WAITED_IN_VAIN = [r"not so within", r"TimeoutError", r"Timeout \("]
+
 # How long an example takes says something about the machine that day, not about the code.
 hypothesis.settings.register_profile("headrace", deadline=None)
 hypothesis.settings.load_profile("headrace")
@@ -28,6 +31,18 @@ def pytest_terminal_summary(
 ) -> None:
     for line in config.stash.get(_FIGURES, []):
         terminalreporter.write_line(line)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test among real processes has a second try, and the summary names each that needed it.
+
+    Under faults only a wait has one: a promise that was broken once is broken.
+    """
+    for item in items:
+        if item.get_closest_marker("chaos"):
+            item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=_WAITED_IN_VAIN))
+        elif item.get_closest_marker("real") or item.get_closest_marker("e2e"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture(scope="session")

@@ -125,7 +125,7 @@ async def test_a_waiting_job_says_why_and_how_many_are_ahead(
     try:
         seen = await shown(browser, f"{system.url}/jobs/{jobs[-1]['id']}")
 
-        await expect(seen.page.get_by_label("Why it waits")).to_contain_text("slots are busy")
+        await expect(seen.page.get_by_label("Why it waits")).to_contain_text("Busy slots")
         await expect(read(seen).get_by_text("ahead").first).to_be_visible()
         await expect(read(seen).get_by_text("waited").first).to_be_visible()
         assert seen.complaints == []

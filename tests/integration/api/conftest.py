@@ -26,6 +26,7 @@ from headrace.api.presence import Presence
 from headrace.api.role import Api
 from headrace.contracts.ids import Lane
 from headrace.contracts.messages import EngineCard
+from headrace.core.lookup import Lookup
 from headrace.testkit.infra import fresh_database, fresh_prefix
 
 RED, BLUE, OPERATOR = ({"apikey": f"key-of-{who}"} for who in ("red", "blue", "operators"))
@@ -68,6 +69,7 @@ async def serve(
             await tx.announce_engines([ANYTHING])
         deps = ApiDeps(
             store=store,
+            lookup=Lookup(store),
             streams=streams,
             blobs=await stack.enter_async_context(open_file_blobs(folder / "blobs")),
             tickets=InProcessTickets(),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+from contextlib import suppress
 from typing import Final
 
 import aio_pika
@@ -24,10 +26,18 @@ from headrace.testkit.waits import eventually
 pytestmark = pytest.mark.real
 
 QUORUM: Final[FieldTable] = {"x-queue-type": "quorum"}
+CHANNELS: Final = 50
 
 
 async def deleted(plain: AbstractChannel, name: str) -> None:
     await plain.queue_delete(name, if_unused=False, if_empty=False)
+
+
+async def waited_for() -> int:
+    """Futures and tasks that somebody still has a hold of."""
+    await asyncio.sleep(0)  # the callbacks of what has just ended
+    gc.collect()
+    return sum(isinstance(each, asyncio.Future) for each in gc.get_objects())
 
 
 class TestOpening:
@@ -121,6 +131,25 @@ class TestDeclaring:
             with pytest.raises(Unavailable, match="RESOURCE_LOCKED"):
                 async with second.mailbox(name):
                     pytest.fail("two have the same mailbox")
+
+
+class TestClosing:
+    async def test_nothing_stays_of_a_channel_that_was_closed_by_us_or_by_the_broker(
+        self, open_bus: OpenBus, vhost: Vhost, name: str
+    ) -> None:
+        bus = await open_bus(vhost.url)
+        await bus.declare([name])
+
+        async def ask(queue: str) -> None:
+            with suppress(Unavailable):
+                await bus.depth(queue)
+
+        for queue in (name, f"{name}.missing"):
+            await ask(queue)
+            before = await waited_for()
+            for _ in range(CHANNELS):
+                await ask(queue)
+            assert await waited_for() < before + CHANNELS / 2
 
 
 class TestSending:

@@ -132,6 +132,7 @@ async def read(tx: Transaction) -> None:
     page = await tx.page(tenant, Query(limit=20))
     assert page[0].created_at is not None
     await tx.page(tenant, Query(limit=20, before=(page[0].created_at, page[0].id)))
+    await tx.page(tenant, Query(limit=20, conversation="lunch"))
     await tx.find(tenant, page[0].id)
     await tx.attempts(page[0].id)
     await tx.ask_cancel(tenant, page[0].id)

@@ -209,6 +209,23 @@ async def test_a_frozen_redis_is_left_and_found_again(
     assert [str(entry.position) for entry in told] == ["0-1", "1-1", "1-2", "1-3", "2-1"]
 
 
+async def test_a_frozen_redis_holds_up_one_who_looks_for_it_and_nobody_else(
+    server: Server, streams: RedisStreams, job: JobId
+) -> None:
+    await server.pause()
+    for _ in range(2):  # the connection that goes silent, and one that is never greeted
+        with pytest.raises(Unavailable):
+            await streams.append([tokens(job, 1)])
+
+    async with asyncio.timeout(20):  # two seconds each would be more
+        for _ in range(20):
+            with pytest.raises(Unavailable):
+                await streams.append([tokens(job, 1)])
+    await server.resume()
+
+    await eventually(lambda: taken(streams, tokens(job, 1)), within=LIMIT_S)
+
+
 async def test_a_frozen_subscription_is_rebuilt_on_its_own(
     server: Server, streams: RedisStreams, job: JobId
 ) -> None:
@@ -258,6 +275,23 @@ async def test_a_password_in_the_url_opens_both_connections(
                 pass
 
     assert [str(entry.position) for entry in heard] == ["1-1"]
+
+
+async def test_a_connection_whose_first_command_is_refused_is_closed(
+    server: Server, admin: Redis, job: JobId
+) -> None:
+    await admin.execute_command("ACL SETUSER writer on >sesame ~* &* +@all -script")
+
+    async def none_left() -> bool:
+        return "writer" not in {each["user"] for each in await admin.client_list()}
+
+    url = server.url.replace("redis://", "redis://writer:sesame@")
+    async with open_redis_streams(url, tick_s=TICK_S) as streams:
+        for _ in range(5):
+            with pytest.raises(Unavailable, match="NOPERM"):
+                await streams.append([tokens(job, 1)])
+
+        await eventually(none_left, within=20)
 
 
 async def test_a_script_that_redis_forgot_is_brought_again(

@@ -28,6 +28,7 @@ from headrace.contracts.ids import JobId, Lane, WorkerId
 from headrace.contracts.messages import EngineCard, Stages
 from headrace.core.announce import announcement
 from headrace.core.job import Event, Job, advance
+from headrace.core.lookup import Lookup
 from headrace.core.ports.store import AttemptEnd, Change, Store
 from headrace.core.ports.streams import Batch, Streams
 
@@ -73,6 +74,7 @@ async def deps(store: Store, streams: InProcessStreams, tmp_path: Path) -> Async
     async with open_file_blobs(tmp_path / "blobs") as blobs:
         yield ApiDeps(
             store=store,
+            lookup=Lookup(store),
             streams=streams,
             blobs=blobs,
             tickets=InProcessTickets(),

@@ -169,6 +169,17 @@ async def test_a_handler_that_takes_too_long_is_called_again(bus: Bus) -> None:
     assert await left(bus) == 0
 
 
+async def test_what_an_outage_made_slow_does_not_wait_on_when_it_is_over(bus: Bus) -> None:
+    handler = Handler(hold=asyncio.Event())
+    await say(bus, "slow")
+
+    async with consuming(bus, handler, replace(BRISK, handle_s=1.5)):
+        await eventually(lambda: handler.reported)
+        assert handler.hold is not None
+        handler.hold.set()
+        await eventually(lambda: handler.done == ["slow"])  # four times as long as it took is more
+
+
 async def test_an_outage_in_which_nothing_answers_in_time_parks_nothing(bus: Bus) -> None:
     handler = Handler([TimeoutError()] * (DELIVERIES + 10))
     await say(bus, "a", "b")

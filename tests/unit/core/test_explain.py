@@ -98,7 +98,7 @@ def test_a_job_that_has_started_once_is_not_held_to_its_start_deadline() -> None
 def test_it_says_who_is_before_it_and_what_would_help() -> None:
     said = explain(facts(ahead=7, running_in_lane=2, offered_in_lane=1))
 
-    assert said.why == "7 jobs are before it. 2 of 2 slots are busy, 1 jobs are offered."
+    assert said.why == "Before it: 7 jobs. Busy slots: 2 of 2. Offered: 1 job."
     assert said.relax == (
         "add a worker, or slots, for lane echo",
         "raise its priority (within its tenant)",

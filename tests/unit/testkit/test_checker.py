@@ -159,14 +159,14 @@ def test_a_herd_of_retries_is_found(good: Evidence) -> None:
 
 
 def test_a_dead_job_has_one_letter_and_no_other_has_any(good: Evidence) -> None:
-    good.effects.dead_jobs = ["job"]
+    good.effects.letters = {1: "job"}
     assert broken(good) == ["7 dead"]
 
     good.effects.jobs.append(a_row(id="other", key="k2", state="dead", output=None, attempt=0))
     good.clients.intents.add("k2")
     good.clients.accepted["k2"].add("other")
-    for letters, rules in ((["other"], []), ([], ["7 dead"]), (["other"] * 2, ["7 dead"])):
-        good.effects.dead_jobs = letters
+    for count, rules in ((1, []), (0, ["7 dead"]), (2, ["7 dead"])):
+        good.effects.letters = dict.fromkeys(range(count), "other")
         assert broken(good) == rules
 
 

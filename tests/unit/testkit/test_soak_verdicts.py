@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from math import exp
 from random import Random
 
 import pytest
 
 from headrace.testkit.soak.slopes import slope_of
-from headrace.testkit.soak.verdicts import Line, verdict_of
+from headrace.testkit.soak.verdicts import Line, verdict_of, verdicts
 
 HALF_AN_HOUR = range(0, 1800, 5)
 LEVEL = 100.0
@@ -68,3 +69,19 @@ def test_a_short_run_tells_no_slope() -> None:
 
 def test_a_line_without_bounds_is_only_told() -> None:
     assert verdict_of(Line(name="size"), series(1000), warm_from_s=0).word == "seen"
+
+
+@pytest.mark.parametrize(("kilobytes_a_job", "word"), [(1.0, "grows"), (0.0, "flat")])
+def test_half_an_hour_tells_a_leak_of_a_kilobyte_a_job_from_a_cache_that_fills(
+    kilobytes_a_job: float, word: str
+) -> None:
+    """A job a second, as each of two workers has it, and a cache of 4 MB that fills all the while."""
+    random = Random(7)
+    memory = [
+        (at, LEVEL + 4 * (1 - exp(-at / 200)) + at * kilobytes_a_job / 1000 + random.gauss(0, 0.1))
+        for at in HALF_AN_HOUR
+    ]
+
+    judged = verdicts({"gpu-worker: memory": memory}, warm_from_s=360, settled_from_s=900)
+
+    assert [each.word for each in judged if each.line.name == "gpu-worker: memory"] == [word]

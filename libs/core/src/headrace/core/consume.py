@@ -186,7 +186,7 @@ class _Hand:
                 await self._bury(suspect, error, _reason(error))
 
     async def _failed(self, suspect: _Suspect, error: Exception, begun: float) -> None:
-        """Judged by what became of others. What takes long is tried seldom: they wait for it."""
+        """Judged by what became of others. What alone takes long is tried seldom: they wait for it."""
         suspect.strikes += self.answered > suspect.answered
         suspect.answered = self.answered
         if not self.last and self._to_blame(suspect):
@@ -195,7 +195,9 @@ class _Hand:
             return
         self.report("retried", self.queue, error)
         now = _now()
-        suspect.due = now + max(next(suspect.pauses), _PATIENCE * (now - begun))
+        # In an outage everything takes long, and must not wait on when that is over.
+        slowness = _PATIENCE * (now - begun) if suspect.strikes else 0.0
+        suspect.due = now + max(next(suspect.pauses), slowness)
 
     def _to_blame(self, suspect: _Suspect) -> bool:
         limits = self.limits

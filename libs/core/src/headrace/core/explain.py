@@ -118,24 +118,30 @@ def _in_its_lane(facts: Facts) -> Explanation | None:
 def _among_others(facts: Facts) -> Explanation:
     terms, crowd, lane = facts.terms, facts.crowd, facts.job.lane
     if terms.max_running is not None and crowd.taken_by_tenant >= terms.max_running:
-        why = f"Its tenant has {crowd.taken_by_tenant} jobs running or offered, and may have {terms.max_running}."
+        why = f"Its tenant has {_jobs(crowd.taken_by_tenant)} running or offered, and may have {terms.max_running}."
         return Explanation(Rule.TENANT_CAP, why, ("raise the tenant's max_running",))
     most = terms.max_running_per_lane
     if most is not None and crowd.taken_by_tenant_in_lane >= most:
         taken = crowd.taken_by_tenant_in_lane
-        why = f"Its tenant has {taken} jobs running or offered in lane {lane}, and may have {most}."
+        why = (
+            f"Its tenant has {_jobs(taken)} running or offered in lane {lane}, and may have {most}."
+        )
         return Explanation(Rule.LANE_CAP, why, ("raise the tenant's max_running_per_lane",))
     if crowd.running_in_lane + crowd.offered_in_lane >= facts.slots:
         relax = (*_more_slots(facts), "raise its priority (within its tenant)")
         return Explanation(
-            Rule.SLOTS_BUSY, f"{facts.ahead} jobs are before it. {_busy(facts)}", relax
+            Rule.SLOTS_BUSY, f"Before it: {_jobs(facts.ahead)}. {_busy(facts)}", relax
         )
     return Explanation(Rule.NEXT, "Nothing holds it back: it is about to be offered.")
 
 
 def _busy(facts: Facts) -> str:
     crowd = facts.crowd
-    return f"{crowd.running_in_lane} of {facts.slots} slots are busy, {crowd.offered_in_lane} jobs are offered."
+    return f"Busy slots: {crowd.running_in_lane} of {facts.slots}. Offered: {_jobs(crowd.offered_in_lane)}."
+
+
+def _jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count} jobs"
 
 
 def _more_slots(facts: Facts) -> tuple[str, ...]:

@@ -155,9 +155,8 @@ class AsyncProducer:
         if call is None:
             return
         try:
-            reply: Any = await self._client.eval(
-                call.script, len(call.keys), *call.keys, *call.arguments
-            )
+            script = self._client.register_script(call.script)
+            reply: Any = await script(call.keys, call.arguments)
         except (RedisError, OSError) as error:
             await asyncio.sleep(self._line.trouble(str(error) or type(error).__name__))
         else:

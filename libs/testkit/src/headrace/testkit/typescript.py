@@ -46,6 +46,7 @@ def _document() -> dict[str, Any]:
     nobody = cast("Any", None)  # nothing is asked of the ports: the app only describes itself
     deps = ApiDeps(
         store=nobody,
+        lookup=nobody,
         streams=nobody,
         blobs=nobody,
         tickets=nobody,

@@ -15,6 +15,7 @@ from headrace.api.auth import Keys
 from headrace.api.presence import Presence
 from headrace.api.stopping import Stopping
 from headrace.contracts.ids import TenantId
+from headrace.core.lookup import Lookup
 from headrace.core.ports.blobs import Blobs
 from headrace.core.ports.store import Store
 from headrace.core.ports.streams import Streams
@@ -47,6 +48,7 @@ class Limits:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiDeps:
     store: Store
+    lookup: Lookup
     streams: Streams
     blobs: Blobs
     tickets: Tickets

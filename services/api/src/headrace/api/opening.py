@@ -15,6 +15,7 @@ from headrace.api.deps import ApiDeps
 from headrace.api.guards import OwnNameOnly
 from headrace.api.presence import Presence
 from headrace.api.role import Api
+from headrace.core.lookup import Lookup
 from headrace.core.usecases.admit import Admission, Caps
 from headrace.core.usecases.submit import Submitted
 from headrace.telemetry.logs import get_logger
@@ -33,6 +34,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
         store = await stack.enter_async_context(wiring.store())
         deps = ApiDeps(
             store=store,
+            lookup=Lookup(store),
             presence=Presence(store),
             streams=await stack.enter_async_context(wiring.streams()),
             blobs=await stack.enter_async_context(wiring.blobs()),

@@ -134,6 +134,7 @@ class Query:
     kind: str | None = None
     model: str | None = None
     label: tuple[str, str] | None = None
+    conversation: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
     before: tuple[datetime, JobId] | None = None  # keyset: older than this row

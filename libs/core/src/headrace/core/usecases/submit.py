@@ -45,6 +45,7 @@ class Submission:
     timeout_s: float = 3600.0
     labels: dict[str, str] = field(default_factory=dict)
     cancel_after_s: float | None = None
+    conversation: str | None = None
     idempotency: IdempotencyKey | None = None
     trace: str | None = None
 
@@ -164,6 +165,7 @@ async def new_job(
             start_deadline=request.start_deadline,
             labels=request.labels,
             cancel_after_s=request.cancel_after_s,
+            conversation=request.conversation,
         ),
         lane=card.lane,
         path=path,

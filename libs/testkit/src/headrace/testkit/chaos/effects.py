@@ -24,13 +24,12 @@ _JOBS: Final = """
     FROM jobs ORDER BY number
 """
 _OUTBOX: Final = "SELECT count(*) AS count FROM outbox"
-_DEAD_MESSAGES: Final = "SELECT count(*) AS count FROM dead_letters WHERE source = 'message'"
-_DEAD_JOBS: Final = "SELECT job FROM dead_letters WHERE source = 'job'"
+_LETTERS: Final = "SELECT number, CASE WHEN source = 'job' THEN job END AS job FROM dead_letters"
 # What `GET /jobs/{id}/timeline` tells of each attempt.
 _ATTEMPTS: Final = """
     SELECT job, attempt, epoch, outcome, worker, stages, started_at, ended_at FROM attempts
 """
-_QUESTIONS: Final = (_JOBS, _ATTEMPTS, _OUTBOX, _DEAD_MESSAGES, _DEAD_JOBS)
+_QUESTIONS: Final = (_JOBS, _ATTEMPTS, _OUTBOX, _LETTERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +66,23 @@ class Effects:
     jobs: list[Row]
     attempts: list[AttemptRow]
     outbox: int
-    dead_letters: int = 0  # messages that nobody could handle, as rows
-    dead_jobs: list[str] = field(default_factory=list)  # whose dead letters there are, one for each
+    # By number: the job that died, or None for a message that nobody could handle.
+    letters: dict[int, str | None] = field(default_factory=dict)
     queues: dict[str, int] = field(default_factory=dict)  # ready and unacknowledged
 
     @property
     def open_jobs(self) -> list[Row]:
         return [row for row in self.jobs if row.state not in TERMINAL]
+
+    @property
+    def dead_letters(self) -> int:
+        """Of messages."""
+        return sum(job is None for job in self.letters.values())
+
+    @property
+    def dead_jobs(self) -> list[str]:
+        """One for each letter of a job."""
+        return [job for job in self.letters.values() if job is not None]
 
 
 async def read_store(url: str) -> Effects:
@@ -82,13 +91,12 @@ async def read_store(url: str) -> Effects:
         answers = await asyncio.to_thread(_ask_sqlite, url.removeprefix(SQLITE))
     else:
         answers = await _ask_postgres(url)
-    jobs, attempts, ((outbox,), *_), ((dead,), *_), dead_jobs = answers
+    jobs, attempts, ((outbox,), *_), letters = answers
     return Effects(
         [_row(row) for row in jobs],
         [_attempt(row) for row in attempts],
         outbox,
-        dead,
-        [job for (job,) in dead_jobs],
+        dict(letters),
     )
 
 

@@ -24,7 +24,8 @@ one is watched. Calm for {calm:.0f} s, then a fault every 60 to 120 s. Jobs, key
 their end, streams after {streams} s, so that what stays is not mere history.
 
 The first dispatcher, the first worker and the api are frozen and cut off but never killed: their slopes are of one life. A slope
-is Theil and Sen's over the medians of up to 30 equal stretches, taken after the warm-up, with Sen's 95 % interval. `grows`: the whole
+is Theil and Sen's over the medians of up to 30 equal stretches, taken after the warm-up, with Sen's 95 % interval; that of memory
+in the run's second half, when caches are full, and of what no file stands behind, which no neighbour moves. `grows`: the whole
 interval is above the bound; `flat`: the whole interval is below it; `undecided`: the bound lies inside, the run is too short or too
 noisy to tell; `too short`: less than ten minutes after the warm-up; `seen`: told, not judged. The exit code is 1 where a line `grows` or is `over`, or a ledger is broken.
 Where more than one process a core was runnable, waits and queues are the machine's as much as ours.

@@ -18,8 +18,8 @@ import psutil
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from headrace.testkit.chaos.effects import AttemptRow, Effects, Row
 from headrace.testkit.chaos.rig import Rig
+from headrace.testkit.soak.archive import Archive
 from headrace.testkit.soak.verdicts import PROCESSES, TABLES
 
 EVERY_S: Final = 5.0
@@ -51,8 +51,7 @@ class Readings:
     broker_files: Path
     began: float = field(default_factory=time.time)
     series: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
-    jobs: dict[str, Row] = field(default_factory=dict)  # also those that the store let go of
-    attempts: dict[tuple[str, int], AttemptRow] = field(default_factory=dict)
+    archive: Archive = field(default_factory=Archive)
 
     async def go_on(self) -> None:
         """Until it is cancelled."""
@@ -74,13 +73,6 @@ class Readings:
             for name, points in self.series.items()
         }
 
-    def everything(self, now: Effects) -> Effects:
-        """What the store holds, and what it held at some time and was old enough to delete."""
-        self._remember(now)
-        return Effects(
-            list(self.jobs.values()), list(self.attempts.values()), now.outbox, now.dead_letters
-        )
-
     def _note(self, values: Mapping[str, float]) -> None:
         at = time.time() - self.began
         for name, value in values.items():
@@ -90,7 +82,7 @@ class Readings:
         values = {"machine: runnable a core": os.getloadavg()[0] / (os.cpu_count() or 1)}
         for name in PROCESSES:
             process = psutil.Process(self.rig.system.processes[name].process.pid)
-            values[f"{name}: memory"] = process.memory_full_info().pss / MB
+            values[f"{name}: memory"] = _of_its_own(process) / MB
             values[f"{name}: files"] = process.num_fds()
             values[f"{name}: CPU used"] = sum(process.cpu_times()[:2])
             values[f"{name}: threads"] = process.num_threads()
@@ -99,7 +91,7 @@ class Readings:
         return values
 
     async def _store(self) -> dict[str, float]:
-        self._remember(await self.rig.effects())
+        self.archive.add(await self.rig.effects())
         connection = await asyncpg.connect(self.rig.urls["postgres"], timeout=EVERY_S)
         try:
             found = await connection.fetchrow(_SIZES)
@@ -126,9 +118,11 @@ class Readings:
             used = (await client.info("memory"))["used_memory"]
             return {"Redis: keys": await client.dbsize(), "Redis: memory": used / MB}
 
-    def _remember(self, effects: Effects) -> None:
-        self.jobs |= {row.id: row for row in effects.jobs}
-        self.attempts |= {(row.job, row.attempt): row for row in effects.attempts}
+
+def _of_its_own(process: psutil.Process) -> int:
+    """Bytes that no file stands behind. Its share of what it has in common moves with its neighbours."""
+    memory = process.memory_info()
+    return int(memory.rss - memory.shared)
 
 
 def _children(process: psutil.Process) -> dict[str, float]:

@@ -31,6 +31,7 @@ KEPT_S: Final = 120.0
 STREAMS_KEPT_S: Final = 30
 PURGE_EVERY_S: Final = 78.0  # at the latest
 CALM: Final = 0.2  # of the run, before the first fault
+SETTLED: Final = 0.5  # of the run, until memory is level
 DRAINED_WITHIN_S: Final = 300.0  # the longest job, begun last and lost once
 SEEN_WITHIN_S: Final = 60.0
 HEAL_S: Final = 30.0  # without faults, at the end
@@ -98,14 +99,18 @@ async def _soaked(here: Rig, house: House, folder: Path, seconds: float, seed: i
         drained_s, stuck = await _quiet(here, load)
         keys_left = await _keys_left(here)
         reading.cancel()
-    judgement = await here.judged(complete=readings.everything, cancel_s=60.0, retry_cap_s=600.0)
+    judgement = await here.judged(
+        complete=readings.archive.with_all_of, cancel_s=60.0, retry_cap_s=600.0
+    )
     late_ms = _vitals(here, folder, readings)
     return Soaked(
         seed=seed,
         seconds=seconds,
         steps=steps,
         verdicts=verdicts(
-            readings.until(seconds), warm_from_s=max(CALM * seconds, KEPT_S + PURGE_EVERY_S)
+            readings.until(seconds),
+            warm_from_s=max(CALM * seconds, KEPT_S + PURGE_EVERY_S),
+            settled_from_s=SETTLED * seconds,
         ),
         late_ms=late_ms,
         first_token_s=load.first_token_s,

@@ -32,7 +32,7 @@ async def open_events(  # what a stream is opened with, each by its name
         Holder(deps.auth.admit(request.headers)) if ticket is None else await redeem(deps, ticket)
     )
     holder.must_fit(job)
-    found = await find(deps.store, holder.tenant, job)
+    found = await find(deps, holder.tenant, job)
     if found.terminal and await is_the_end(deps.streams, job, after):
         return Response(status_code=204)  # the one answer after which EventSource stays away
     batches = frames(deps, found, after=after)

@@ -12,15 +12,13 @@ from headrace.contracts.frames import Entry
 from headrace.contracts.ids import START, JobId, Position, TenantId
 from headrace.core.errors import JobNotFound, Unavailable
 from headrace.core.job import Job
-from headrace.core.ports.store import Store
 from headrace.core.ports.streams import Streams
 from headrace.core.usecases.watch import QUIET_S, watch
 
 
-async def find(store: Store, tenant: TenantId, job: JobId) -> Job:
+async def find(deps: ApiDeps, tenant: TenantId, job: JobId) -> Job:
     """Raises JobNotFound, also for another tenant's."""
-    async with store.begin() as tx:
-        found = await tx.find(tenant, job)
+    found = await deps.lookup.find(tenant, job)
     if found is None:
         raise JobNotFound(job)
     return found
@@ -31,8 +29,7 @@ def frames(deps: ApiDeps, job: Job, *, after: Position = START) -> AsyncGenerato
     tenant, id_ = job.tenant, job.id
 
     async def snapshot() -> Job | None:
-        async with deps.store.begin() as tx:
-            return await tx.find(tenant, id_)
+        return await deps.lookup.find(tenant, id_)
 
     quiet_s = min(QUIET_S, deps.limits.ping_s)  # a ping is due in a quiet turn
     batches = watch(deps.streams, snapshot, id_, after=after, quiet_s=quiet_s)

@@ -186,7 +186,7 @@ class Conversation:
             raise Refused(_too_many(self._deps.limits.subscriptions))
         owner = self._owner()
         owner.must_fit(job)
-        found = await find(self._deps.store, owner.tenant, job)
+        found = await find(self._deps, owner.tenant, job)
         batches = frames(self._deps, found, after=start)
 
         async def follow() -> None:

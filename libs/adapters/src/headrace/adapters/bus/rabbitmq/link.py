@@ -17,6 +17,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from yarl import URL
 
+from headrace.adapters.bus.rabbitmq.driver import Connection
 from headrace.adapters.bus.rabbitmq.faults import BROKER, as_unavailable, timed_out
 from headrace.core.errors import Unavailable
 
@@ -115,6 +116,7 @@ class Link:
                 self._url,
                 timeout=CONNECT_WITHIN_S,
                 client_properties={"connection_name": self._name},
+                connection_class=Connection,
             )
         connection.close_callbacks.add(self._on_close)
         self.version = _version_of(connection)

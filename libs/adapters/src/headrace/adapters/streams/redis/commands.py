@@ -1,7 +1,8 @@
 """Commands on one connection that all callers share, answered in order: no pool, no lock, one write.
 
 A connection that breaks, or goes silent, fails everybody who waits on it, and the next caller makes
-a new one. Whoever was not answered does not know what was done.
+a new one. Whoever was not answered does not know what was done. While the server is away one caller
+at a time looks for it, now and then, and all others are refused at once: nobody queues to wait.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from random import Random
 from typing import Any, Final, TypeAlias
 
 import hiredis
@@ -18,6 +20,9 @@ from headrace.adapters.streams.redis.wire import Wire, connect
 from headrace.core.errors import Unavailable
 
 ANSWER_WITHIN_S: Final = 2.0
+AGAIN_AFTER_S: Final = (0.5, 1.0)  # a look for the server that was in vain
+
+_jitter = Random()  # spreads retries, guards nothing
 
 Command: TypeAlias = Sequence[str | int | bytes]
 
@@ -28,7 +33,9 @@ class Commands:
     def __init__(self, url: str, *, first: Sequence[Command] = ()) -> None:
         self._url, self._first = url, first
         self._line: _Line | None = None
-        self._connecting = asyncio.Lock()
+        self._looking = asyncio.Lock()
+        self._away: Unavailable | None = None
+        self._again_at = 0.0
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
         """The answers, in order. Raises Unavailable, also when one of them is an error."""
@@ -40,18 +47,35 @@ class Commands:
             self._line.fail("this connection is closed")
 
     async def _new(self) -> _Line:
-        async with self._connecting:
+        if self._away is not None and self._looking.locked():  # somebody looks whether it is back
+            raise _unavailable(self._away.why)
+        async with self._looking:
             if self._line is not None and self._line.usable:
                 return self._line
-            line = _Line()
+            if self._away is not None and _now() < self._again_at:
+                raise _unavailable(self._away.why)
             try:
-                line.wire = await connect(self._url, line.take)
-            except (OSError, TimeoutError, RedisError) as error:
-                raise _unavailable(str(error) or type(error).__name__) from error
-            if self._first:
+                self._line = await self._connected()
+            except Unavailable as error:
+                self._away = error
+                self._again_at = _now() + _jitter.uniform(*AGAIN_AFTER_S)
+                raise
+            self._away = None
+            return self._line
+
+    async def _connected(self) -> _Line:
+        line = _Line()
+        try:
+            line.wire = await connect(self._url, line.take)
+        except (OSError, TimeoutError, RedisError) as error:
+            raise _unavailable(str(error) or type(error).__name__) from error
+        if self._first:
+            try:
                 await line.send(self._first)
-            self._line = line
-            return line
+            except BaseException:
+                line.wire.close()
+                raise
+        return line
 
 
 class _Call:
@@ -114,6 +138,10 @@ class _Line:
         for call in calls:
             if not call.answered.done():
                 call.answered.set_exception(_unavailable(why))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _unavailable(why: str) -> Unavailable:

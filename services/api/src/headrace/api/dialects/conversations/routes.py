@@ -134,7 +134,7 @@ async def get_messages(
     before: Annotated[str | None, Query(description="The `before` of a later page.")] = None,
 ) -> Response:
     """What was said, the latest page of it unless told otherwise."""
-    older = None if before is None else await find(deps.store, tenant, job_id(before))
+    older = None if before is None else await find(deps, tenant, job_id(before))
     wanted = translate.turns_of(conversation, before=older, limit=TURNS_A_PAGE + 1, ended=False)
     turns = await _turns(deps, tenant, wanted)
     if not turns and before is None:

@@ -1,4 +1,4 @@
-"""Between this door's words and jobs: a conversation is a label, a message and its answer are one job."""
+"""Between this door's words and jobs: a message and its answer are one job."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from headrace.core.job import Job, State
 from headrace.core.ports.store import IdempotencyKey, Query
 from headrace.core.usecases.submit import Submission
 
-LABEL: Final = "headrace/conversation"
 REMEMBERED_TURNS: Final = 20
 REMEMBERED_BYTES: Final = 8 * 1024  # a small model reads no more
 _OUTSIDE: Final = EngineCard(lane=OUTSIDE, kind="outside", models=["outside"], input_schema={})
@@ -64,8 +63,8 @@ def submission(
         card=_OUTSIDE if outside else None,
         input={**asked.options, "messages": messages},
         timeout_s=asked.timeout,
-        labels={LABEL: conversation},
         cancel_after_s=_cancel_after(asked.on_disconnect),
+        conversation=conversation,
         idempotency=key,
         trace=trace,
     )
@@ -99,7 +98,7 @@ def turns_of(conversation: str, *, before: Job | None = None, limit: int, ended:
     if before is not None and before.created_at is not None:
         older = (before.created_at, before.id)
     return Query(
-        label=(LABEL, conversation),
+        conversation=conversation,
         state=State.SUCCEEDED if ended else None,
         before=older,
         limit=limit,
@@ -125,7 +124,7 @@ def task_view(job: Job, conversation: str) -> schemas.TaskView:
 def message_views(turn: Turn) -> list[schemas.MessageView]:
     """What was asked, and what was answered or will be."""
     if turn.asked is None:
-        return []  # another door put it here
+        return []  # an input that went with its blob
     job = turn.job
     return [
         schemas.MessageView(

@@ -66,7 +66,7 @@ async def get_statuses(
 @router.get("/jobs/{job}", responses={200: {"model": JobView}, **documents.problems(404)})
 async def get_job(deps: Deps, tenant: Tenant, job: JobInPath) -> Response:
     """The whole record."""
-    return _json(translate.job_view(await find(deps.store, tenant, job)))
+    return _json(translate.job_view(await find(deps, tenant, job)))
 
 
 @router.get("/jobs/{job}/status", responses={200: {"model": StatusView}, **documents.problems(404)})

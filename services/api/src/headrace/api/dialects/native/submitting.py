@@ -140,7 +140,7 @@ async def _wait_for(deps: ApiDeps, job: Job, within_s: float) -> Job:
     with suppress(TimeoutError):
         async with asyncio.timeout(within_s):
             await race(_until_it_ends(deps, job), deps.stopping.wait())
-    return await find(deps.store, job.tenant, job.id)
+    return await find(deps, job.tenant, job.id)
 
 
 async def _until_it_ends(deps: ApiDeps, job: Job) -> None:

@@ -30,7 +30,7 @@ async def make_ticket(
     """A ticket for one EventSource or WebSocket, as `?ticket=`: single use, within seconds."""
     bound = None if job is None else job_id(job)
     if bound is not None:
-        await find(deps.store, tenant, bound)
+        await find(deps, tenant, bound)
     ticket = await issue(deps, Holder(tenant, bound))
     view = TicketView(ticket=ticket, expires_in_s=deps.limits.ticket_s)
     headers = {"Cache-Control": "no-store"}
