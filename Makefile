@@ -22,10 +22,10 @@ STAMPS := $(VENV)/stamps
 UV := $(BIN)/uv
 UV_PIP := $(UV) pip install --quiet --python $(BIN)/python
 
-LIBS := contracts core adapters engines telemetry wiring testkit
+LIBS := contracts streams core adapters engines telemetry wiring testkit
 SERVICES := api dispatcher gpu-worker launch
 MEMBERS := $(LIBS:%=libs/%) $(SERVICES:%=services/%)
-RUNTIME := $(filter-out libs/testkit services/launch,$(MEMBERS))
+RUNTIME := $(filter-out libs/streams libs/testkit services/launch,$(MEMBERS))
 PYPROJECTS := pyproject.toml $(MEMBERS:%=%/pyproject.toml)
 
 PAGE := services/api/src/headrace/api/page/index.html

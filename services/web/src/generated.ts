@@ -318,7 +318,7 @@ export interface ResultView {
 }
 
 /** In the order they are looked at: what blocks most comes first. */
-export type Rule = "ended" | "running" | "cancelling" | "start_deadline" | "scheduled" | "retry_later" | "lane_paused" | "lane_unusable" | "no_worker" | "offered" | "tenant_cap" | "lane_cap" | "slots_busy" | "next";
+export type Rule = "ended" | "running" | "cancelling" | "start_deadline" | "scheduled" | "retry_later" | "lane_paused" | "lane_unusable" | "no_producer" | "no_worker" | "offered" | "tenant_cap" | "lane_cap" | "slots_busy" | "next";
 
 /** What the job's tenant gets, and what it has running or offered. */
 export interface ShareView {

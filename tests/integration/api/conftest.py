@@ -78,6 +78,7 @@ async def serve(
             new_id=lambda: str(uuid4()),
             auth=Keys({"red": RED["apikey"], "blue": BLUE["apikey"]}, anonymous=None),
             admin_key=OPERATOR["apikey"],
+            outside=True,
             limits=LIMITS,
         )
         role = Api(create_app(deps), host="127.0.0.1", port=0, grace_s=2)

@@ -51,6 +51,9 @@ OPERATIONS = (
     "POST /tickets",
     "POST /blobs",
     "GET /blobs/{blob}",
+    "POST /conversations/{conversation}/messages",
+    "GET /conversations/{conversation}/messages",
+    "POST /stream/{task_id}/stop",
     "GET /health",
     "GET /livez",
     "GET /readyz",
@@ -59,7 +62,10 @@ OPERATIONS = (
 TAKING_ARGUMENTS = tuple(
     name
     for name in OPERATIONS
-    if any(word in name for word in ("job", "schedule", "admin", "POST /blobs"))
+    if any(
+        word in name
+        for word in ("job", "schedule", "admin", "POST /blobs", "conversation", "stream")
+    )
 )
 FEW, MANY = 10, 100  # examples of each operation
 
@@ -80,7 +86,9 @@ def described(door: Any, tally: Counter[str]) -> Any:
     def count(context: Any, case: Any, response: Any) -> None:
         tally[str(response.status_code)] += 1
 
-    return found.exclude(path_regex="/events$")  # it does not end while the job does not
+    return found.exclude(
+        path_regex="/events$|^/stream/[^/]*$"
+    )  # they do not end while the job does not
 
 
 FULL = pytest.param(MANY, marks=[pytest.mark.full, pytest.mark.timeout(600)])
@@ -166,6 +174,8 @@ def fitting(body: dict[str, Any]) -> dict[str, Any]:
     if "cron" in body and isinstance(body.get("job"), dict):
         schedule = {"cron": "0 6 * * *", "timezone": "Europe/Berlin"}
         return {**body, **schedule, "job": {**body["job"], **run}}
+    if "content" in body:  # of a conversation
+        return {**body, "model": "echo", "producer": "worker"}
     return {**body, **run} if "input" in body else body
 
 

@@ -19,6 +19,7 @@ from headrace.testkit.builders import a_dead_letter
 pytestmark = pytest.mark.real
 RED, BLUE = {"apikey": "key-of-red"}, {"apikey": "key-of-blue"}
 JOB = {"kind": "text", "input": {"prompt": "of red alone"}}
+CHAT = "/conversations/lunch/messages"
 KEY = {"Idempotency-Key": "the same key"}
 
 
@@ -29,6 +30,8 @@ class Belongings:
     job: str
     schedule: str
     blob: str
+    task_id: str
+    conversation: str = "lunch"
 
 
 @pytest.fixture
@@ -39,17 +42,22 @@ def reds(red: httpx.Client) -> Belongings:
         job=red.post("/jobs", json=JOB).json()["id"],
         schedule=red.post("/schedules", json=schedule).json()["id"],
         blob=blob.json()["blob"],
+        task_id=red.post(CHAT, json={"content": "of red alone"}).json()["task_id"],
     )
 
 
 def routes_with_an_id(http: httpx.Client) -> list[tuple[str, str, str]]:
-    """Method, path and the parameter in it; operators' routes are nobody's."""
+    """Method, path and the parameter in it; operators' routes are nobody's.
+
+    A conversation's name is no id: each tenant names its own, and the first message makes it.
+    """
     paths = http.get("/openapi.json").json()["paths"]
     return [
         (method.upper(), path, path.split("{")[1].split("}")[0])
         for path, operations in paths.items()
         for method in operations
         if "{" in path and not path.startswith("/admin")
+        if (method, "{conversation}" in path) != ("post", True)
     ]
 
 
@@ -65,7 +73,7 @@ def test_every_route_answers_another_tenant_as_if_there_were_none(
         assert (theirs.status_code, nobodys.status_code) == (404, 404), (method, path)
         assert shape(theirs) == shape(nobodys), "the answer tells whether there is one"
 
-    assert {name for _, _, name in routes} == {"job", "schedule", "blob"}
+    assert {name for _, _, name in routes} == {"job", "schedule", "blob", "task_id", "conversation"}
     assert everything_of(red, reds) == before
     figures.append(f"two tenants: {len(routes)} routes with an id, each 404 for the other")
 

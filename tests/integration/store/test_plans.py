@@ -108,6 +108,7 @@ async def sweep(tx: Transaction) -> None:
     await tx.expired_leases("local", limit=100)
     await tx.expired_starts("local", limit=100)
     await tx.cancel_wishes("local", limit=100)
+    assert await tx.outside("local", after=JobId(""), limit=100) == []
 
 
 async def release(tx: Transaction) -> None:
@@ -131,6 +132,7 @@ async def read(tx: Transaction) -> None:
     page = await tx.page(tenant, Query(limit=20))
     assert page[0].created_at is not None
     await tx.page(tenant, Query(limit=20, before=(page[0].created_at, page[0].id)))
+    await tx.page(tenant, Query(limit=20, conversation="lunch"))
     await tx.find(tenant, page[0].id)
     await tx.attempts(page[0].id)
     await tx.ask_cancel(tenant, page[0].id)

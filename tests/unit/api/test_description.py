@@ -42,6 +42,8 @@ async def test_every_route_is_described(document: dict[str, Any]) -> None:
         "POST /admin/dead-letters/{number}/discard", "POST /admin/dead-letters/replay",
         "POST /admin/dead-letters/discard", "GET /admin/audit",
         "POST /blobs", "GET /blobs/{blob}",
+        "POST /conversations/{conversation}/messages", "GET /conversations/{conversation}/messages",
+        "GET /stream/{task_id}", "POST /stream/{task_id}/stop",
         "GET /health", "GET /livez", "GET /readyz", "GET /metrics",
     }  # fmt: skip
     assert all(each["description"] for each in operations(document).values())

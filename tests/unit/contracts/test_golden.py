@@ -14,7 +14,8 @@ import pytest
 from headrace.contracts import frames, messages
 from headrace.contracts.frames import Frame, decode_frame, encode_frame, frame_type
 from headrace.contracts.ids import ClaimId, JobId, Lane, TenantId, WorkerId
-from headrace.contracts.messages import Message
+from headrace.contracts.messages import JobError, Message
+from headrace.contracts.producing import End
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 JOB, WORKER = JobId("0b6c1f0e-6b1d-4a57-9c2f-0d9a4c1b7a11"), WorkerId("worker-1")
@@ -108,6 +109,13 @@ FRAMES: dict[str, Frame] = {
 }
 
 
+ENDS: dict[str, End] = {
+    "succeeded": End("succeeded", output={"text": "blue"}),
+    "failed": End("failed", error=JobError(kind="internal", message="it broke")),
+    "cancelled": End("cancelled"),
+}
+
+
 def golden(folder: str, name: str) -> bytes:
     return (GOLDEN / folder / f"{name}.json").read_bytes().rstrip(b"\n")
 
@@ -139,6 +147,14 @@ def test_a_frame_is_written_and_read_as_its_golden_file_says(name: str) -> None:
     assert encode_frame(FRAMES[name]) == golden("frames", name)
     assert decode_frame(golden("frames", name)) == FRAMES[name]
     assert frame_type(FRAMES[name]) == name
+
+
+@pytest.mark.parametrize("name", sorted(ENDS))
+def test_a_producers_end_is_written_and_read_as_its_golden_file_says(name: str) -> None:
+    body = golden("producers", name)
+
+    assert msgspec.json.encode(ENDS[name]) == body
+    assert msgspec.json.decode(body.replace(b"{", b'{"later":[1],', 1), type=End) == ENDS[name]
 
 
 def test_an_unknown_field_is_ignored_so_that_versions_can_meet() -> None:

@@ -13,6 +13,7 @@ from headrace.adapters.bus.inprocess import InProcessBus
 from headrace.adapters.streams.inprocess.streams import InProcessStreams
 from headrace.contracts.ids import START, Lane, TenantId, WorkerId
 from headrace.contracts.messages import Offer
+from headrace.contracts.producing import OUTSIDE
 from headrace.contracts.topology import Topology
 from headrace.core.errors import Unavailable
 from headrace.core.job import Job
@@ -354,3 +355,12 @@ async def test_a_wrong_queue_is_not_asked_about_at_every_turn(room: Room) -> Non
 async def troubles(store: Store) -> dict[Lane, str]:
     async with store.begin() as tx:
         return await tx.troubles()
+
+
+async def test_what_a_producer_outside_works_on_is_offered_to_nobody(room: Room) -> None:
+    (job,) = await room.put(lane=OUTSIDE)
+
+    assert await room.release() == 0
+
+    assert room.told == []
+    assert [row.job for row in await outbox(room.store, OUTSIDE)] == [job.id]

@@ -15,6 +15,14 @@ from headrace.testkit.trees import Tree
 PLANTS: Final[Mapping[str, tuple[str, str]]] = {
     "Arrows point down": ("contracts.upward", "import headrace.core.job"),
     "Engines see the contracts alone": ("engines.curious", "import headrace.core.errors"),
+    "The producer library carries the contracts and a Redis client, and stands alone": (
+        "streams.heavy",
+        "import fastapi",
+    ),
+    "Nobody here leans on the producer library": (
+        "adapters.producing",
+        "import headrace.streams.line",
+    ),
     "The core and the contracts know no technology": ("core.technical", "import redis"),
     "The state machine knows only itself and the contracts": (
         "core.job",

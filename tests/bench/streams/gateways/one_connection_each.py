@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 from tests.bench.streams.wire import event
 
-from headrace.adapters.streams.redis.script import read_message
+from headrace.contracts.logs import read_message
 
 
 def application(redis: Redis, prefix: str) -> Starlette:

@@ -11,8 +11,8 @@ import uvloop
 from tests.bench.streams.wire import event
 from typing_extensions import override
 
-from headrace.adapters.streams.redis.script import read_message
 from headrace.adapters.streams.redis.wire import Wire, connect
+from headrace.contracts.logs import read_message
 
 HEAD: Final = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n: hello\n\n"

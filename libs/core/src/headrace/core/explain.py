@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from headrace.contracts.ids import Lane
+from headrace.contracts.producing import OUTSIDE
 from headrace.core.job import HELD, Job, State
 from headrace.core.ports.store import Crowd, Terms, WorkerRecord
 
@@ -23,6 +24,7 @@ class Rule(StrEnum):
     RETRY_LATER = "retry_later"
     LANE_PAUSED = "lane_paused"
     LANE_UNUSABLE = "lane_unusable"  # its queue is not as it must be: a person has to mend it
+    NO_PRODUCER = "no_producer"  # outside: it comes by itself
     NO_WORKER = "no_worker"
     OFFERED = "offered"  # in the workers' queue, to the next free slot
     TENANT_CAP = "tenant_cap"
@@ -95,6 +97,9 @@ def _in_time(facts: Facts) -> Explanation | None:
 
 def _in_its_lane(facts: Facts) -> Explanation | None:
     lane = facts.job.lane
+    if lane == OUTSIDE:
+        why = "No producer has opened its stream yet."
+        return Explanation(Rule.NO_PRODUCER, why, ("start its producer with this job's id",))
     if (since := facts.paused.get(lane)) is not None:
         why = f"Lane {lane} is paused since {_time(since)}."
         return Explanation(Rule.LANE_PAUSED, why, (f"resume lane {lane}",))

@@ -95,6 +95,7 @@ class Spec:
     start_deadline: datetime | None = None
     labels: dict[str, str] = field(default_factory=dict)
     cancel_after_s: float | None = None  # without a watcher; None: it goes on
+    conversation: str | None = None  # what it is said in, by its tenant's own name for that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ _OF_SPEC: Final = frozenset(
         "start_deadline",
         "labels",
         "cancel_after_s",
+        "conversation",
     }
 )
 

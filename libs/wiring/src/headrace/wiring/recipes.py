@@ -15,6 +15,7 @@ from typing import TypeAlias, assert_never
 from headrace.contracts.topology import Topology
 from headrace.core.ports.blobs import Blobs
 from headrace.core.ports.bus import Bus
+from headrace.core.ports.producers import Producers
 from headrace.core.ports.store import Store
 from headrace.core.ports.streams import Streams
 from headrace.core.ports.tickets import Tickets
@@ -24,6 +25,7 @@ from headrace.wiring.settings import Settings
 
 OpenBus: TypeAlias = Callable[[], AbstractAsyncContextManager[Bus]]
 OpenStreams: TypeAlias = Callable[[], AbstractAsyncContextManager[Streams]]
+OpenProducers: TypeAlias = Callable[[], AbstractAsyncContextManager[Producers | None]]
 OpenStore: TypeAlias = Callable[[], AbstractAsyncContextManager[Store]]
 OpenBlobs: TypeAlias = Callable[[], AbstractAsyncContextManager[Blobs]]
 OpenTickets: TypeAlias = Callable[[], AbstractAsyncContextManager[Tickets]]
@@ -36,6 +38,7 @@ class Wiring:
     topology: Topology
     bus: OpenBus
     streams: OpenStreams
+    producers: OpenProducers
     store: OpenStore
     blobs: OpenBlobs
     tickets: OpenTickets
@@ -47,6 +50,7 @@ def wiring_for(settings: Settings) -> Wiring:
         topology=topology,
         bus=_bus(settings, topology),
         streams=_streams(settings),
+        producers=_producers(settings),
         store=partial(_open_store, settings),
         blobs=partial(_open_blobs, settings),
         tickets=_tickets(settings),
@@ -81,6 +85,18 @@ def _streams(settings: Settings) -> OpenStreams:
 
     shared: Streams = InProcessStreams(ttl_s=settings.stream_ttl_s)
     return lambda: nullcontext(shared)
+
+
+def _producers(settings: Settings) -> OpenProducers:
+    """Nobody outside reaches streams that stay in this process."""
+    url = settings.redis_url.get_secret_value()
+    if not url:
+        return lambda: nullcontext(None)
+    from headrace.adapters.streams.redis.producers import open_redis_producers
+
+    return partial(
+        open_redis_producers, url, prefix=settings.namespace, ttl_s=settings.stream_ttl_s
+    )
 
 
 def _tickets(settings: Settings) -> OpenTickets:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from headrace.api import health
 from headrace.api.deps import ApiDeps
 from headrace.api.description import describe_api
+from headrace.api.dialects.conversations import routes as conversations
 from headrace.api.dialects.native import (
     admin,
     blobs,
@@ -65,6 +66,7 @@ def create_app(deps: ApiDeps) -> FastAPI:
         schedules,
         dead_letters,
         admin,
+        conversations,
         health,
     ):
         app.include_router(door.router)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
+from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from headrace.api.deps import Limits
-from headrace.api.problems import malformed, too_large, too_slow, unsupported
+from headrace.api.inputs import pointer
+from headrace.api.problems import Refused, invalid, malformed, too_large, too_slow, unsupported
 
 LINGER_BYTES: Final = 64 * 2**20
 _ESCAPED_NUL: Final = b"\\u0000"
@@ -80,3 +84,19 @@ def _check_value(value: Any, depth: int) -> None:
                 _check_value(member, depth - 1)
         case _:
             pass
+
+
+def wrong_body(error: ValidationError) -> Refused:
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return invalid([{"pointer": _place(each["loc"]), "detail": each["msg"]} for each in found])
+
+
+def _place(loc: Sequence[int | str]) -> str:
+    # pydantic marks a complaint about a name, rather than its value, with a last step of its own
+    return pointer(step for step in loc if step != "[key]")
+
+
+def fingerprint(body: bytes) -> str:
+    """The same for the same JSON value, whatever its spacing and order of names."""
+    canonical = msgspec.json.encode(msgspec.json.decode(body), order="deterministic")
+    return hashlib.sha256(canonical).hexdigest()

@@ -60,6 +60,7 @@ class ApiDeps:
     admin_key: str | None = None  # None: nobody may
     cors_origins: frozenset[str] = frozenset()
     page_dir: Path | None = None
+    outside: bool = False  # whether a producer that is no worker of ours can reach the streams
     trace_url: str | None = None  # of one trace, with {trace_id} in it
     limits: Limits = field(default_factory=Limits)
     stopping: Stopping = field(default_factory=Stopping)  # set: streams say goodbye

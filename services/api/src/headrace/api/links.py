@@ -9,12 +9,14 @@ from typing import Any, Final
 _NAMED: Final = {
     "JobView": ("job", "$response.body#/id"),
     "ScheduleView": ("schedule", "$response.body#/id"),
+    "TaskView": ("task_id", "$response.body#/task_id"),
+    "StoppedView": ("task_id", "$response.body#/task_id"),
     "BlobView": ("blob", "$response.body#/blob"),
 }
 
 
 def add_links(paths: Mapping[str, Any]) -> None:
-    """From every answer that names a job, a schedule or a blob to all that can be done with it."""
+    """From every answer that names a job, a task, a schedule or a blob to all that can be done with it."""
     for operations in paths.values():
         for operation in operations.values():
             for status, response in operation["responses"].items():

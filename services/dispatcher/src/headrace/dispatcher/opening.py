@@ -25,6 +25,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Dispat
             await stack.enter_async_context(wiring.bus()),
             await stack.enter_async_context(wiring.streams()),
             await stack.enter_async_context(wiring.blobs()),
+            await stack.enter_async_context(wiring.producers()),
         )
         yield Dispatcher(ports, wiring.topology, _options(settings), Chance(Random(), new_id))
 

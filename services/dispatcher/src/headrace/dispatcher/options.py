@@ -10,6 +10,7 @@ from random import Random
 
 from headrace.core.ports.blobs import Blobs
 from headrace.core.ports.bus import Bus
+from headrace.core.ports.producers import Producers
 from headrace.core.ports.store import Store
 from headrace.core.ports.streams import Streams
 from headrace.core.retry import RetryPolicy
@@ -35,6 +36,7 @@ class Ports:
     bus: Bus
     streams: Streams
     blobs: Blobs
+    producers: Producers | None = None  # None: nobody outside can reach the streams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,7 @@ class DispatcherOptions:
     reoffer_after: timedelta = timedelta(seconds=20)
     turn_limit: timedelta = timedelta(seconds=10)
     batch: int = 200
+    producers_heard_within: timedelta = timedelta(seconds=5)  # after Redis was away
     missed: Missed = "once"  # what becomes of schedules whose time passed while nobody ran
     caps: Caps = field(default_factory=Caps)  # for the jobs that schedules make
     kept: Kept = field(default_factory=Kept)

@@ -11,6 +11,7 @@ from headrace.dispatcher.cleaning import Cleaner
 from headrace.dispatcher.inbox import Inbox
 from headrace.dispatcher.loops import Wake, loop
 from headrace.dispatcher.options import Chance, DispatcherOptions, Ports
+from headrace.dispatcher.producing import ProducersDesk
 from headrace.dispatcher.recurring import Recurring
 from headrace.dispatcher.releasing import Releaser
 from headrace.dispatcher.sweeping import Sweeper
@@ -39,6 +40,11 @@ class Dispatcher:
         self._inbox = Inbox(store, bus, streams, options, chance.random, self._work)
         self._undertaker = Undertaker(store, bus, options, self._attendance, chance.new_id)
         self._recurring = Recurring(store, options, self._attendance, chance.new_id)
+        self._producers = (
+            None
+            if ports.producers is None
+            else ProducersDesk(ports, ports.producers, options, self._attendance)
+        )
         self._cleaner = Cleaner(store, ports.blobs, options, self._sweeper)
 
     async def serve(self, stop: asyncio.Event) -> None:
@@ -61,6 +67,8 @@ class Dispatcher:
             group.create_task(self._upkeep_loop(stop))
             group.create_task(self._purge_loop(stop))
             group.create_task(self._collect_loop(stop))
+            if self._producers is not None:
+                group.create_task(self._producers_loop(self._producers, stop))
         _log.info("dispatcher.stopped")
 
     async def _listen(self, stop: asyncio.Event) -> None:
@@ -103,6 +111,10 @@ class Dispatcher:
         options = self._options
         every, limit = options.collect_every, options.turn_limit
         await loop("collect", self._cleaner.collect, Wake(), stop, every=every, limit=limit)
+
+    async def _producers_loop(self, desk: ProducersDesk, stop: asyncio.Event) -> None:
+        every, limit = self._options.poll, self._options.turn_limit
+        await loop("producers", desk.turn, Wake(), stop, every=every, limit=limit)
 
 
 def _report(outcome: str, queue: str, error: Exception) -> None:

@@ -36,6 +36,14 @@ def tell_found(changes: Sequence[Change]) -> None:
             _say("job.lost" if worker else "job.too_late", change.after)
 
 
+def tell_produced(changes: Sequence[Change]) -> None:
+    """A line for each task that a producer outside began, took over or ended."""
+    for change in changes:
+        producer = change.after.worker or change.before.worker
+        with about(job_id=change.before.id, **({"worker": producer} if producer else {})):
+            _say("job.attempt_ended" if change.after.terminal else "job.produced", change.after)
+
+
 def _say(event: str, job: Job, **more: Any) -> None:
     error = job.error or {}
     facts = {
@@ -56,7 +64,7 @@ def _say(event: str, job: Job, **more: Any) -> None:
         _log.error(
             event, **said
         )  # somebody has to look: `headrace dead-letters list --cause CAUSE`
-    elif error or event != "job.attempt_ended":
+    elif error or event not in {"job.attempt_ended", "job.produced"}:
         _log.warning(event, **said)
     else:
         _log.info(event, **said)

@@ -134,6 +134,7 @@ class Query:
     kind: str | None = None
     model: str | None = None
     label: tuple[str, str] | None = None
+    conversation: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
     before: tuple[datetime, JobId] | None = None  # keyset: older than this row
@@ -204,6 +205,9 @@ class Transaction(DeadLetters, Paths, Schedules, Upkeep, Protocol):
 
     async def cancel_wishes(self, path: str, *, limit: int) -> list[Job]:
         """Scheduled, queued or running jobs that somebody asked to cancel."""
+
+    async def outside(self, path: str, *, after: JobId, limit: int) -> list[Job]:
+        """Jobs in the lane `outside` that have not ended, by id, behind this one ('' is before the first)."""
 
     # -- the outbox -------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from headrace.contracts.ids import JobId, TenantId, WorkerId
 from headrace.contracts.messages import Order
+from headrace.contracts.producing import OUTSIDE
 from headrace.core.announce import announcement
 from headrace.core.errors import JobNotFound
 from headrace.core.job import Event, Job, State, advance
@@ -40,6 +41,7 @@ async def honour_cancels(store: Store, *, path: str, limit: int) -> Honoured:
         changes = [
             Change(job, advance(job, Event.CANCEL_ASKED)[1])
             for job in await tx.cancel_wishes(path, limit=limit)
+            if not _is_for_its_producer(job)
         ]
         saved = await tx.save(changes)
     done = [change for change, ok in zip(changes, saved, strict=True) if ok]
@@ -52,7 +54,12 @@ async def honour_cancels(store: Store, *, path: str, limit: int) -> Honoured:
     )
 
 
+def _is_for_its_producer(job: Job) -> bool:
+    """What waits for a producer is closed to it first (`attend_producers`), lest one come at this moment."""
+    return job.lane == OUTSIDE and job.state is State.QUEUED
+
+
 def _hint(job: Job) -> tuple[WorkerId, Order] | None:
-    if job.state is not State.CANCELLING or job.worker is None:
+    if job.state is not State.CANCELLING or job.worker is None or job.lane == OUTSIDE:
         return None
     return job.worker, Order(job=job.id, epoch=job.epoch, order="cancel")

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from headrace.contracts.frames import Queued, encode_frame
 from headrace.contracts.ids import Lane
 from headrace.contracts.messages import Offer, encode
+from headrace.contracts.producing import OUTSIDE
 from headrace.contracts.topology import Topology
 from headrace.core.ports.bus import Bus, Parcel, Sent
 from headrace.core.ports.store import Store, Transaction, Waiting, WorkerRecord
@@ -95,7 +96,8 @@ async def _reserve(
 ) -> dict[Lane, list[Waiting]]:
     async with store.begin() as tx:
         waiting = await tx.waiting_lanes(path)
-        lanes = [lane for lane in waiting if not outlet.queues.resting(lane)]
+        queues = outlet.queues
+        lanes = [lane for lane in waiting if lane != OUTSIDE and not queues.resting(lane)]
         if not lanes:
             return {}
         now = await tx.now()

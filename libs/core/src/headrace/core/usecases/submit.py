@@ -38,12 +38,14 @@ class Submission:
     kind: str
     input: dict[str, Any]
     model: str | None = None  # None: the kind's default
+    card: EngineCard | None = None  # who shall run it; None: whom the catalog names
     priority: int = 0
     run_at: datetime | None = None
     start_deadline: datetime | None = None
     timeout_s: float = 3600.0
     labels: dict[str, str] = field(default_factory=dict)
     cancel_after_s: float | None = None
+    conversation: str | None = None
     idempotency: IdempotencyKey | None = None
     trace: str | None = None
 
@@ -75,14 +77,13 @@ async def submit(  # noqa: PLR0913  # what it decides with, each by its name
         # Too large for the grant that will carry it. Checked before anything is kept of it, and while
         # that takes its time neither this loop nor a transaction waits.
         async with store.begin() as tx:
-            catalog = await tx.catalog()
-        card = pick_engine(catalog, request.kind, request.model)
+            card = await _card(tx, request)
         await asyncio.to_thread(check, card, request.input)
         blob = await blobs.put(request.tenant, Blob("application/json", encoded))
         request, check = replace(request, input={INPUT_BLOB: blob}), _checked
         named.append(blob)
     async with store.begin() as tx:
-        card = pick_engine(await tx.catalog(), request.kind, request.model)
+        card = await _card(tx, request)
         check(card, request.input)
         job = await new_job(tx, request, card, path, JobId(new_id()))
         (outcome,) = await tx.insert([NewJob(job, request.idempotency)])
@@ -106,6 +107,12 @@ async def _look(store: Store, admission: Admission | None, request: Submission) 
     await admission.look(store, request.tenant)
     if request.idempotency is None:
         admission.refuse_if_full(request.tenant)
+
+
+async def _card(tx: Transaction, request: Submission) -> EngineCard:
+    if request.card is not None:
+        return request.card
+    return pick_engine(await tx.catalog(), request.kind, request.model)
 
 
 def _checked(card: EngineCard, given: Mapping[str, Any]) -> None:
@@ -158,6 +165,7 @@ async def new_job(
             start_deadline=request.start_deadline,
             labels=request.labels,
             cancel_after_s=request.cancel_after_s,
+            conversation=request.conversation,
         ),
         lane=card.lane,
         path=path,

@@ -28,7 +28,7 @@ async def find(session: Session, tenant: TenantId, job: JobId) -> Job | None:
 
 
 async def page(session: Session, tenant: TenantId, query: Query) -> list[Job]:
-    refuse_nul([query.kind, query.model, query.label, query.ids])
+    refuse_nul([query.kind, query.model, query.label, query.ids, query.conversation])
     newest_first = (jobs.c.created_at.desc(), jobs.c.id.desc())
     wanted = _narrowed(select(jobs).where(jobs.c.tenant == tenant), query)
     rows = await session.run(wanted.order_by(*newest_first).limit(query.limit))
@@ -41,6 +41,8 @@ _Jobs = Select[tuple[object, ...]]
 def _narrowed(wanted: _Jobs, query: Query) -> _Jobs:
     if query.ids is not None:
         wanted = wanted.where(jobs.c.id.in_(query.ids))
+    if query.conversation is not None:
+        wanted = wanted.where(jobs.c.conversation == query.conversation)
     if query.state is not None:
         wanted = wanted.where(jobs.c.state == query.state)
     if query.kind is not None:

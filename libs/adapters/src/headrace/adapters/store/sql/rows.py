@@ -42,6 +42,7 @@ def new_row(new: NewJob) -> dict[str, Any]:
         "trace": job.trace,
         "retry_of": job.retry_of,
         "cancel_after_s": spec.cancel_after_s,
+        "conversation": spec.conversation,
     }
 
 
@@ -120,6 +121,7 @@ def _to_spec(row: Row[Any]) -> Spec:
         start_deadline=row.start_deadline,
         labels=row.labels,
         cancel_after_s=row.cancel_after_s,
+        conversation=row.conversation,
     )
 
 

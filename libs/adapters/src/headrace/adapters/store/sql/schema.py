@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from headrace.adapters.store.sql.types import Instant, Json, Name, Number
 
-REVISION: Final = "0006"  # the newest migration; this build works on it, and on the next one
+REVISION: Final = "0007"  # the newest migration; this build works on it, and on the next one
 
 metadata: Final = MetaData(
     naming_convention={
@@ -50,6 +50,7 @@ UNSENT: Final = "sent_at IS NULL"
 SENT: Final = "sent_at IS NOT NULL"
 OFFERED: Final = "(sent_at IS NOT NULL OR reserved_until IS NOT NULL)"
 ENDED: Final = "finished_at IS NOT NULL"
+SAID: Final = "conversation IS NOT NULL"
 
 jobs: Final = Table(
     "jobs",
@@ -89,6 +90,7 @@ jobs: Final = Table(
     Column("cancel_after_s", Double),
     Column("watched_until", Instant),  # set when somebody first watches; what is not null may lapse
     Column("cancel_reason", Name),
+    Column("conversation", Name),  # the tenant's own name for it
     UniqueConstraint("id"),
     sqlite_autoincrement=True,
 )
@@ -108,6 +110,7 @@ _partial("jobs_start_deadlines", jobs.c.path, jobs.c.start_deadline, where=START
 _partial("jobs_cancel_wishes", jobs.c.path, jobs.c.cancel_asked_at, where=CANCEL_WISHED)
 _partial("jobs_watched", jobs.c.path, jobs.c.watched_until, where=WATCHED)
 _partial("jobs_ended", jobs.c.finished_at, where=ENDED)
+_partial("jobs_said", jobs.c.tenant, jobs.c.conversation, jobs.c.created_at, jobs.c.id, where=SAID)
 
 outbox: Final = Table(
     "outbox",

@@ -34,6 +34,7 @@ from headrace.adapters.store.sql.schema import (
 from headrace.adapters.store.sql.session import Session
 from headrace.adapters.store.sql.types import Name
 from headrace.contracts.ids import Lane, TenantId
+from headrace.contracts.producing import OUTSIDE
 from headrace.core.fair_share import Share
 from headrace.core.job import Job
 from headrace.core.ports.store import Crowd, Terms
@@ -44,6 +45,7 @@ _path: Final = bindparam("path", type_=Name)
 _lane: Final = bindparam("lane", type_=Name)
 _tenant: Final = bindparam("tenant", type_=Name)
 _limit: Final = bindparam("limit", type_=Integer)
+_outside: Final = literal_column(f"'{OUTSIDE}'", Name)
 _hold: Final = select(func.pg_advisory_xact_lock(RELEASING))
 
 
@@ -72,8 +74,12 @@ def _ring() -> Select[Any]:
 
 
 def _taken(tenant: ColumnElement[Any], lane: ColumnElement[Any] | None) -> ColumnElement[int]:
-    """How many of a tenant's jobs run or are offered."""
-    held = select(func.count()).select_from(jobs).where(text(HELD), jobs.c.tenant == tenant)
+    """How many of a tenant's jobs run or are offered. What is produced outside takes no slot."""
+    held = (
+        select(func.count())
+        .select_from(jobs)
+        .where(text(HELD), jobs.c.tenant == tenant, jobs.c.lane != _outside)
+    )
     offers = (
         select(func.count())
         .select_from(outbox)

@@ -13,6 +13,7 @@ from headrace.adapters.store.sql import (
     moving,
     outbox,
     paths,
+    producing,
     reading,
     schedules,
     sharing,
@@ -100,6 +101,9 @@ class SqlTransaction:
 
     async def cancel_wishes(self, path: str, *, limit: int) -> list[Job]:
         return await sweeping.to_do(self._session, sweeping.CANCEL_WISHES, path, limit)
+
+    async def outside(self, path: str, *, after: JobId, limit: int) -> list[Job]:
+        return await producing.outside(self._session, path, after, limit)
 
     async def hold_release(self) -> None:
         await sharing.hold_release(self._session)

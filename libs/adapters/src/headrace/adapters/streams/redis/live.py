@@ -20,8 +20,8 @@ from typing import Any, Final
 from redis.exceptions import RedisError
 
 from headrace.adapters.streams.buffer import Buffer
-from headrace.adapters.streams.redis.script import read_message
 from headrace.adapters.streams.redis.wire import Wire, connect
+from headrace.contracts.logs import read_message
 from headrace.core.errors import Unavailable
 
 ACKNOWLEDGED_WITHIN_S: Final = 2.0

@@ -13,9 +13,16 @@ from typing_extensions import override
 
 from headrace.adapters.streams.redis.commands import Command, Commands
 from headrace.adapters.streams.redis.live import Live
-from headrace.adapters.streams.redis.script import APPEND, arguments
 from headrace.contracts.frames import Entry
 from headrace.contracts.ids import START, JobId, Position
+from headrace.contracts.logs import (
+    APPEND,
+    MAXLEN,
+    TTL_S,
+    append_arguments,
+    live_channel,
+    log_key,
+)
 from headrace.core.errors import Unavailable
 from headrace.core.job import Verdict
 from headrace.core.ports.streams import Batch, Page, Streams, Subscription
@@ -29,8 +36,8 @@ async def open_redis_streams(
     url: str,
     *,
     prefix: str = "headrace",
-    maxlen: int = 10_000,
-    ttl_s: float = 3600.0,
+    maxlen: int = MAXLEN,
+    ttl_s: float = TTL_S,
     tick_s: float = 5.0,
 ) -> AsyncGenerator[RedisStreams]:
     """Opens without asking Redis: a process starts, and stays, also while Redis is away."""
@@ -104,15 +111,20 @@ class RedisStreams(Streams):
         return found["redis_version"], found.get("maxmemory_policy", "unknown")
 
     def _arguments(self, batch: Batch) -> list[str | bytes | int]:
-        return arguments(
-            batch, maxlen=self._maxlen, ttl_ms=self._ttl_ms, channel=self._channel(batch.job)
+        return append_arguments(
+            batch.epoch,
+            batch.first_seq,
+            batch.frames,
+            channel=self._channel(batch.job),
+            maxlen=self._maxlen,
+            ttl_ms=self._ttl_ms,
         )
 
     def _key(self, job: JobId) -> str:
-        return f"{self._prefix}:{{{job}}}:log"
+        return log_key(self._prefix, job)
 
     def _channel(self, job: JobId) -> str:
-        return f"{self._prefix}:{{{job}}}:live"
+        return live_channel(self._prefix, job)
 
 
 def _entry(id_: bytes, fields: Sequence[bytes]) -> Entry:

@@ -5,6 +5,7 @@ from headrace.testkit.conformance.store.burying import Burying
 from headrace.testkit.conformance.store.holding import Holding
 from headrace.testkit.conformance.store.moving import Moving
 from headrace.testkit.conformance.store.outbox import Outbox
+from headrace.testkit.conformance.store.producing import Producing
 from headrace.testkit.conformance.store.reading import Fleet, Hinting, Reading
 from headrace.testkit.conformance.store.recurring import Recurring
 from headrace.testkit.conformance.store.remembering import Remembering
@@ -23,6 +24,7 @@ class StoreConformance(
     Watching,
     Outbox,
     Sharing,
+    Producing,
     Reading,
     Fleet,
     Hinting,

@@ -9,10 +9,9 @@ from fastapi import APIRouter, Path, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from headrace.api.bodies import read_json
+from headrace.api.bodies import read_json, wrong_body
 from headrace.api.deps import Deps
 from headrace.api.dialects.native import documents
-from headrace.api.dialects.native.errors import wrong_body
 from headrace.api.dialects.native.schemas import (
     LaneStandingView,
     LanesView,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final, TypeAlias
 
-from fastapi import Depends, Header, Path, Query
+from fastapi import Depends, Header, Path
 
-from headrace.api.addresses import job_id, position
-from headrace.contracts.ids import JobId, Position
+from headrace.api.addresses import job_id
+from headrace.contracts.ids import JobId
 
 _WAIT: Final = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?:[,;]|$)", re.IGNORECASE)
 
@@ -20,28 +20,6 @@ async def _job_id(
 
 
 JobInPath: TypeAlias = Annotated[JobId, Depends(_job_id)]
-
-
-async def _resume_from(
-    last_event_id: Annotated[
-        str | None, Header(description="Resume after this position; wins over `after`.")
-    ] = None,
-    after: Annotated[str | None, Query(description="Resume after this position.")] = None,
-) -> Position:
-    return position(after if last_event_id is None else last_event_id)
-
-
-ResumeFrom: TypeAlias = Annotated[Position, Depends(_resume_from)]
-
-IdempotencyHeader: TypeAlias = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        description="The same key never makes a second job: the first one is answered again.",
-    ),
-]
 
 
 async def _preferred_wait(

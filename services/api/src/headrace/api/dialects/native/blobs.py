@@ -10,10 +10,10 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
+from headrace.api.arguments import IdempotencyHeader
 from headrace.api.bodies import read_body
 from headrace.api.deps import ApiDeps, Deps, Tenant
 from headrace.api.dialects.native import documents
-from headrace.api.dialects.native.arguments import IdempotencyHeader
 from headrace.api.dialects.native.repeating import answer, replayed_header
 from headrace.api.dialects.native.schemas import BlobView
 from headrace.api.problems import invalid, unsupported

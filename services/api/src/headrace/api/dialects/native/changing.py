@@ -5,9 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from headrace.api.arguments import IdempotencyHeader
 from headrace.api.deps import Deps, Tenant
 from headrace.api.dialects.native import documents
-from headrace.api.dialects.native.arguments import IdempotencyHeader, JobInPath
+from headrace.api.dialects.native.arguments import JobInPath
 from headrace.api.dialects.native.repeating import answer, answered, question_of
 from headrace.api.dialects.native.schemas import JobView
 from headrace.api.dialects.native.translate import job_view

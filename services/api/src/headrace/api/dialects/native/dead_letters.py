@@ -9,11 +9,10 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
-from headrace.api.bodies import read_json
+from headrace.api.arguments import IdempotencyHeader
+from headrace.api.bodies import read_json, wrong_body
 from headrace.api.deps import ApiDeps, Deps
 from headrace.api.dialects.native import documents
-from headrace.api.dialects.native.arguments import IdempotencyHeader
-from headrace.api.dialects.native.errors import wrong_body
 from headrace.api.dialects.native.repeating import answer, answered, question_of
 from headrace.api.dialects.native.schemas_letters import (
     AuditPage,

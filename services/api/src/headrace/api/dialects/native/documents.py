@@ -4,37 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from headrace.api.problems import MEDIA_TYPE
-
-_PROBLEM: Final = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemView"}}}
-_SAID: Final = {
-    400: "It cannot be read: malformed JSON, a NUL character, a bad stream position.",
-    401: "No key, or a wrong one.",
-    403: "This key is not the admin key.",
-    404: "There is none with this id, for this tenant.",
-    409: "It is not in a state for that.",
-    408: "The body came too slowly.",
-    413: "The body is too large.",
-    415: "The body has the wrong media type.",
-    422: "It can be read and is wrong: `pointer` or `parameter` says where, `known` what would do.",
-    429: "As many of your jobs wait as may; try again after `Retry-After` seconds.",
-    500: "Something broke on our side; it is logged with the trace in `X-Trace-Id`.",
-    503: "A dependency does not answer, or too many jobs wait; try again after `Retry-After` seconds.",
-}
-
-
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Documented refusals; those that every call can meet are always among them."""
-    return {
-        status: {"description": _SAID[status], "content": _PROBLEM}
-        for status in sorted({400, 401, 500, 503, *statuses})
-    }
-
-
-def json_body(schema: str) -> dict[str, Any]:
-    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-    return {"requestBody": {"required": True, "content": content}}
-
+from headrace.api.described import json_body as json_body  # noqa: PLC0414  # said here too
+from headrace.api.described import problems as problems  # noqa: PLC0414
 
 BLOB_BODY: Final[dict[str, Any]] = {
     "requestBody": {

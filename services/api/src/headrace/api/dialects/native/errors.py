@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import ceil
 from typing import Any, Final
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from headrace.api.inputs import pointer
 from headrace.api.problems import INTERNAL, Problem, Refused, invalid, of_status
 from headrace.core.errors import (
     BadSchedule,
@@ -94,19 +92,9 @@ def _in(seconds: float) -> dict[str, str]:
     return {"Retry-After": str(ceil(seconds))}
 
 
-def wrong_body(error: ValidationError) -> Refused:
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    return invalid([{"pointer": _place(each["loc"]), "detail": each["msg"]} for each in found])
-
-
 def wrong_parameter(name: str, detail: str) -> Refused:
     return invalid([{"parameter": name, "detail": detail}])
 
 
 def _in_parameter(error: dict[str, Any]) -> dict[str, str]:
     return {"parameter": ".".join(map(str, error["loc"][1:])), "detail": error["msg"]}
-
-
-def _place(loc: Sequence[int | str]) -> str:
-    # pydantic marks a complaint about a name, rather than its value, with a last step of its own
-    return pointer(step for step in loc if step != "[key]")

@@ -8,8 +8,8 @@ from fastapi import Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from headrace.api.bodies import fingerprint
 from headrace.api.deps import ApiDeps
-from headrace.api.dialects.native.translate import fingerprint
 from headrace.contracts.ids import TenantId
 from headrace.core.ports.store import Transaction
 from headrace.core.ports.upkeep import Answer, Question

@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from headrace.api.addresses import uuid_or_none
-from headrace.api.bodies import read_json
+from headrace.api.arguments import IdempotencyHeader
+from headrace.api.bodies import read_json, wrong_body
 from headrace.api.deps import ApiDeps, Deps, Tenant
 from headrace.api.dialects.native import documents
-from headrace.api.dialects.native.arguments import IdempotencyHeader
-from headrace.api.dialects.native.errors import problem_for, wrong_body, wrong_parameter
+from headrace.api.dialects.native.errors import problem_for, wrong_parameter
 from headrace.api.dialects.native.repeating import NOTHING, answer, answered, question_of
 from headrace.api.dialects.native.schemas import JobView
 from headrace.api.dialects.native.schemas_schedules import (

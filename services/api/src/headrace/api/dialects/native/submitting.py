@@ -9,13 +9,13 @@ from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from headrace.api.bodies import read_json
+from headrace.api.arguments import IdempotencyHeader
+from headrace.api.bodies import fingerprint, read_json, wrong_body
 from headrace.api.deps import ApiDeps, Deps, Tenant
 from headrace.api.dialects.native import documents
-from headrace.api.dialects.native.arguments import IdempotencyHeader, PreferredWait
-from headrace.api.dialects.native.errors import wrong_body
+from headrace.api.dialects.native.arguments import PreferredWait
 from headrace.api.dialects.native.schemas import JobRequest, JobView
-from headrace.api.dialects.native.translate import fingerprint, job_view, submission
+from headrace.api.dialects.native.translate import job_view, submission
 from headrace.api.gateways.race import race
 from headrace.api.gateways.watching import find, frames
 from headrace.api.inputs import check_input

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -47,12 +46,6 @@ def _cancel_reason(job: Job) -> Literal["asked", "disconnected"] | None:
     if job.cancel_asked_at is None:
         return None
     return "disconnected" if job.cancel_reason == DISCONNECTED else "asked"
-
-
-def fingerprint(body: bytes) -> str:
-    """The same for the same JSON value, whatever its spacing and order of names."""
-    canonical = msgspec.json.encode(msgspec.json.decode(body), order="deterministic")
-    return hashlib.sha256(canonical).hexdigest()
 
 
 def query(asked: schemas.ListQuery) -> Query:

@@ -1,4 +1,7 @@
-"""The one script that writes to a log: fence, append, bound, expire and publish as one step.
+"""A job's log in Redis: where it is, and the one script that writes to it.
+
+The script fences, appends, bounds, expires and publishes as one step. Whoever writes to logs uses it:
+workers, the dispatcher, and producers outside.
 
 A live message is `epoch-seq` of its first frame and a line feed, then for each frame the length of its type
 (1 byte), the length of its data (4 bytes, big-endian), the type and the data.
@@ -11,8 +14,19 @@ from struct import Struct
 from typing import Final
 
 from headrace.contracts.frames import Entry
-from headrace.contracts.ids import Position
-from headrace.core.ports.streams import Batch
+from headrace.contracts.ids import JobId, Position
+
+MAXLEN: Final = 10_000  # frames of one log
+TTL_S: Final = 3600.0  # a log lives for so long after its last frame
+
+
+def log_key(prefix: str, job: JobId) -> str:
+    return f"{prefix}:{{{job}}}:log"
+
+
+def live_channel(prefix: str, job: JobId) -> str:
+    return f"{prefix}:{{{job}}}:live"
+
 
 # KEYS: log. ARGV: epoch, first seq ('' = after the top), maxlen, ttl in ms, channel, then
 # type and data in turn. Answers 1 (applied) or 0 (stale).
@@ -71,11 +85,19 @@ return 1
 _LENGTHS: Final = Struct(">BI")
 
 
-def arguments(batch: Batch, *, maxlen: int, ttl_ms: int, channel: str) -> list[str | bytes | int]:
-    """ARGV of the script."""
-    first = "" if batch.first_seq is None else batch.first_seq
-    head: list[str | bytes | int] = [batch.epoch, first, maxlen, ttl_ms, channel]
-    return head + [part for frame in batch.frames for part in frame]
+def append_arguments(  # ARGV of the script, each by its name
+    epoch: int,
+    first_seq: int | None,
+    frames: Sequence[tuple[str, bytes]],
+    *,
+    channel: str,
+    maxlen: int = MAXLEN,
+    ttl_ms: int,
+) -> list[str | bytes | int]:
+    """`first_seq` None: after the top."""
+    first = "" if first_seq is None else first_seq
+    head: list[str | bytes | int] = [epoch, first, maxlen, ttl_ms, channel]
+    return head + [part for frame in frames for part in frame]
 
 
 def read_message(message: bytes) -> Sequence[Entry]:

@@ -1,0 +1,1 @@
+"""Conversations: messages in, chunks out, the final message kept once."""
