@@ -57,7 +57,6 @@ class AsyncProducer:
         self._line, self._client, self._options = line, client, options
         self._put = asyncio.Event()
         self._moved = asyncio.Event()
-        self._leaving = False
         self.output: dict[str, Any] | None = None  # None: {"text": all that was appended}
 
     async def append(self, chunk: str | Frame) -> None:
