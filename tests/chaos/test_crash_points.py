@@ -15,8 +15,9 @@ from headrace.testkit.system import MODES, Mode
 
 pytestmark = [pytest.mark.chaos, pytest.mark.real, pytest.mark.timeout(500)]
 JOBS_AT_MOST = 25
-# In MONOLITH the dispatcher dies with everybody else, point after point: a wish waits for each start.
-CANCELLED_WITHIN_S = {"EDA": 10.0, "MONOLITH": 60.0}
+# A wish waits for the next dispatcher to start, and for one more where that one dies as it starts. In
+# MONOLITH it dies with everybody else, point after point. How long a start takes is the machine's.
+CANCELLED_WITHIN_S = {"EDA": 30.0, "MONOLITH": 60.0}
 TELLING = {
     "api": ("submit.after_commit",),
     "dispatcher": ("offer.after_send", "claim.after_commit", "record.after_commit"),
