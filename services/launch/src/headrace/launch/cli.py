@@ -235,7 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Leaves with an Exit. `arguments` instead of those of this process."""
     try:
         code = app(arguments)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):  # the second signal does not wait
         code = Exit.INTERRUPTED
     except Left as left:
         code = _complain(str(left), Exit.INTERRUPTED)

@@ -371,7 +371,8 @@ def _environment(mode: Mode, folder: Path, proxies: dict[str, Proxy]) -> dict[st
 def _signal_tree(pid: int, what: signal.Signals) -> None:
     import psutil
 
-    root = psutil.Process(pid)
-    for process in (root, *root.children(recursive=True)):
-        with suppress(psutil.NoSuchProcess):  # a child that has just left
-            process.send_signal(what)
+    with suppress(psutil.NoSuchProcess):  # it has just left, and nobody was told yet
+        root = psutil.Process(pid)
+        for process in (root, *root.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):  # a child that has
+                process.send_signal(what)
