@@ -9,11 +9,12 @@ import pytest
 
 from headrace.adapters.streams.inprocess.streams import InProcessStreams
 from headrace.adapters.streams.redis.streams import RedisStreams, open_redis_streams
+from headrace.testkit.conformance.resuming import ResumingPromises
 from headrace.testkit.conformance.streams import OpenStreams, StreamsPromises
 from headrace.testkit.infra import fresh_prefix
 
 
-class TestInProcess(StreamsPromises):
+class TestInProcess(StreamsPromises, ResumingPromises):
     @pytest.fixture
     def open_streams(self) -> OpenStreams:
         def opened(
@@ -25,7 +26,7 @@ class TestInProcess(StreamsPromises):
 
 
 @pytest.mark.real
-class TestRedis(StreamsPromises):
+class TestRedis(StreamsPromises, ResumingPromises):
     @pytest.fixture
     async def open_streams(self, redis_url: str) -> AsyncGenerator[OpenStreams]:
         async with fresh_prefix(redis_url) as prefix:

@@ -142,6 +142,17 @@ async def test_a_stopping_server_says_when_to_come_back(
     assert re.fullmatch(r"retry: \d{4,5}", rest[-2])
 
 
+async def test_who_comes_while_the_server_stops_is_sent_away_at_once(
+    live: httpx.AsyncClient, deps: Any, submitted: str
+) -> None:
+    deps.stopping.set()  # it still listens, for a moment
+
+    async with asyncio.timeout(5):
+        answer = await live.get(f"/jobs/{submitted}/events", headers=RED)
+
+    assert re.search(r": this server stops; connect again\nretry: \d{4,5}\n\n$", answer.text)
+
+
 async def test_a_long_replay_lets_others_be_served(
     live: httpx.AsyncClient, submitted: str, backstage: Any
 ) -> None:

@@ -23,12 +23,21 @@ def a_row(**fields: Any) -> Row:
         "attempt": 1,
         "failures": 0,
         "losses": 0,
-        "output": {"text": "1.0 1.1", "attempt": 1},
+        "output": RESULT,
         "held": False,
         "cancel_asked_at": None,
         "finished_at": 10.0,
     }
     return Row(**{**usual, **fields})
+
+
+RESULT = {"text": "1.0 1.1", "attempt": 1}
+END = Told(2, 1, "succeeded", {"result": RESULT})
+
+
+def a_reset(epoch: int, seq: int, **said: Any) -> Told:
+    usual = {"id": "job", "state": "running", "attempt": 1, "output": None}
+    return Told(epoch, seq, "reset", {"snapshot": {**usual, **said}})
 
 
 def frames(*extra: Told) -> list[Told]:
@@ -38,7 +47,7 @@ def frames(*extra: Told) -> list[Told]:
         Told(1, 2, "token", {"text": "1.0"}),
         Told(1, 3, "token", {"text": " 1.1"}),
         *extra,
-        Told(2, 1, "succeeded", {}),
+        END,
     ]
 
 
@@ -138,10 +147,78 @@ def test_a_stream_that_is_not_whole_is_found(good: Evidence, seen: list[Told]) -
 
 def test_a_reset_excuses_a_hole(good: Evidence) -> None:
     whole = frames()
-    seen = [*whole[:2], Told(1, 2, "reset", {}), *whole[3:]]
+    seen = [*whole[:2], a_reset(1, 2), *whole[3:]]
     good.clients.transcripts = [Transcript("job", seen)]
 
     assert broken(good) == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"state": "failed"},
+        {"state": "succeeded", "output": {"text": "1.0"}},
+        {"output": RESULT},
+        {"attempt": 2},
+        {"id": "other"},
+    ],
+    ids=["another end", "another result", "a result too early", "an attempt to come", "another's"],
+)
+def test_a_reset_that_tells_of_something_else_is_found(
+    good: Evidence, said: dict[str, Any]
+) -> None:
+    whole = frames()
+    seen = [*whole[:2], a_reset(1, 2, **said), *whole[3:]]
+    good.clients.transcripts = [Transcript("job", seen)]
+
+    assert broken(good) == ["8 stream of job"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "rules"),
+    [
+        ("1.0", " 1.2", []),
+        ("1.5", " 1.2", ["8 stream of job"]),
+        ("1.0", " 1.5", ["8 stream of job"]),
+        ("1.0", " 1.1", ["8 stream of job"]),
+    ],
+    ids=["whole", "strange before", "strange after", "without the end"],
+)
+def test_words_around_a_reset_are_pieces_of_the_result(
+    good: Evidence, before: str, after: str, rules: list[str]
+) -> None:
+    output = {**RESULT, "text": "1.0 1.1 1.2"}
+    good.effects.jobs = [a_row(output=output)]
+    seen = [
+        *frames()[:2],
+        Told(1, 2, "token", {"text": before}),
+        a_reset(1, 3),
+        Told(1, 4, "token", {"text": after}),
+        Told(2, 1, "succeeded", {"result": output}),
+    ]
+    good.clients.transcripts = [Transcript("job", seen)]
+
+    assert broken(good) == rules
+
+
+def test_an_end_with_another_result_is_found(good: Evidence) -> None:
+    other = Told(2, 1, "succeeded", {"result": {"text": "1.0"}})
+    good.clients.transcripts = [Transcript("job", [*frames()[:-1], other])]
+
+    assert broken(good) == ["8 stream of job"]
+
+
+def test_a_result_too_large_for_its_row_is_read_from_its_blob(good: Evidence) -> None:
+    named = {"output_blob": "blob"}
+    good.effects.jobs = [a_row(output=named)]
+    seen = [*frames()[:-1], Told(2, 1, "succeeded", {"result": named})]
+    good.clients.transcripts = [Transcript("job", seen)]
+
+    good.effects.documents = {"blob": RESULT}
+    assert broken(good) == []
+
+    good.effects.documents = {"blob": {**RESULT, "text": "1.0 1.2"}}
+    assert broken(good) == ["8 stream of job"]
 
 
 def test_an_end_told_before_it_was_true_is_found(good: Evidence) -> None:
@@ -152,7 +229,7 @@ def test_an_end_told_before_it_was_true_is_found(good: Evidence) -> None:
 
 def test_a_herd_of_retries_is_found(good: Evidence) -> None:
     retry = Told(2, 1, "attempt", {"attempt": 2, "retry_in_s": 5.0})
-    seen = Transcript("job", [*frames()[:-1], retry, Told(3, 1, "succeeded", {})])
+    seen = Transcript("job", [*frames()[:-1], retry, replace(END, epoch=3)])
     good.clients.transcripts = [seen] * 6
 
     assert any(rule == "retries" for rule in broken(good))

@@ -7,14 +7,14 @@ of the rules; a broken rule is a sentence, and no sentence means that the promis
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from headrace.testkit.chaos.effects import AttemptRow, Effects, Row
-from headrace.testkit.chaos.ledger import ClientFacts, Execution, Told, Transcript
+from headrace.testkit.chaos.effects import TERMINAL, AttemptRow, Effects, Row
+from headrace.testkit.chaos.ledger import ClientFacts, Execution
+from headrace.testkit.chaos.transcripts import flaws_of
 
-TERMINAL: Final = frozenset({"succeeded", "failed", "cancelled", "dead"})
 TOLD: Final = frozenset({"succeeded", "failed", "cancelled", "released"})  # by its worker
 HERD_FROM: Final = 6  # so many retries can be told from a herd
 
@@ -63,6 +63,7 @@ def counts_of(evidence: Evidence) -> dict[str, int]:
         "executions": len(evidence.executions),
         "run again": sum(count - 1 for count in runs.values()),
         "transcripts": len(clients.transcripts),
+        "resumes": sum(transcript.resumes for transcript in clients.transcripts),
         "resets": sum(told.type == "reset" for t in clients.transcripts for told in t.frames),
         "frames": sum(len(transcript.frames) for transcript in clients.transcripts),
     }
@@ -116,11 +117,11 @@ def one_effect(evidence: Evidence) -> Iterator[str]:
         if row.state != "succeeded" and (won or row.output is not None):
             yield f"5 effect: {row.key} is {row.state} and has a result of attempt {won}"
         if row.state == "succeeded":
-            yield from _is_of_its_winner(row, won)
+            yield from _is_of_its_winner(row, won, evidence.effects.result(row))
 
 
-def _is_of_its_winner(row: Row, won: list[int]) -> Iterator[str]:
-    made_by = (row.output or {}).get("attempt")
+def _is_of_its_winner(row: Row, won: list[int], result: Mapping[str, Any]) -> Iterator[str]:
+    made_by = result.get("attempt")
     if won != [row.attempt] or made_by != row.attempt:
         yield (
             f"5 effect: {row.key} succeeded in attempt {row.attempt}, but attempts {won} won"
@@ -221,60 +222,8 @@ def streams_are_whole(evidence: Evidence) -> Iterator[str]:
     """Rule 8: no frame twice, none missing unsaid, no word of another attempt, and the end is true."""
     rows = {row.id: row for row in evidence.effects.jobs}
     for transcript in evidence.clients.transcripts:
-        for flaw in (*order_flaws(transcript.frames), *_word_flaws(transcript, rows)):
+        for flaw in flaws_of(transcript, rows.get(transcript.job), evidence.effects):
             yield f"8 stream of {transcript.job}: {flaw}"
-
-
-def order_flaws(frames: Sequence[Told]) -> Iterator[str]:
-    epoch, seq, excused = 0, 0, False
-    for frame in frames:
-        if frame.type == "reset":
-            epoch, seq, excused = frame.epoch, frame.seq, True
-            continue
-        follows = (frame.epoch == epoch and frame.seq == seq + 1) or (
-            frame.epoch > epoch and frame.seq == 1
-        )
-        if (frame.epoch, frame.seq) <= (epoch, seq) and not excused:
-            yield f"{frame.epoch}-{frame.seq} comes after {epoch}-{seq}"
-        elif not follows and not excused:
-            yield f"a silent hole between {epoch}-{seq} and {frame.epoch}-{frame.seq}"
-        epoch, seq, excused = frame.epoch, frame.seq, False
-
-
-def _word_flaws(transcript: Transcript, rows: dict[str, Row]) -> Iterator[str]:
-    words: dict[int, str] = defaultdict(str)
-    attempts: dict[int, int] = {}
-    reset: set[int] = set()
-    for frame in transcript.frames:
-        if frame.type == "started":
-            attempts[frame.epoch] = frame.body["attempt"]
-        if frame.type == "token":
-            words[frame.epoch] += frame.body["text"]
-        if frame.type == "reset":
-            reset.add(frame.epoch)
-    for epoch, text in words.items():
-        if foreign := [w for w in text.split() if w.split(".")[0] != _of(attempts, epoch, w)]:
-            yield f"epoch {epoch} has words of another attempt: {foreign[:3]}"
-    yield from _end_flaws(transcript, rows.get(transcript.job), words, reset)
-
-
-def _of(attempts: dict[int, int], epoch: int, word: str) -> str:
-    return str(attempts.get(epoch, word.split(".", maxsplit=1)[0]))
-
-
-def _end_flaws(
-    transcript: Transcript, row: Row | None, words: dict[int, str], reset: set[int]
-) -> Iterator[str]:
-    last = transcript.frames[-1] if transcript.frames else None
-    if row is None or last is None or last.type not in TERMINAL:
-        yield "it never ended"
-        return
-    if last.type != row.state:
-        yield f"it ended as {last.type}, and the job is {row.state}"
-    if row.state == "succeeded" and not reset:
-        text = words.get(max(words, default=0), "")
-        if text != (row.output or {}).get("text"):
-            yield f"its words are {text!r}, and the result is {row.output!r}"
 
 
 def one_outcome(evidence: Evidence) -> Iterator[str]:

@@ -12,8 +12,10 @@ import httpx
 import msgspec
 
 from headrace.contracts.frames import TERMINAL_TYPES
+from headrace.contracts.messages import OUTPUT_BLOB
+from headrace.testkit.chaos.effects import Effects
 from headrace.testkit.chaos.ledger import ClientLedger
-from headrace.testkit.client import Seen, User
+from headrace.testkit.client import Door, Seen, User
 
 TRY_FOR_S: Final = 150.0  # the longest fault is a minute, and what it held up takes another
 WATCH_FOR_S: Final = 300.0  # it may wait behind many others, in a system that is often away
@@ -104,12 +106,18 @@ class Crowd:
         *,
         within: float = WATCH_FOR_S,
         heard: Callable[[Seen], None] = lambda _: None,
+        door: Door = "events",
+        leaves: Callable[[], bool] = lambda: False,
     ) -> None:
-        """See it to its end over as many connections as it takes; then ask whether that is true."""
+        """See it to its end over as many connections as it takes; then ask whether that is true.
+
+        `leaves` is asked after each frame whether to hang up and come back with its position.
+        """
         seen: list[Seen] = []
         early = None
+        user = User(self._http, door=door, leaves=leaves)
         try:
-            async for each in User(self._http).frames({"id": job}, within=within):
+            async for each in user.frames({"id": job}, within=within):
                 seen.append(each)
                 heard(each)
                 if each.type in TERMINAL_TYPES:
@@ -119,13 +127,22 @@ class Crowd:
                 (s.position.epoch, s.position.seq, s.type, msgspec.to_builtins(s.frame))
                 for s in seen
             ]
-            self._ledger.write("transcript", job=job, frames=frames, early=early)
+            resumes = user.connections - 1
+            self._ledger.write("transcript", job=job, frames=frames, early=early, resumes=resumes)
 
     async def see_ends(self) -> None:
         """Look at every job; write down how it ended where it did."""
         for job in self.jobs.values():
             if (state := await self._state(job)) in TERMINAL_TYPES:
                 self._ledger.write("end", job=job, state=state)
+
+    async def documents(self, effects: Effects) -> dict[str, Any]:
+        """The outputs that their rows only name, by blob."""
+        found: dict[str, Any] = {}
+        for blob in filter(None, ((row.output or {}).get(OUTPUT_BLOB) for row in effects.jobs)):
+            answer = await self._http.get(f"/blobs/{blob}")
+            found[blob] = answer.raise_for_status().json()
+        return found
 
     async def over(self, job: str) -> bool:
         """Does the api say that it has ended?"""

@@ -14,6 +14,7 @@ import asyncpg
 import httpx
 import msgspec
 
+from headrace.contracts.messages import OUTPUT_BLOB
 from headrace.testkit.own import MANAGEMENT_OFFSET
 
 SQLITE: Final = "sqlite:///"
@@ -69,6 +70,13 @@ class Effects:
     # By number: the job that died, or None for a message that nobody could handle.
     letters: dict[int, str | None] = field(default_factory=dict)
     queues: dict[str, int] = field(default_factory=dict)  # ready and unacknowledged
+    documents: dict[str, Any] = field(default_factory=dict)  # outputs too large for a row, by blob
+
+    def result(self, row: Row) -> dict[str, Any]:
+        """A job's output, also where its row only names the blob that holds it."""
+        output = row.output or {}
+        found: dict[str, Any] = self.documents.get(output.get(OUTPUT_BLOB, ""), output)
+        return found
 
     @property
     def open_jobs(self) -> list[Row]:

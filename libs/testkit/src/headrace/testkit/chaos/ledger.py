@@ -25,11 +25,15 @@ class Told:
 
 @dataclass(slots=True)
 class Transcript:
-    """What one watcher saw of one job. `early`: the store still knew of no end after the last frame."""
+    """What one watcher saw of one job, over `resumes` connections more than one.
+
+    `early`: the store still knew of no end after the last frame.
+    """
 
     job: str
     frames: list[Told] = field(default_factory=list)
     early: str | None = None
+    resumes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,9 @@ def _take(facts: ClientFacts, said: Mapping[str, Any]) -> None:
             facts.cancels.setdefault(said["job"], said["at"])
         case "transcript":
             frames = [Told(*frame) for frame in said["frames"]]
-            facts.transcripts.append(Transcript(said["job"], frames, said["early"]))
+            facts.transcripts.append(
+                Transcript(said["job"], frames, said["early"], said["resumes"])
+            )
         case other:
             raise ValueError(f"nobody writes {other!r} into a client's ledger")
 

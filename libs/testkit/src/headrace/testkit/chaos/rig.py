@@ -114,8 +114,9 @@ class Rig:
     def executions(self) -> Path:
         return Path(self.system.env[EXECUTIONS])
 
-    def watch(self, job: str) -> None:
-        self.watchers.create_task(self.crowd.watch(job))
+    def watch(self, job: str, **how: Any) -> None:
+        """In the background; `how` as the crowd's."""
+        self.watchers.create_task(self.crowd.watch(job, **how))
 
     async def start(self, name: str, **env: str) -> Proc:
         return await self.system.start(name, **env)
@@ -217,6 +218,7 @@ class Rig:
         queues = await self._settled_queues(settle_s)
         effects = complete(await self.effects())
         effects.queues = queues
+        effects.documents = await self.crowd.documents(effects)
         limits = {"losses": self.losses, "dead_letters": self.dead_letters, **bounds}
         clients = self.ledger.read()
         executions = read_executions(self.executions)

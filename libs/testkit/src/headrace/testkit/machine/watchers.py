@@ -15,8 +15,8 @@ from headrace.core.job import Job
 from headrace.core.ports.store import Store
 from headrace.core.ports.streams import Streams
 from headrace.core.usecases.watch import watch
-from headrace.testkit.chaos.checker import order_flaws
 from headrace.testkit.chaos.ledger import Told
+from headrace.testkit.chaos.transcripts import order_flaws
 
 QUIET_S = 0.05
 

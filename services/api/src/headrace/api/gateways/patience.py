@@ -25,6 +25,11 @@ class Patience:
     def __exit__(self, *_: object) -> None:
         self._since = None
 
+    def end(self) -> None:
+        """Cancel the task for a reason of somebody else's."""
+        if self._task is not None:
+            self._task.cancel()
+
     def close(self) -> None:
         self._timer.cancel()
 
@@ -32,6 +37,6 @@ class Patience:
         waited_s = 0.0 if self._since is None else self._loop.time() - self._since
         if waited_s < self._limit_s:
             self._timer = self._loop.call_later(self._limit_s, self._look)
-        elif self._task is not None:
+        else:
             self.lost = True
-            self._task.cancel()
+            self.end()

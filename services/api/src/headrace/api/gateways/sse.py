@@ -98,8 +98,7 @@ class EventStream:
         try:
             async with asyncio.TaskGroup() as group:
                 pump = group.create_task(self._pump(send))
-                with self._stopping.calls(pump.cancel):
-                    await _gone(receive)  # also when the pump has sent the end
+                await _gone(receive)  # also when the pump has sent the end
                 pump.cancel()
         except* TimeoutError:
             pass  # it took nothing for `send_s`: the connection is closed under it
@@ -107,8 +106,10 @@ class EventStream:
     async def _pump(self, send: Send) -> None:
         patience = Patience(self._limits.send_s)
         try:
-            await self._tell(send, patience)
-            await _write(send, patience, b"", more=False)
+            # From in here: a task that is cancelled before its first step would say no goodbye.
+            with self._stopping.calls(patience.end):
+                await self._tell(send, patience)
+                await _write(send, patience, b"", more=False)
         except asyncio.CancelledError:
             if patience.lost:
                 raise TimeoutError from None
