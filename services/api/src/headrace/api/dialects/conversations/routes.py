@@ -34,6 +34,7 @@ from headrace.contracts.messages import INPUT_BLOB, OUTPUT_BLOB
 from headrace.core.errors import BlobNotFound, InvalidInput
 from headrace.core.job import Job
 from headrace.core.ports.store import IdempotencyKey
+from headrace.core.ports.store import Query as JobQuery
 from headrace.core.usecases.cancel import ask_cancel
 from headrace.core.usecases.submit import submit
 
@@ -187,7 +188,7 @@ def _key(key: str, conversation: str, body: bytes) -> IdempotencyKey:
     )
 
 
-async def _turns(deps: ApiDeps, tenant: TenantId, wanted: Any) -> list[Turn]:
+async def _turns(deps: ApiDeps, tenant: TenantId, wanted: JobQuery) -> list[Turn]:
     """Oldest first."""
     async with deps.store.begin() as tx:
         jobs = await tx.page(tenant, wanted)
