@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from random import SystemRandom
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -20,10 +18,9 @@ from headrace.streams import settings
 from headrace.streams.errors import ProducerError, Stopped, StreamsUnavailable
 from headrace.streams.line import Line, failed_with
 from headrace.streams.options import ANSWER_WITHIN_S, Options
-from headrace.streams.producer import own_name
+from headrace.streams.producer import own_line
 
 _USUAL: Final = Options()
-_random: Final = SystemRandom()
 
 
 @asynccontextmanager
@@ -35,14 +32,7 @@ async def produce_async(
     options: Options = _USUAL,
 ) -> AsyncGenerator[AsyncProducer]:
     """As `produce`, for asyncio. A block that is cancelled leaves a stream that has failed."""
-    line = Line(
-        task_id,
-        namespace=settings.namespace(namespace),
-        name=own_name(),
-        options=options,
-        clock=time.monotonic,
-        random=_random,
-    )
+    line = own_line(task_id, namespace, options)
     async with _client(settings.redis_url(url)) as client:
         producer = AsyncProducer(line, client, options)
         await producer._begin()  # noqa: SLF001  # one thing in two halves: this function and its class

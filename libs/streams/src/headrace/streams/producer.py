@@ -40,14 +40,7 @@ def produce(
     stream has failed then, and the exception goes on. `Stopped` ends it as cancelled and goes no further.
     Raises StreamOver or StreamsUnavailable, on entering as well as on leaving.
     """
-    line = Line(
-        task_id,
-        namespace=settings.namespace(namespace),
-        name=own_name(),
-        options=options,
-        clock=time.monotonic,
-        random=_random,
-    )
+    line = own_line(task_id, namespace, options)
     client = _client(settings.redis_url(url))
     producer = Producer(line, client, options)
     try:
@@ -189,9 +182,16 @@ def _client(url: str) -> redis.Redis:
     )
 
 
-def own_name() -> str:
-    """Who produces, for people: this machine and process."""
-    return f"{socket.gethostname()}:{getpid()}"
+def own_line(task_id: str, namespace: str | None, options: Options) -> Line:
+    """Of this machine and process, by name for people."""
+    return Line(
+        task_id,
+        namespace=settings.namespace(namespace),
+        name=f"{socket.gethostname()}:{getpid()}",
+        options=options,
+        clock=time.monotonic,
+        random=_random,
+    )
 
 
 _random: Final[Random] = SystemRandom()
