@@ -57,7 +57,7 @@ export function marks(buckets: number, most: number): number[] {
 }
 
 export function clock(time: string, withSeconds: boolean): string {
-  const form = { hour: "2-digit", minute: "2-digit" } as const;
+  const form = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" } as const;
   return new Date(time).toLocaleTimeString(
     undefined,
     withSeconds ? { ...form, second: "2-digit" } : form,

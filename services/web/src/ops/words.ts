@@ -16,9 +16,11 @@ export function seconds(value: number | null | undefined): string {
   return value === null || value === undefined ? NONE : duration(value);
 }
 
-/** Of an age nobody needs the tenth of a second. */
+/** Of an age nobody needs the seconds beside the minutes. */
 export function age(value: number | null | undefined): string {
-  return value === null || value === undefined ? NONE : roughly(value);
+  if (value === null || value === undefined) return NONE;
+  if (value < 60) return roughly(value);
+  return value < 3600 ? `${Math.floor(value / 60)} min` : duration(value);
 }
 
 export function perSecond(value: number): string {
@@ -56,11 +58,4 @@ export function toldBy({ title, detail }: Problem): string {
 /** A route that is not there: the server is older than this page. A thing that is not there is named. */
 export function isMissingRoute({ status, slug }: Problem): boolean {
   return (status === 404 && !slug.startsWith("no-such-") && slug !== "no-admin") || status === 405;
-}
-
-/** "lane.pause" as "Pause lane", the way one tells it. */
-export function deed(action: string): string {
-  const [thing = "", ...verb] = action.split(".");
-  const words = [...verb, thing].join(" ").replaceAll(/[-_]/g, " ");
-  return words.charAt(0).toUpperCase() + words.slice(1);
 }
