@@ -48,9 +48,13 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """A tenant, what it has, and with how many keys it can ask."""
+    """A tenant: what it gets and may take, what it has, and with how many keys it can ask."""
 
     tenant: TenantId
+    weight: int = 1
+    max_running: int | None = None
+    max_running_per_lane: int | None = None
+    max_queued: int | None = None
     waiting: int  # scheduled or queued
     running: int
     keys: int  # of those kept here, neither revoked nor expired

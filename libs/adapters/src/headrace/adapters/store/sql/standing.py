@@ -61,9 +61,14 @@ _keys: Final = (
 )
 _standings: Final = select(
     _named.c.tenant,
+    func.coalesce(tenants.c.weight, literal_column("1", Integer)).label("weight"),
+    *(tenants.c[name] for name in ("max_running", "max_running_per_lane", "max_queued")),
     _count_of(NOT_STARTED).label("waiting"),
     _count_of(HELD).label("running"),
     _keys.label("keys"),
+)
+_of_these: Final = _standings.select_from(
+    _named.outerjoin(tenants, tenants.c.name == _named.c.tenant)
 ).order_by(_named.c.tenant)
 
 
@@ -74,6 +79,6 @@ async def standings(
     for source in _SOURCES:
         names |= set((await session.run(source, after=after, limit=limit)).scalars())
     rows = await session.run_batch(
-        _standings, [{"tenant": name} for name in sorted(names)[:limit]], at_most=at_most
+        _of_these, [{"tenant": name} for name in sorted(names)[:limit]], at_most=at_most
     )
     return [Standing(**row) for row in rows.mappings()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import Any, Final
 
 from headrace.contracts.ids import KeyId, TenantId
@@ -113,10 +114,12 @@ class KeepingKeys(StoreRoom):
         revoked, _ = await keep(store, tenant=tenant)
         async with store.begin() as tx:
             await tx.revoke_key(revoked.id)
+        usual = Standing(tenant=tenant, waiting=2, running=1, keys=1)
 
-        assert await standing_of(store, tenant) == Standing(
-            tenant=tenant, waiting=2, running=1, keys=1
-        )
+        assert await standing_of(store, tenant) == usual
+        async with store.begin() as tx:
+            await tx.set_terms(tenant, Terms(weight=3, max_queued=9))
+        assert await standing_of(store, tenant) == replace(usual, weight=3, max_queued=9)
 
     async def test_jobs_of_a_tenant_are_counted_to_a_bound(
         self, store: Store, new: Any, tenant: TenantId
@@ -141,7 +144,9 @@ class KeepingKeys(StoreRoom):
 
         async with store.begin() as tx:
             first = await tx.standings(besides=[named], after=tenant, limit=3, at_most=MANY)
-            rest = await tx.standings(besides=[named], after=first[-1].tenant, limit=3, at_most=MANY)
+            rest = await tx.standings(
+                besides=[named], after=first[-1].tenant, limit=3, at_most=MANY
+            )
 
         assert [each.tenant for each in first] == [agreed, keyed, waits]
         assert [each.tenant for each in rest][:2] == [runs, named]
