@@ -84,6 +84,7 @@ class Keys(Protocol):
     async def standings(
         self, *, besides: Sequence[TenantId], after: str, limit: int, at_most: int
     ) -> list[Standing]:
-        """Tenants with terms, keys or jobs that have not ended, and those `besides`; by name, behind
-        `after`. Jobs are counted to `at_most`.
+        """Who has terms, keys or jobs that have not ended, and those `besides`; by name, behind `after`.
+
+        Jobs are counted to `at_most`.
         """
