@@ -20,16 +20,22 @@ from headrace.adapters.store.sql import SqlStore, migrate, open_sql_store
 from headrace.adapters.streams.redis.streams import RedisStreams, open_redis_streams
 from headrace.adapters.tickets.inprocess.tickets import InProcessTickets
 from headrace.api.app import create_app
-from headrace.api.auth import Keys
+from headrace.api.auth import Keys, digest_of
 from headrace.api.deps import ApiDeps, Limits
 from headrace.api.presence import Presence
 from headrace.api.role import Api
-from headrace.contracts.ids import Lane
+from headrace.contracts.ids import Lane, TenantId
 from headrace.contracts.messages import EngineCard
+from headrace.core.keyring import Keyring
 from headrace.core.lookup import Lookup
+from headrace.core.ports.keys import Scope
+from headrace.testkit.builders import an_api_key
 from headrace.testkit.infra import fresh_database, fresh_prefix
 
-RED, BLUE, OPERATOR = ({"apikey": f"key-of-{who}"} for who in ("red", "blue", "operators"))
+# Red's and the looker's are kept in the store, blue's and the operators' come from the environment.
+RED, BLUE, LOOKER, OPERATOR = (
+    {"apikey": f"key-of-{who}"} for who in ("red", "blue", "lookers", "operators")
+)
 ANYTHING = EngineCard(
     lane=Lane("echo"), kind="text", models=["echo"], input_schema={"type": "object"}
 )
@@ -67,6 +73,10 @@ async def serve(
         streams = await stack.enter_async_context(open_redis_streams(redis, prefix=prefix))
         async with store.begin() as tx:
             await tx.announce_engines([ANYTHING])
+            for key, scope, who in ((RED, Scope.SUBMIT, "red"), (LOOKER, Scope.ADMIN_READ, "ops")):
+                await tx.insert_key(
+                    an_api_key(scope, tenant=TenantId(who)), digest_of(key["apikey"])
+                )
         deps = ApiDeps(
             store=store,
             lookup=Lookup(store),
@@ -76,7 +86,7 @@ async def serve(
             presence=Presence(store),
             path=lambda _: "distributed",
             new_id=lambda: str(uuid4()),
-            auth=Keys({"red": RED["apikey"], "blue": BLUE["apikey"]}, anonymous=None),
+            auth=Keys({"blue": BLUE["apikey"]}, anonymous=None, ring=Keyring(store)),
             admin_key=OPERATOR["apikey"],
             outside=True,
             limits=LIMITS,

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 pytestmark = pytest.mark.real
 RED, OPERATOR = {"apikey": "key-of-red"}, {"apikey": "key-of-operators"}
+LOOKER = {"apikey": "key-of-lookers"}  # with red's kept in the store
 OPERATIONS = (
     "POST /jobs",
     "POST /jobs/inference",
@@ -48,6 +49,11 @@ OPERATIONS = (
     "GET /admin/lanes",
     "GET /admin/tenants/{tenant}",
     "PUT /admin/tenants/{tenant}",
+    "GET /admin/tenants",
+    "GET /admin/whoami",
+    "GET /admin/keys",
+    "POST /admin/keys",
+    "POST /admin/keys/{key}/revoke",
     "POST /tickets",
     "POST /blobs",
     "GET /blobs/{blob}",
@@ -166,7 +172,9 @@ def not_promised(case: Any) -> list[Any]:
 
 
 def key_for(case: Any) -> dict[str, str]:
-    return OPERATOR if case.path.startswith("/admin") else RED
+    if not case.path.startswith("/admin"):
+        return RED
+    return LOOKER if case.method.upper() == "GET" else OPERATOR
 
 
 def fitting(body: dict[str, Any]) -> dict[str, Any]:

@@ -146,9 +146,11 @@ def test_operators_routes_are_for_no_tenant(red: httpx.Client, door: Any) -> Non
 
     door.do(bury())
     paths = red.get("/openapi.json").json()["paths"]
-    for path, operations in paths.items():
-        for method in operations if path.startswith("/admin") else ():
+    theirs = {path for path in paths if path.startswith("/admin") and path != "/admin/whoami"}
+    for path in theirs:
+        for method in paths[path]:
             filled = path.replace("{number}", "1").replace("{lane}", "echo")
+            filled = filled.replace("{key}", str(uuid4()))
             answer = red.request(method.upper(), filled.replace("{tenant}", "blue"), json={})
 
             assert answer.status_code == 403, (method, path)

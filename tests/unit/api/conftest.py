@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4  # noqa: TID251  # tests make ids of their own
 
 import httpx
@@ -19,18 +19,21 @@ from headrace.adapters.store.sql import migrate, open_sql_store
 from headrace.adapters.streams.inprocess.streams import InProcessStreams
 from headrace.adapters.tickets.inprocess.tickets import InProcessTickets
 from headrace.api.app import create_app
-from headrace.api.auth import Keys
+from headrace.api.auth import Keys, digest_of
 from headrace.api.deps import ApiDeps, Limits
 from headrace.api.presence import Presence
 from headrace.api.role import Api
 from headrace.contracts.frames import Frame, Queued, Started, encode_frame, frame_type
-from headrace.contracts.ids import JobId, Lane, WorkerId
+from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import EngineCard, Stages
 from headrace.core.announce import announcement
 from headrace.core.job import Event, Job, advance
+from headrace.core.keyring import Keyring
 from headrace.core.lookup import Lookup
+from headrace.core.ports.keys import Scope
 from headrace.core.ports.store import AttemptEnd, Change, Store
 from headrace.core.ports.streams import Batch, Streams
+from headrace.testkit.builders import an_api_key
 
 RED, BLUE = {"apikey": "key-of-red"}, {"apikey": "key-of-blue"}
 ECHO = EngineCard(
@@ -81,7 +84,11 @@ async def deps(store: Store, streams: InProcessStreams, tmp_path: Path) -> Async
             presence=Presence(store),
             path=lambda _: "local",
             new_id=lambda: str(uuid4()),
-            auth=Keys({"red": RED["apikey"], "blue": BLUE["apikey"]}, anonymous="anyone"),
+            auth=Keys(
+                {"red": RED["apikey"], "blue": BLUE["apikey"]},
+                anonymous="anyone",
+                ring=Keyring(store),
+            ),
             limits=Limits(job_bytes=4096, blob_bytes=8192, subscriptions=2, ping_s=0.05),
             version="1.2.3",
         )
@@ -176,6 +183,22 @@ class Backstage:
 @pytest.fixture
 def backstage(store: Store, streams: InProcessStreams) -> Backstage:
     return Backstage(store, streams)
+
+
+MakeKey: TypeAlias = Callable[..., Awaitable[dict[str, str]]]
+
+
+@pytest.fixture
+def keyed(store: Store) -> MakeKey:
+    """Keeps a key of tenant `red` with these scopes in the store; the headers that show it."""
+
+    async def keep(*scopes: str, **fields: Any) -> dict[str, str]:
+        key = an_api_key(*map(Scope, scopes), **{"tenant": TenantId("red"), **fields})
+        async with store.begin() as tx:
+            await tx.insert_key(key, digest_of(f"secret of {key.id}"))
+        return {"apikey": f"secret of {key.id}"}
+
+    return keep
 
 
 @pytest.fixture

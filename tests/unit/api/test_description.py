@@ -32,7 +32,8 @@ async def test_every_route_is_described(document: dict[str, Any]) -> None:
         "GET /jobs/statuses", "GET /jobs/{job}/status", "GET /jobs/{job}/result", "GET /jobs/{job}/timeline",
         "GET /jobs/{job}/explain", "GET /admin/lanes", "POST /admin/lanes/{lane}/pause",
         "POST /admin/lanes/{lane}/resume", "GET /admin/tenants/{tenant}",
-        "PUT /admin/tenants/{tenant}",
+        "PUT /admin/tenants/{tenant}", "GET /admin/tenants", "GET /admin/whoami",
+        "GET /admin/keys", "POST /admin/keys", "POST /admin/keys/{key}/revoke",
         "GET /jobs/{job}/events", "POST /tickets", "POST /jobs/{job}/cancel", "GET /models",
         "POST /jobs/{job}/retry", "POST /schedules", "GET /schedules", "GET /schedules/{schedule}",
         "POST /schedules/{schedule}/pause", "POST /schedules/{schedule}/resume",
@@ -78,7 +79,8 @@ async def test_the_sockets_are_described(document: dict[str, Any]) -> None:
 
 
 async def test_a_key_is_optional_only_where_settings_say_so(document: dict[str, Any]) -> None:
-    assert operations(document)["GET /jobs"]["security"] == [{"apikey": []}, {"bearer": []}, {}]
+    read = operations(document)["GET /jobs"]["security"]
+    assert read == [{"apikey": ["read"]}, {"bearer": ["read"]}, {}]
     assert operations(document)["GET /livez"]["security"] == [{}]
 
 

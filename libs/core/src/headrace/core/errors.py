@@ -116,6 +116,12 @@ class ScheduleNotFound(HeadraceError):
         self.schedule = schedule
 
 
+class KeyNotFound(HeadraceError):
+    def __init__(self, key: str) -> None:
+        super().__init__(f"no key {key}")
+        self.key = key
+
+
 class LetterNotFound(HeadraceError):
     def __init__(self, number: int) -> None:
         super().__init__(f"no dead letter {number}")

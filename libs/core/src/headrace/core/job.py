@@ -18,7 +18,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from headrace.contracts.ids import ClaimId, JobId, Lane, TenantId, WorkerId
+from headrace.contracts.ids import ClaimId, JobId, KeyId, Lane, TenantId, WorkerId
 
 
 class State(StrEnum):
@@ -122,6 +122,7 @@ class Job:
     progress: float | None = None
     output: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
+    api_key: KeyId | None = None  # that was shown for it; None: it is not one that the store keeps
     trace: str | None = None  # W3C traceparent of the request that submitted it
     attempt_trace: str | None = None  # that of the latest attempt
     created_at: datetime | None = None  # set by the store, as are the next two

@@ -6,9 +6,10 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from headrace.contracts.ids import ClaimId, JobId, Lane, ScheduleId, TenantId, WorkerId
+from headrace.contracts.ids import ClaimId, JobId, KeyId, Lane, ScheduleId, TenantId, WorkerId
 from headrace.core.job import HELD, Job, Spec, State
 from headrace.core.ports.dead_letters import DeadLetter, Source
+from headrace.core.ports.keys import ApiKey, Scope
 from headrace.core.ports.schedules import Schedule
 from headrace.core.ports.store import IdempotencyKey, NewJob
 
@@ -108,3 +109,15 @@ def a_schedule(**fields: Any) -> Schedule:
         "next_at": LONG_AGO,
     }
     return Schedule(**{**usual, **fields})
+
+
+def an_api_key(*scopes: Scope, **fields: Any) -> ApiKey:
+    """One that may submit, unless scopes are named."""
+    usual: dict[str, Any] = {
+        "id": KeyId(str(uuid.uuid4())),
+        "tenant": TenantId("tenant"),
+        "name": "of a test",
+        "scopes": frozenset(scopes or {Scope.SUBMIT}),
+        "hint": "abcd",
+    }
+    return ApiKey(**{**usual, **fields})

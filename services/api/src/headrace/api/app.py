@@ -22,6 +22,7 @@ from headrace.api.dialects.native import (
     blobs,
     changing,
     dead_letters,
+    keys,
     live,
     reading,
     schedules,
@@ -66,6 +67,7 @@ def create_app(deps: ApiDeps) -> FastAPI:
         schedules,
         dead_letters,
         admin,
+        keys,
         conversations,
         health,
     ):

@@ -1,41 +1,115 @@
-"""Who is asking: API keys to tenants. Keys are kept as digests and compared in constant time."""
+"""Who is asking: keys to callers. Of a key its digest is kept, here and in the store, and nothing else.
+
+A key of the environment may submit and read as its tenant; one of the store has scopes of its own.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
+import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
 
 from headrace.api.problems import Problem, Refused
-from headrace.contracts.ids import TenantId
+from headrace.contracts.ids import KeyId, TenantId
+from headrace.core.errors import Unavailable
+from headrace.core.keyring import PATIENCE_S, Keyring
+from headrace.core.ports.keys import ApiKey, Scope
 
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
+ORDINARY: Final = frozenset({Scope.SUBMIT, Scope.READ})
+HINT_CHARACTERS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A tenant, and what it may do this time."""
+
+    tenant: TenantId
+    scopes: frozenset[Scope] = ORDINARY
+    key: ApiKey | None = None  # of the store; None: of the environment, or nobody's
+    digest: str = ""  # of that key
+
+    @property
+    def api_key(self) -> KeyId | None:
+        return None if self.key is None else self.key.id
+
+    def may(self, scope: Scope) -> bool:
+        return any(each.includes(scope) for each in self.scopes)
+
+    def must_have(self, scope: Scope) -> None:
+        if not self.may(scope):
+            raise Refused(scope_missing(scope))
 
 
 class Keys:
-    """`anonymous` is the tenant of those who show no key; None: everybody must show one."""
+    """`anonymous` is the tenant of those who show no key; None: everybody must show one.
 
-    def __init__(self, keys: Mapping[str, str], *, anonymous: str | None) -> None:
-        self._digests = [(TenantId(tenant), _digest(key)) for tenant, key in keys.items()]
+    `ring` has the keys of the store; None: there are only those of the environment.
+    """
+
+    def __init__(
+        self, keys: Mapping[str, str], *, anonymous: str | None, ring: Keyring | None = None
+    ) -> None:
+        self._digests = [(TenantId(tenant), digest_of(key)) for tenant, key in keys.items()]
         self.anonymous = None if anonymous is None else TenantId(anonymous)
+        self._ring = ring
 
-    def admit(self, headers: Mapping[str, str]) -> TenantId:
-        """The tenant of a request. A wrong key is refused even where none is needed."""
+    async def run(self) -> None:
+        """Writes down which keys were used; must be running."""
+        if self._ring is not None:
+            await self._ring.run()
+
+    @property
+    def tenants(self) -> list[TenantId]:
+        """Those of the environment, and of who shows no key."""
+        named = [tenant for tenant, _ in self._digests]
+        return named if self.anonymous is None else [*named, self.anonymous]
+
+    async def admit(self, headers: Mapping[str, str]) -> Caller:
+        """A wrong key is refused even where none is needed. Raises Refused, Unavailable."""
         key = presented(headers)
         if key is not None:
-            return self.tenant_of(key)
+            return await self.caller_with(key)
         if self.anonymous is None:
             raise Refused(unauthorized("This needs a key: send it as the header 'apikey'."))
-        return self.anonymous
+        return Caller(self.anonymous)
 
-    def tenant_of(self, key: str) -> TenantId:
-        shown, owner = _digest(key), None
-        for tenant, digest in self._digests:  # no early end: the time says nothing about the key
-            if hmac.compare_digest(shown, digest):
-                owner = tenant
-        if owner is None:
+    async def caller_with(self, key: str) -> Caller:
+        """Raises Refused, Unavailable."""
+        caller = await self.known(key)
+        if caller is None:
             raise Refused(unauthorized("Nobody has this key."))
-        return owner
+        return caller
+
+    async def known(self, key: str) -> Caller | None:
+        """Raises Unavailable: whether the store has it cannot be known now."""
+        digest = digest_of(key)
+        owner = None
+        for tenant, each in self._digests:  # no early end: the time says nothing about the key
+            if hmac.compare_digest(digest, each):
+                owner = tenant
+        return await self._of_store(digest) if owner is None else Caller(owner)
+
+    async def still_good(self, digest: str) -> bool:
+        """Of a key of the store, for what lasts longer than a request ("" is good for ever).
+
+        While the store does not answer nothing is cut off, or held up for long.
+        """
+        if not digest:
+            return True
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await self._of_store(digest) is not None
+        except (Unavailable, TimeoutError):
+            return True
+
+    async def _of_store(self, digest: str) -> Caller | None:
+        found = None if self._ring is None else await self._ring.find(digest)
+        return None if found is None else Caller(found.tenant, found.scopes, found, digest)
 
 
 def presented(headers: Mapping[str, str]) -> str | None:
@@ -45,10 +119,20 @@ def presented(headers: Mapping[str, str]) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def _digest(key: str) -> bytes:
+def new_key() -> str:
+    """22 characters that are safe in addresses and shells: 128 random bits."""
+    return secrets.token_urlsafe(16)
+
+
+def digest_of(key: str) -> str:
     # Keys are random, not chosen by people: a fast hash is enough, and a slow one blocks the loop.
-    return hashlib.sha256(key.encode()).digest()
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def unauthorized(detail: str) -> Problem:
     return Problem(401, "unauthorized", "A valid key is needed", detail, headers=_CHALLENGE)
+
+
+def scope_missing(scope: Scope) -> Problem:
+    detail = f"This key has not the scope '{scope}'."
+    return Problem(403, "scope-missing", "This key may not do that", detail, {"scope": scope})

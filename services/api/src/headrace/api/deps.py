@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
-from fastapi import Depends
+from fastapi import Depends, Security
+from fastapi.security import SecurityScopes
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
 
-from headrace.api.auth import Keys
+from headrace.api.auth import Caller, Keys
 from headrace.api.presence import Presence
 from headrace.api.stopping import Stopping
 from headrace.contracts.ids import TenantId
 from headrace.core.lookup import Lookup
 from headrace.core.ports.blobs import Blobs
+from headrace.core.ports.keys import Scope
 from headrace.core.ports.store import Store
 from headrace.core.ports.streams import Streams
 from headrace.core.ports.tickets import Tickets
@@ -39,6 +41,7 @@ class Limits:
     send_s: float = 30.0  # a client that takes nothing for this long is let go
     ticket_s: float = 30.0  # to be used within
     ticket_session_s: float = 3600.0  # what was opened by a ticket; then a new one is asked for
+    recheck_s: float = 10.0  # whether the key of what is open is still good
     authorization_s: float = 5.0  # for the first message of a socket that brought no key
     socket_message_bytes: int = 65_536
     subscriptions: int = 64  # per socket
@@ -80,8 +83,19 @@ async def _deps(connection: HTTPConnection) -> ApiDeps:
 Deps: TypeAlias = Annotated[ApiDeps, Depends(_deps)]
 
 
-async def _tenant(connection: HTTPConnection, deps: Deps) -> TenantId:
-    return deps.auth.admit(connection.headers)
+async def _caller(connection: HTTPConnection, deps: Deps, needed: SecurityScopes) -> Caller:
+    """Who has the scopes that the route states by `Security`; a test holds that every route does."""
+    caller = await deps.auth.admit(connection.headers)
+    for scope in needed.scopes:
+        caller.must_have(Scope(scope))
+    return caller
 
 
-Tenant: TypeAlias = Annotated[TenantId, Depends(_tenant)]
+async def _tenant(connection: HTTPConnection, deps: Deps, needed: SecurityScopes) -> TenantId:
+    return (await _caller(connection, deps, needed)).tenant
+
+
+Tenant: TypeAlias = Annotated[TenantId, Security(_tenant, scopes=[Scope.READ])]
+Owner: TypeAlias = Annotated[TenantId, Security(_tenant, scopes=[Scope.SUBMIT])]
+Watcher: TypeAlias = Annotated[Caller, Security(_caller, scopes=[Scope.READ])]
+Submitter: TypeAlias = Annotated[Caller, Security(_caller, scopes=[Scope.SUBMIT])]

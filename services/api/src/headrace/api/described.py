@@ -10,7 +10,7 @@ _PROBLEM: Final = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem
 _SAID: Final = {
     400: "It cannot be read: malformed JSON, a NUL character, a bad stream position.",
     401: "No key, or a wrong one.",
-    403: "This key is not the admin key.",
+    403: "This key may not do that; `scope` names what it lacks.",
     404: "There is none with this id, for this tenant.",
     409: "It is not in a state for that.",
     408: "The body came too slowly.",
@@ -27,7 +27,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Documented refusals; those that every call can meet are always among them."""
     return {
         status: {"description": _SAID[status], "content": _PROBLEM}
-        for status in sorted({400, 401, 500, 503, *statuses})
+        for status in sorted({400, 401, 403, 500, 503, *statuses})
     }
 
 

@@ -10,8 +10,15 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from headrace.api.dialects.conversations import schemas as conversations
-from headrace.api.dialects.native import documents, schemas, schemas_letters, schemas_schedules
+from headrace.api.dialects.native import (
+    documents,
+    schemas,
+    schemas_keys,
+    schemas_letters,
+    schemas_schedules,
+)
 from headrace.api.links import add_links
+from headrace.api.scopes import stated
 from headrace.contracts.frames import Frame
 
 _REF = "#/components/schemas/{model}"
@@ -32,10 +39,12 @@ def describe_api(app: FastAPI, *, anonymous: bool) -> dict[str, Any]:
         "apikey": {"type": "apiKey", "in": "header", "name": "apikey"},
         "bearer": {"type": "http", "scheme": "bearer"},
     }
-    either: list[dict[str, list[str]]] = [{"apikey": []}, {"bearer": []}]
+    needed = {(each.path, method): each.scopes for each in stated(app) for method in each.methods}
     for path, operations in document["paths"].items():
-        for operation in operations.values():
-            operation["security"] = [{}] if path in _OPEN else [*either, *([{}] * anonymous)]
+        for method, operation in operations.items():
+            scopes = sorted(needed[path, method.upper()])
+            keys: list[dict[str, list[str]]] = [{"apikey": scopes}, {"bearer": scopes}]
+            operation["security"] = [{}] if path in _OPEN else [*keys, *([{}] * anonymous)]
             _only_our_refusals(operation)
     add_links(document["paths"])
     return document
@@ -49,6 +58,7 @@ def _models() -> dict[str, Any]:
             (schemas_letters.ReplayRequest, "validation"),
             (schemas_letters.DiscardRequest, "validation"),
             (schemas.TermsRequest, "validation"),
+            (schemas_keys.KeyRequest, "validation"),
             (conversations.MessageRequest, "validation"),
             (conversations.ChunkView, "serialization"),
             (schemas.ProblemView, "serialization"),

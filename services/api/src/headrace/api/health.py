@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from headrace.api.deps import ApiDeps, Deps
 from headrace.api.dialects.native.schemas import DependencyView, HealthView
-from headrace.api.operators import is_operator
+from headrace.api.operators import may_look
 from headrace.core.errors import HeadraceError
 from headrace.telemetry.logs import get_logger
 
@@ -34,16 +34,16 @@ async def live() -> Response:
 @router.get("/readyz", response_model=HealthView, responses=_DOWN)
 async def ready(request: Request, deps: Deps) -> Response:
     """Should requests be sent here? 503 while it stops or cannot reach the store."""
-    return await _answer(deps, frankly=is_operator(request.headers, deps))
+    return await _answer(deps, frankly=await may_look(request.headers, deps))
 
 
 @router.get("/health", response_model=HealthView, responses=_DOWN)
 async def health(request: Request, deps: Deps) -> Response:
     """What works and what does not. `degraded`: jobs are taken, live views or blobs are down.
 
-    Why is told to whoever shows the admin key, and to the log: it may name hosts.
+    Why is told to operators, and to the log: it may name hosts.
     """
-    return await _answer(deps, frankly=is_operator(request.headers, deps))
+    return await _answer(deps, frankly=await may_look(request.headers, deps))
 
 
 @router.get(

@@ -11,6 +11,8 @@ _NAMED: Final = {
     "ScheduleView": ("schedule", "$response.body#/id"),
     "TaskView": ("task_id", "$response.body#/task_id"),
     "StoppedView": ("task_id", "$response.body#/task_id"),
+    "KeyView": ("key", "$response.body#/id"),
+    "NewKeyView": ("key", "$response.body#/id"),
     "BlobView": ("blob", "$response.body#/blob"),
 }
 

@@ -15,6 +15,7 @@ from headrace.api.deps import ApiDeps
 from headrace.api.guards import OwnNameOnly
 from headrace.api.presence import Presence
 from headrace.api.role import Api
+from headrace.core.keyring import Keyring
 from headrace.core.lookup import Lookup
 from headrace.core.usecases.admit import Admission, Caps
 from headrace.core.usecases.submit import Submitted
@@ -41,7 +42,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
             tickets=await stack.enter_async_context(wiring.tickets()),
             path=lambda _: settings.path,
             new_id=new_id,
-            auth=_keys(settings),
+            auth=_keys(settings, Keyring(store)),
             admission=Admission(
                 Caps(per_tenant=settings.max_queued_per_tenant, in_all=settings.max_queued)
             ),
@@ -70,6 +71,6 @@ def _open_to_this_machine(settings: Settings) -> bool:
     return settings.allow_anonymous is None and settings.anonymous and settings.host in LOOPBACK
 
 
-def _keys(settings: Settings) -> Keys:
+def _keys(settings: Settings, ring: Keyring) -> Keys:
     keys = {tenant: key.get_secret_value() for tenant, key in settings.api_keys.items()}
-    return Keys(keys, anonymous="local" if settings.anonymous else None)
+    return Keys(keys, anonymous="local" if settings.anonymous else None, ring=ring)

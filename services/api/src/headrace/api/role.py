@@ -39,9 +39,11 @@ class Api:
             async with asyncio.TaskGroup() as group:
                 serving = group.create_task(server.serve(sockets=[listener]))
                 telling = group.create_task(self._deps.presence.run())
+                noting = group.create_task(self._deps.auth.run())
                 self.bound.set()
                 await _first(serving, stop)
                 telling.cancel()  # what was told lasts until its watchers are elsewhere
+                noting.cancel()
                 # Streams say goodbye before uvicorn waits for the connections they are on.
                 self._deps.stopping.set()
                 server.should_exit = True

@@ -8,39 +8,74 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterable
+from typing import Annotated, TypeAlias
 
 import msgspec
+from fastapi import Request, Security
+from fastapi.security import SecurityScopes
 
-from headrace.api.auth import unauthorized
-from headrace.api.deps import ApiDeps
+from headrace.api.arguments import Ticket
+from headrace.api.auth import Caller, unauthorized
+from headrace.api.deps import ApiDeps, Deps
 from headrace.api.problems import Problem, Refused
 from headrace.contracts.ids import JobId, TenantId
+from headrace.core.ports.keys import Scope
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """Whose ticket it is; with a job, it is good for that one alone."""
+    """Who watches, by a key or by its ticket; with a job, it is good for that one alone."""
 
     tenant: TenantId
     job: JobId | None = None
+    digest: str = ""  # of the key behind it, if the store keeps that: it may be revoked
+    by_ticket: bool = False
+    may_submit: bool = False
 
     def must_fit(self, job: JobId) -> None:
         if self.job is not None and self.job != job:
             raise Refused(_NOT_THIS_JOB)
 
 
-async def issue(deps: ApiDeps, holder: Holder) -> str:
+def holder_of(caller: Caller, needed: Iterable[str]) -> Holder:
+    """Of a key that has these scopes. Raises Refused."""
+    for scope in needed:
+        caller.must_have(Scope(scope))
+    return Holder(caller.tenant, digest=caller.digest, may_submit=caller.may(Scope.SUBMIT))
+
+
+async def issue(deps: ApiDeps, caller: Caller, job: JobId | None) -> str:
     ticket = secrets.token_urlsafe(32)
-    note = msgspec.json.encode(holder)
+    note = msgspec.json.encode(Holder(caller.tenant, job, caller.digest))
     await deps.tickets.keep(_digest(ticket), note, for_s=deps.limits.ticket_s)
     return ticket
 
 
 async def redeem(deps: ApiDeps, ticket: str) -> Holder:
-    """Raises Refused when nobody has it: it is wrong, too old, or was used."""
+    """Raises Refused when nobody has it: it is wrong, too old, or was used, or its key was revoked."""
     note = await deps.tickets.take(_digest(ticket))
     if note is None:
         raise Refused(unauthorized("This ticket is unknown, expired or used: ask for another."))
-    return msgspec.json.decode(note, type=Holder)
+    holder = msgspec.json.decode(note, type=Holder)
+    await must_be_good(deps, holder)
+    return msgspec.structs.replace(holder, by_ticket=True, may_submit=False)
+
+
+async def must_be_good(deps: ApiDeps, holder: Holder) -> None:
+    """Still. Raises Refused."""
+    if not await deps.auth.still_good(holder.digest):
+        raise Refused(unauthorized("The key behind this was revoked, or has expired."))
+
+
+async def _viewer(
+    request: Request, deps: Deps, needed: SecurityScopes, ticket: Ticket = None
+) -> Holder:
+    if ticket is not None:
+        return await redeem(deps, ticket)
+    return holder_of(await deps.auth.admit(request.headers), needed.scopes)
+
+
+Viewer: TypeAlias = Annotated[Holder, Security(_viewer, scopes=[Scope.READ])]
 
 
 def _digest(ticket: str) -> str:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from headrace.contracts.ids import JobId, TenantId
+from headrace.contracts.ids import JobId, KeyId, TenantId
 from headrace.core.errors import JobNotFound, JobNotOver
 from headrace.core.job import Job, State
 from headrace.core.ports.store import NewJob, Transaction
 
 
-async def retry(
-    tx: Transaction, tenant: TenantId, job: JobId, *, new_id: Callable[[], str], trace: str | None
+async def retry(  # what it makes and of whom, each by its name
+    tx: Transaction,
+    tenant: TenantId,
+    job: JobId,
+    *,
+    new_id: Callable[[], str],
+    trace: str | None,
+    api_key: KeyId | None = None,
 ) -> Job:
     """Raises JobNotFound, JobNotOver."""
     old = await tx.find(tenant, job)
@@ -20,15 +26,20 @@ async def retry(
         raise JobNotFound(job)
     if not old.terminal:
         raise JobNotOver(job, old.state)
-    (made,) = await retry_all(tx, [old], new_id=new_id, trace=trace)
+    (made,) = await retry_all(tx, [old], new_id=new_id, trace=trace, api_key=api_key)
     return made
 
 
 async def retry_all(
-    tx: Transaction, jobs: list[Job], *, new_id: Callable[[], str], trace: str | None = None
+    tx: Transaction,
+    jobs: list[Job],
+    *,
+    new_id: Callable[[], str],
+    trace: str | None = None,
+    api_key: KeyId | None = None,
 ) -> list[Job]:
     """A new job for each of these, in order."""
-    news = [_again(job, JobId(new_id()), trace) for job in jobs]
+    news = [replace(_again(job, JobId(new_id()), trace), api_key=api_key) for job in jobs]
     await tx.insert([NewJob(job) for job in news])
     await tx.inherit_blobs({old.id: new.id for old, new in zip(jobs, news, strict=True)})
     made = await tx.load([job.id for job in news])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
-from headrace.contracts.ids import JobId, ScheduleId, TenantId
+from headrace.contracts.ids import JobId, KeyId, ScheduleId, TenantId
 from headrace.core.blob_names import kept_for
 from headrace.core.cron import next_fire
 from headrace.core.errors import (
@@ -110,15 +110,21 @@ async def resume_schedule(tx: Transaction, tenant: TenantId, schedule: ScheduleI
     return await _saved(tx, replace(found, paused_at=None, next_at=next_at))
 
 
-async def run_now(
-    tx: Transaction, tenant: TenantId, schedule: ScheduleId, *, makers: Makers, trace: str | None
+async def run_now(  # what it makes and of whom, each by its name
+    tx: Transaction,
+    tenant: TenantId,
+    schedule: ScheduleId,
+    *,
+    makers: Makers,
+    trace: str | None,
+    api_key: KeyId | None = None,
 ) -> Job:
     """One more job, beside those of its times; also while it is paused.
 
     Raises ScheduleNotFound, UnknownModel, InvalidInput.
     """
     found = await find_schedule(tx, tenant, schedule)
-    job = await _job_of(tx, found, makers, trace)
+    job = replace(await _job_of(tx, found, makers, trace), api_key=api_key)
     now = await tx.now()
     await tx.record_fires([Fire(schedule=found.id, fire_at=now, job=job.id)])
     await _insert(tx, [job])

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from headrace.contracts.ids import BlobId, JobId, TenantId
+from headrace.contracts.ids import BlobId, JobId, KeyId, TenantId
 from headrace.contracts.messages import INPUT_BLOB, MAX_INLINE_BYTES, EngineCard
 from headrace.core.blob_names import MAX_INPUT_BLOBS, kept_for
 from headrace.core.errors import IdempotencyConflict, InvalidInput, UnknownModel
@@ -47,6 +47,7 @@ class Submission:
     cancel_after_s: float | None = None
     conversation: str | None = None
     idempotency: IdempotencyKey | None = None
+    api_key: KeyId | None = None
     trace: str | None = None
 
 
@@ -171,5 +172,6 @@ async def new_job(
         path=path,
         state=State.SCHEDULED if waits else State.QUEUED,
         not_before=request.run_at if waits else None,
+        api_key=request.api_key,
         trace=request.trace,
     )

@@ -59,6 +59,21 @@ async def until(
                 return
 
 
+async def while_good(
+    deps: ApiDeps, digest: str, batches: AsyncGenerator[Sequence[Entry]]
+) -> AsyncGenerator[Sequence[Entry]]:
+    """Ends soon after the key was revoked; an empty batch comes in silence, so no timer is needed."""
+    clock = asyncio.get_running_loop().time
+    checked_at = clock()
+    async with aclosing(batches):
+        async for batch in batches:
+            if clock() - checked_at >= deps.limits.recheck_s:
+                if not await deps.auth.still_good(digest):
+                    return
+                checked_at = clock()
+            yield batch
+
+
 async def is_the_end(streams: Streams, job: JobId, at: Position) -> bool:
     """Whether the frame at this position is the terminal one; unknown while streams are down."""
     if at.seq == 0:

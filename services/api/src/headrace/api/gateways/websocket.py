@@ -9,9 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
-from typing import Any, Final, TypeAlias
+from dataclasses import dataclass
+from math import inf
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
+from fastapi import Security
+from fastapi.security import SecurityScopes
 from starlette.websockets import (
     WebSocket,
     WebSocketDisconnect,
@@ -20,16 +24,17 @@ from starlette.websockets import (
 )
 
 from headrace.api.addresses import job_id, position
-from headrace.api.auth import presented
-from headrace.api.deps import ApiDeps
+from headrace.api.auth import presented, scope_missing
+from headrace.api.deps import ApiDeps, Deps
 from headrace.api.gateways.origins import is_allowed
 from headrace.api.gateways.race import race
 from headrace.api.gateways.watching import find, frames
 from headrace.api.problems import Problem, Refused, malformed
-from headrace.api.tickets import Holder, redeem
+from headrace.api.tickets import Holder, holder_of, must_be_good, redeem
 from headrace.contracts.frames import Entry
 from headrace.contracts.ids import JobId
 from headrace.core.errors import HeadraceError
+from headrace.core.ports.keys import Scope
 from headrace.core.usecases.cancel import ask_cancel
 
 Explain: TypeAlias = Callable[[Exception], Problem]
@@ -52,21 +57,38 @@ class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     authorization: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What came of it. Neither: the key comes with the first message, as browsers cannot send it before."""
+
+    holder: Holder | None = None
+    refusal: Refused | HeadraceError | None = None
+
+
+async def _handshake(socket: WebSocket, deps: Deps, needed: SecurityScopes) -> Handshake:
+    try:
+        return Handshake(await _at_the_door(socket, deps, needed))
+    except (Refused, HeadraceError) as error:
+        return Handshake(refusal=error)
+
+
+Door: TypeAlias = Annotated[Handshake, Security(_handshake, scopes=[Scope.READ])]
+
+
 async def serve_socket(
     socket: WebSocket,
     deps: ApiDeps,
+    door: Handshake,
     *,
     explain: Explain,
     only: tuple[str, str | None] | None = None,
 ) -> None:
     """Serve until the client leaves, the server stops, or `only` (a job and a position) has ended."""
-    try:
-        holder = await _at_the_door(socket, deps)
-    except (Refused, HeadraceError) as error:
-        await socket.send_denial_response(explain(error).response())
+    if door.refusal is not None:
+        await socket.send_denial_response(explain(door.refusal).response())
         return
     await socket.accept()
-    conversation = Conversation(socket, deps, explain, holder)
+    conversation = Conversation(socket, deps, explain, door.holder)
     code = _DONE
     try:
         await race(conversation.run(only), deps.stopping.wait(), conversation.expire())
@@ -78,15 +100,14 @@ async def serve_socket(
     await _close(socket, code, within_s=deps.limits.send_s)
 
 
-async def _at_the_door(socket: WebSocket, deps: ApiDeps) -> Holder | None:
-    """None: the key comes with the first message, as browsers cannot send it with the handshake."""
+async def _at_the_door(socket: WebSocket, deps: ApiDeps, needed: SecurityScopes) -> Holder | None:
     if not is_allowed(socket.headers, deps.cors_origins):
         raise Refused(_FOREIGN)
     if (ticket := socket.query_params.get("ticket")) is not None:
         return await redeem(deps, ticket)
     if presented(socket.headers) is None and deps.auth.anonymous is None:
         return None
-    return Holder(deps.auth.admit(socket.headers))
+    return holder_of(await deps.auth.admit(socket.headers), needed.scopes)
 
 
 class Conversation:
@@ -101,11 +122,15 @@ class Conversation:
         self.code = _DONE
 
     async def expire(self) -> None:
-        """What a ticket opened is closed in time; a key is good for as long as the socket."""
-        if not self._by_ticket:
-            await asyncio.Event().wait()  # never; the race ends it
-        await asyncio.sleep(self._deps.limits.ticket_session_s)
+        """What a ticket opened is closed in time; a key is good as long as nobody revokes it."""
+        limits, clock = self._deps.limits, asyncio.get_running_loop().time
+        ends_at = clock() + limits.ticket_session_s if self._by_ticket else inf
+        while clock() < ends_at and await self._still_good():  # noqa: ASYNC110  # nobody tells
+            await asyncio.sleep(min(limits.recheck_s, ends_at - clock()))
         self.code = _POLICY
+
+    async def _still_good(self) -> bool:
+        return self._holder is None or await self._deps.auth.still_good(self._holder.digest)
 
     async def run(self, only: tuple[str, str | None] | None) -> None:
         async with asyncio.TaskGroup() as group:
@@ -124,7 +149,7 @@ class Conversation:
         try:
             async with asyncio.timeout(self._deps.limits.authorization_s):
                 first = _read(await self._receive())
-            self._authorize(first)
+            await self._authorize(first)
         except TimeoutError:
             await self._complain(malformed('Send {"authorization": KEY} first.'))
         except Refused as error:
@@ -133,11 +158,11 @@ class Conversation:
             self.code = _POLICY
         return self._holder is not None
 
-    def _authorize(self, said: Said) -> None:
+    async def _authorize(self, said: Said) -> None:
         if said.authorization is None:
             raise malformed('Send {"authorization": KEY} first.')
         key = said.authorization.removeprefix("Bearer ")
-        self._holder = Holder(self._deps.auth.tenant_of(key))
+        self._holder = holder_of(await self._deps.auth.caller_with(key), [Scope.READ])
 
     async def _serve_one(self, group: asyncio.TaskGroup, job: str, after: str | None) -> None:
         try:
@@ -169,22 +194,28 @@ class Conversation:
             case Said(unsubscribe=str(job)):
                 self._unsubscribe(job_id(job))
             case Said(cancel=str(job)):
-                if self._by_ticket:
-                    raise Refused(_READ_ONLY)
-                await ask_cancel(self._deps.store, self._owner().tenant, job_id(job))
+                await self._cancel(job_id(job))
             case _ if self._by_ticket:
                 raise malformed("This socket was opened by a ticket; open another with a key.")
             case _ if self._followers:
                 raise malformed("Authorize before you subscribe.")
             case _:
-                self._authorize(said)
+                await self._authorize(said)
+
+    async def _cancel(self, job: JobId) -> None:
+        owner = await self._owner()
+        if owner.by_ticket:
+            raise Refused(_READ_ONLY)
+        if not owner.may_submit:
+            raise Refused(scope_missing(Scope.SUBMIT))
+        await ask_cancel(self._deps.store, owner.tenant, job)
 
     async def _subscribe(self, group: asyncio.TaskGroup, text: str, after: str | None) -> None:
         job, start = job_id(text), position(after)
         self._unsubscribe(job)
         if len(self._followers) >= self._deps.limits.subscriptions:
             raise Refused(_too_many(self._deps.limits.subscriptions))
-        owner = self._owner()
+        owner = await self._owner()
         owner.must_fit(job)
         found = await find(self._deps, owner.tenant, job)
         batches = frames(self._deps, found, after=start)
@@ -206,9 +237,11 @@ class Conversation:
         if follower is not None:
             follower.cancel()
 
-    def _owner(self) -> Holder:
+    async def _owner(self) -> Holder:
+        """Whose key is still good."""
         if self._holder is None:
             raise malformed('Send {"authorization": KEY} first.')
+        await must_be_good(self._deps, self._holder)
         return self._holder
 
     async def _receive(self) -> bytes:

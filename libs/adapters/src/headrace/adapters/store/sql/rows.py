@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Row
 
 from headrace.adapters.store.sql.types import written
-from headrace.contracts.ids import ClaimId, JobId, Lane, TenantId, WorkerId
+from headrace.contracts.ids import ClaimId, JobId, KeyId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import EngineCard, Stages
 from headrace.core.job import Job, Spec, State
 from headrace.core.ports.store import (
@@ -43,6 +43,7 @@ def new_row(new: NewJob) -> dict[str, Any]:
         "retry_of": job.retry_of,
         "cancel_after_s": spec.cancel_after_s,
         "conversation": spec.conversation,
+        "api_key": job.api_key,
     }
 
 
@@ -103,6 +104,7 @@ def to_job(row: Row[Any]) -> Job:
         progress=row.progress,
         output=row.output,
         error=row.error,
+        api_key=None if row.api_key is None else KeyId(row.api_key),
         trace=row.trace,
         attempt_trace=row.attempt_trace,
         created_at=row.created_at,

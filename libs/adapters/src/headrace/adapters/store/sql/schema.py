@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from headrace.adapters.store.sql.types import Instant, Json, Name, Number
 
-REVISION: Final = "0007"  # the newest migration; this build works on it, and on the next one
+REVISION: Final = "0008"  # the newest migration; this build works on it, and on the next one
 
 metadata: Final = MetaData(
     naming_convention={
@@ -91,6 +91,7 @@ jobs: Final = Table(
     Column("watched_until", Instant),  # set when somebody first watches; what is not null may lapse
     Column("cancel_reason", Name),
     Column("conversation", Name),  # the tenant's own name for it
+    Column("api_key", Name),  # the id of the one that was shown for it
     UniqueConstraint("id"),
     sqlite_autoincrement=True,
 )

@@ -1,4 +1,4 @@
-"""The tables around the jobs: dead letters, audit, schedules and fires, answers to repeat, uses of blobs."""
+"""The tables around the jobs: dead letters, audit, schedules and fires, answers to repeat, keys, uses of blobs."""
 
 from __future__ import annotations
 
@@ -114,6 +114,26 @@ answers: Final = Table(
     Column("created_at", Instant, nullable=False),
 )
 Index("answers_age", answers.c.created_at)
+
+api_keys: Final = Table(
+    "api_keys",
+    metadata,
+    Column("id", Name, primary_key=True),
+    Column("tenant", Name, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("scopes", Json, nullable=False),
+    # The key itself is nowhere. It is found by this: who guesses keys does not choose their digests,
+    # so how long the index takes tells nothing.
+    Column("digest", Name, nullable=False),
+    Column("hint", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+    Column("last_used_at", Instant),
+    UniqueConstraint("digest"),
+)
+Index("api_keys_listed", api_keys.c.created_at, api_keys.c.id)
+Index("api_keys_of", api_keys.c.tenant, api_keys.c.created_at, api_keys.c.id)
 
 # Which jobs and schedules name a blob: it may go when none does.
 blob_uses: Final = Table(

@@ -10,6 +10,7 @@ from headrace.adapters.store.sql import (
     blob_uses,
     dead_letters,
     fleet,
+    keys,
     moving,
     outbox,
     paths,
@@ -17,13 +18,14 @@ from headrace.adapters.store.sql import (
     reading,
     schedules,
     sharing,
+    standing,
     submitting,
     sweeping,
     upkeep,
     watching,
 )
 from headrace.adapters.store.sql.session import Session
-from headrace.contracts.ids import JobId, Lane, ScheduleId, TenantId, WorkerId
+from headrace.contracts.ids import JobId, KeyId, Lane, ScheduleId, TenantId, WorkerId
 from headrace.contracts.messages import EngineCard
 from headrace.core.fair_share import Share
 from headrace.core.job import Job, State
@@ -37,6 +39,7 @@ from headrace.core.ports.dead_letters import (
     Parked,
     Settlement,
 )
+from headrace.core.ports.keys import ApiKey, Standing
 from headrace.core.ports.schedules import Fire, Schedule
 from headrace.core.ports.store import (
     AttemptEnd,
@@ -289,3 +292,28 @@ class SqlTransaction:
 
     async def unused(self, blobs: Sequence[BlobRef]) -> list[BlobRef]:
         return await blob_uses.unused(self._session, blobs)
+
+    async def insert_key(self, key: ApiKey, digest: str) -> ApiKey:
+        return await keys.insert_key(self._session, key, digest)
+
+    async def live_keys(self, digests: Sequence[str]) -> dict[str, ApiKey]:
+        return await keys.live_keys(self._session, digests)
+
+    async def key(self, key: KeyId) -> ApiKey | None:
+        return await keys.find_key(self._session, key)
+
+    async def keys(
+        self, tenant: TenantId | None, *, before: tuple[datetime, KeyId] | None, limit: int
+    ) -> list[ApiKey]:
+        return await keys.page(self._session, tenant, before, limit)
+
+    async def revoke_key(self, key: KeyId) -> ApiKey | None:
+        return await keys.revoke(self._session, key)
+
+    async def use_keys(self, keys_used: Sequence[KeyId], *, unless_since: datetime) -> None:
+        await keys.use_keys(self._session, keys_used, unless_since)
+
+    async def standings(
+        self, *, besides: Sequence[TenantId], after: str, limit: int, at_most: int
+    ) -> list[Standing]:
+        return await standing.standings(self._session, besides, after, limit, at_most)

@@ -3,6 +3,7 @@
 from headrace.testkit.conformance.store.attending import Attending
 from headrace.testkit.conformance.store.burying import Burying
 from headrace.testkit.conformance.store.holding import Holding
+from headrace.testkit.conformance.store.keeping_keys import KeepingKeys
 from headrace.testkit.conformance.store.moving import Moving
 from headrace.testkit.conformance.store.outbox import Outbox
 from headrace.testkit.conformance.store.producing import Producing
@@ -31,5 +32,6 @@ class StoreConformance(
     Burying,
     Recurring,
     Remembering,
+    KeepingKeys,
 ):
     """All of it."""

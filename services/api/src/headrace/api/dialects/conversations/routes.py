@@ -12,9 +12,9 @@ from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
 from headrace.api.addresses import job_id
-from headrace.api.arguments import IdempotencyHeader, ResumeFrom, Ticket
+from headrace.api.arguments import IdempotencyHeader, ResumeFrom
 from headrace.api.bodies import fingerprint, read_json, wrong_body
-from headrace.api.deps import ApiDeps, Deps, Tenant
+from headrace.api.deps import ApiDeps, Deps, Owner, Submitter, Tenant
 from headrace.api.described import json_body, problems
 from headrace.api.dialects.conversations import errors, translate
 from headrace.api.dialects.conversations.chunks import chunked
@@ -28,6 +28,7 @@ from headrace.api.dialects.conversations.translate import Turn
 from headrace.api.gateways.events import open_events
 from headrace.api.gateways.watching import find
 from headrace.api.inputs import check_input
+from headrace.api.tickets import Viewer
 from headrace.api.tracing import received_traceparent
 from headrace.contracts.ids import BlobId, JobId, TenantId
 from headrace.contracts.messages import INPUT_BLOB, OUTPUT_BLOB
@@ -82,7 +83,7 @@ _CHUNKS: Final[dict[str, Any]] = {
 async def say(
     request: Request,
     deps: Deps,
-    tenant: Tenant,
+    caller: Submitter,
     conversation: Conversation,
     key: IdempotencyHeader = None,
 ) -> Response:
@@ -97,9 +98,9 @@ async def say(
     remembered = translate.turns_of(conversation, limit=translate.REMEMBERED_TURNS, ended=True)
     wanted = translate.submission(
         asked,
-        tenant=tenant,
+        caller=caller,
         conversation=conversation,
-        before=await _turns(deps, tenant, remembered),
+        before=await _turns(deps, caller.tenant, remembered),
         key=None if key is None else _key(key, conversation, body),
         trace=deps.current_traceparent() or received_traceparent(),
     )
@@ -108,7 +109,7 @@ async def say(
             deps.store,
             deps.blobs,
             wanted,
-            path=deps.path(tenant),
+            path=deps.path(caller.tenant),
             new_id=deps.new_id,
             check=check_input,
             admission=deps.admission,
@@ -155,11 +156,9 @@ async def get_messages(
         **problems(403, 404),
     },
 )
-async def get_stream(
-    request: Request, deps: Deps, task: Task, after: ResumeFrom, ticket: Ticket = None
-) -> Response:
+async def get_stream(deps: Deps, task: Task, after: ResumeFrom, viewer: Viewer) -> Response:
     """Chunks as they come, as Server-Sent Events; who comes late gets all of them."""
-    return await open_events(request, deps, task, after=after, ticket=ticket, shown=chunked(after))
+    return await open_events(deps, viewer, task, after=after, shown=chunked(after))
 
 
 @router.post(
@@ -175,7 +174,7 @@ async def get_stream(
         **problems(404),
     },
 )
-async def stop(deps: Deps, tenant: Tenant, task: Task) -> Response:
+async def stop(deps: Deps, tenant: Owner, task: Task) -> Response:
     """Ask the answer to end, by any replica. Asking again changes nothing."""
     job = await ask_cancel(deps.store, tenant, task)
     view = StoppedView(task_id=job.id, state=job.state.value)

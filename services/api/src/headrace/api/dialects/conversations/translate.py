@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 from uuid import UUID, uuid5
 
+from headrace.api.auth import Caller
 from headrace.api.dialects.conversations import schemas
 from headrace.api.dialects.conversations.schemas import MessageRequest, Role
-from headrace.contracts.ids import JobId, TenantId
+from headrace.contracts.ids import JobId
 from headrace.contracts.messages import EngineCard
 from headrace.contracts.producing import OUTSIDE
 from headrace.core.job import Job, State
@@ -48,7 +49,7 @@ class Turn:
 def submission(
     asked: MessageRequest,
     *,
-    tenant: TenantId,
+    caller: Caller,
     conversation: str,
     before: Sequence[Turn],
     key: IdempotencyKey | None,
@@ -57,7 +58,7 @@ def submission(
     messages = [*remembered(before), {"role": "user", "content": asked.content}]
     outside = asked.producer == "outside"
     return Submission(
-        tenant=tenant,
+        tenant=caller.tenant,
         kind=_OUTSIDE.kind if outside else _TEXT,
         model=None if outside else asked.model,
         card=_OUTSIDE if outside else None,
@@ -66,6 +67,7 @@ def submission(
         cancel_after_s=_cancel_after(asked.on_disconnect),
         conversation=conversation,
         idempotency=key,
+        api_key=caller.api_key,
         trace=trace,
     )
 

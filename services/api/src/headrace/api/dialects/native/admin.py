@@ -1,11 +1,11 @@
-"""What the admin key is for: hold lanes back, and say what each tenant gets."""
+"""What operators do: hold lanes back, and say what each tenant gets."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Annotated, TypeAlias
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
@@ -19,14 +19,20 @@ from headrace.api.dialects.native.schemas import (
     TermsRequest,
     TermsView,
 )
-from headrace.api.operators import Operator
+from headrace.api.dialects.native.schemas_keys import (
+    MOST_COUNTED,
+    TENANT,
+    StandingView,
+    TenantsPage,
+)
+from headrace.api.operators import Operator, Reader
 from headrace.contracts.ids import Lane, TenantId
 from headrace.core.ports.dead_letters import Deed
 from headrace.core.ports.store import Terms
 from headrace.core.usecases import pause
 from headrace.core.usecases.lanes import lanes
 
-_NAME = Path(pattern=r"^[A-Za-z0-9._@-]{1,64}$")
+_NAME = Path(pattern=TENANT)
 LaneInPath: TypeAlias = Annotated[str, _NAME]
 TenantInPath: TypeAlias = Annotated[str, _NAME]
 
@@ -35,7 +41,7 @@ router = APIRouter(prefix="/admin", tags=["admin"])
 
 
 @router.get("/lanes", responses={200: {"model": LanesView}, **documents.problems(403, 404, 422)})
-async def list_lanes(deps: Deps, who: Operator) -> LanesView:  # noqa: ARG001  # the key is needed
+async def list_lanes(deps: Deps, who: Reader) -> LanesView:  # noqa: ARG001  # the key is needed
     """Every lane: since when it is paused, and how many slots serve it."""
     found = await lanes(deps.store)
     views = [LaneStandingView.model_validate(each, from_attributes=True) for each in found]
@@ -62,13 +68,29 @@ async def resume_lane(deps: Deps, who: Operator, lane: LaneInPath) -> LaneView:
     return LaneView(lane=lane, paused_since=None)
 
 
+@router.get("/tenants", responses={200: {"model": TenantsPage}, **documents.problems(404, 422)})
+async def list_tenants(
+    deps: Deps,
+    who: Reader,  # noqa: ARG001  # the key is needed
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    after: Annotated[str, Query(max_length=64, description="Names behind this one.")] = "",
+) -> TenantsPage:
+    """By name: who has terms, a key, or a job that has not ended."""
+    async with deps.store.begin() as tx:
+        found = await tx.standings(
+            besides=deps.auth.tenants, after=after, limit=limit + 1, at_most=MOST_COUNTED
+        )
+    views = [StandingView(**asdict(each)) for each in found[:limit]]
+    return TenantsPage(tenants=views, next=views[-1].tenant if len(found) > limit else None)
+
+
 @router.get(
     "/tenants/{tenant}",
     responses={200: {"model": TermsView}, **documents.problems(403, 404, 422)},
 )
 async def get_terms(
     deps: Deps,
-    who: Operator,  # noqa: ARG001  # the key is needed
+    who: Reader,  # noqa: ARG001  # the key is needed
     tenant: TenantInPath,
 ) -> TermsView:
     """What a tenant gets and may take; the usual, unless something else was set."""

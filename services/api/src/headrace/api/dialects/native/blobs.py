@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from headrace.api.arguments import IdempotencyHeader
 from headrace.api.bodies import read_body
-from headrace.api.deps import ApiDeps, Deps, Tenant
+from headrace.api.deps import ApiDeps, Deps, Owner, Tenant
 from headrace.api.dialects.native import documents
 from headrace.api.dialects.native.repeating import answer, replayed_header
 from headrace.api.dialects.native.schemas import BlobView
@@ -46,7 +46,7 @@ _INERT: Final = {
     openapi_extra=documents.BLOB_BODY,
 )
 async def put_blob(
-    request: Request, deps: Deps, tenant: Tenant, key: IdempotencyHeader = None
+    request: Request, deps: Deps, tenant: Owner, key: IdempotencyHeader = None
 ) -> Response:
     """Keep an image (or other bytes); its id can stand in a job's input."""
     media_type = _media_type(request.headers.get("content-type"))

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from headrace.api.arguments import IdempotencyHeader
-from headrace.api.deps import Deps, Tenant
+from headrace.api.deps import Deps, Owner, Submitter
 from headrace.api.dialects.native import documents
 from headrace.api.dialects.native.arguments import JobInPath
 from headrace.api.dialects.native.repeating import answer, answered, question_of
@@ -40,7 +40,7 @@ router = APIRouter(tags=["jobs"])
     },
 )
 async def cancel_job(
-    request: Request, deps: Deps, tenant: Tenant, job: JobInPath, key: IdempotencyHeader = None
+    request: Request, deps: Deps, tenant: Owner, job: JobInPath, key: IdempotencyHeader = None
 ) -> Response:
     """Ask it to end. Asking again changes nothing."""
 
@@ -65,15 +65,15 @@ async def cancel_job(
     },
 )
 async def retry_job(
-    request: Request, deps: Deps, tenant: Tenant, job: JobInPath, key: IdempotencyHeader = None
+    request: Request, deps: Deps, caller: Submitter, job: JobInPath, key: IdempotencyHeader = None
 ) -> Response:
     """Try a job that has ended again: as a new job with the same input, linked to the old one."""
-    trace = deps.current_traceparent() or received_traceparent()
+    tenant, trace = caller.tenant, deps.current_traceparent() or received_traceparent()
     await deps.admission.look(deps.store, tenant)
 
     async def do(tx: Transaction) -> Answer:
         deps.admission.refuse_if_full(tenant)
-        made = await retry(tx, tenant, job, new_id=deps.new_id, trace=trace)
+        made = await retry(tx, tenant, job, new_id=deps.new_id, trace=trace, api_key=caller.api_key)
         deps.admission.count(tenant)
         return answer(job_view(made), 202)
 

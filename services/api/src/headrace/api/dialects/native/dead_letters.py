@@ -30,7 +30,7 @@ from headrace.api.dialects.native.schemas_letters import (
     SettledView,
 )
 from headrace.api.dialects.native.translate import attempt_views
-from headrace.api.operators import Operator
+from headrace.api.operators import Operator, Reader
 from headrace.api.tracing import trace_id
 from headrace.contracts.ids import TenantId
 from headrace.core.ports.dead_letters import DeadLetter, LetterQuery, Parked, Source
@@ -52,7 +52,7 @@ router = APIRouter(prefix="/admin", tags=["admin"])
 )
 async def list_groups(
     deps: Deps,
-    who: Operator,  # noqa: ARG001  # the key is needed
+    who: Reader,  # noqa: ARG001  # the key is needed
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:
     """What died and is not settled, by cause; the latest first."""
@@ -69,7 +69,7 @@ async def list_groups(
 )
 async def list_letters(
     deps: Deps,
-    who: Operator,  # noqa: ARG001  # the key is needed
+    who: Reader,  # noqa: ARG001  # the key is needed
     asked: Annotated[LettersQuery, Query()],
 ) -> Response:
     """Dead letters, newest first."""
@@ -88,7 +88,7 @@ async def list_letters(
 )
 async def get_letter(
     deps: Deps,
-    who: Operator,  # noqa: ARG001  # the key is needed
+    who: Reader,  # noqa: ARG001  # the key is needed
     number: Number,
 ) -> Response:
     """One dead letter, with what it says; of a job, also its input and its attempts."""
@@ -197,7 +197,7 @@ async def discard_letters(
 )
 async def list_audit(
     deps: Deps,
-    who: Operator,  # noqa: ARG001  # the key is needed
+    who: Reader,  # noqa: ARG001  # the key is needed
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     before: Annotated[int | None, Query(ge=1, le=2**62)] = None,
 ) -> Response:

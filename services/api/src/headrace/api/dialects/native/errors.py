@@ -13,10 +13,12 @@ from headrace.api.problems import INTERNAL, Problem, Refused, invalid, of_status
 from headrace.core.errors import (
     BadSchedule,
     BlobNotFound,
+    HeadraceError,
     IdempotencyConflict,
     InvalidInput,
     JobNotFound,
     JobNotOver,
+    KeyNotFound,
     LetterNotFound,
     LetterSettled,
     QueuesFull,
@@ -33,6 +35,7 @@ _MISSING: Final[Mapping[type[Exception], str]] = {
     BlobNotFound: "blob",
     ScheduleNotFound: "schedule",
     LetterNotFound: "dead letter",
+    KeyNotFound: "key",
 }
 
 
@@ -40,8 +43,7 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
     match error:
         case Refused():
             return error.problem
-        case JobNotFound() | BlobNotFound() | ScheduleNotFound() | LetterNotFound():
-            thing = _MISSING[type(error)]
+        case HeadraceError() if (thing := _MISSING.get(type(error))) is not None:
             slug = f"no-such-{thing.replace(' ', '-')}"
             return Problem(404, slug, f"There is no such {thing}", str(error))
         case LetterSettled():

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from headrace.api.addresses import uuid_or_none
 from headrace.api.arguments import IdempotencyHeader
 from headrace.api.bodies import read_json, wrong_body
-from headrace.api.deps import ApiDeps, Deps, Tenant
+from headrace.api.deps import ApiDeps, Deps, Owner, Submitter, Tenant
 from headrace.api.dialects.native import documents
 from headrace.api.dialects.native.errors import problem_for, wrong_parameter
 from headrace.api.dialects.native.repeating import NOTHING, answer, answered, question_of
@@ -65,7 +65,7 @@ router = APIRouter(prefix="/schedules", tags=["schedules"])
     openapi_extra=documents.json_body("ScheduleRequest"),
 )
 async def create_schedule(
-    request: Request, deps: Deps, tenant: Tenant, key: IdempotencyHeader = None
+    request: Request, deps: Deps, tenant: Owner, key: IdempotencyHeader = None
 ) -> Response:
     """Make a job whenever a cron expression says so, in a time zone."""
     body = await read_json(request, deps.limits)
@@ -137,7 +137,7 @@ async def get_schedule(deps: Deps, tenant: Tenant, schedule: ScheduleInPath) -> 
 async def pause_schedule(
     request: Request,
     deps: Deps,
-    tenant: Tenant,
+    tenant: Owner,
     schedule: ScheduleInPath,
     key: IdempotencyHeader = None,
 ) -> Response:
@@ -157,7 +157,7 @@ async def pause_schedule(
 async def resume_schedule(
     request: Request,
     deps: Deps,
-    tenant: Tenant,
+    tenant: Owner,
     schedule: ScheduleInPath,
     key: IdempotencyHeader = None,
 ) -> Response:
@@ -185,17 +185,18 @@ async def resume_schedule(
 async def run_schedule(
     request: Request,
     deps: Deps,
-    tenant: Tenant,
+    caller: Submitter,
     schedule: ScheduleInPath,
     key: IdempotencyHeader = None,
 ) -> Response:
     """Make one job now, beside those of its times."""
-    trace = deps.current_traceparent() or received_traceparent()
+    tenant, trace = caller.tenant, deps.current_traceparent() or received_traceparent()
     await deps.admission.look(deps.store, tenant)
 
     async def do(tx: Transaction) -> Answer:
         deps.admission.refuse_if_full(tenant)
-        made = await use.run_now(tx, tenant, schedule, makers=_makers(deps), trace=trace)
+        makers, api_key = _makers(deps), caller.api_key
+        made = await use.run_now(tx, tenant, schedule, makers=makers, trace=trace, api_key=api_key)
         deps.admission.count(tenant)
         return answer(job_view(made), 202)
 
@@ -214,7 +215,7 @@ async def run_schedule(
 async def delete_schedule(
     request: Request,
     deps: Deps,
-    tenant: Tenant,
+    tenant: Owner,
     schedule: ScheduleInPath,
     key: IdempotencyHeader = None,
 ) -> Response:

@@ -211,6 +211,9 @@ class TimelineView(_Told):
     cancel_s: float | None = Field(description="From the wish to cancel it to its end.")
     total_s: float | None = Field(description="From submission to the end.")
     trace_id: str | None
+    api_key: str | None = Field(
+        description="The id of the key it was submitted with, if that is one the store keeps."
+    )
     trace_url: str | None = Field(description="Where to look at it, if TRACE_URL is set.")
     attempts: list[AttemptView]
 

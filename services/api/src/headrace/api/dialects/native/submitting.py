@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from headrace.api.arguments import IdempotencyHeader
+from headrace.api.auth import Caller
 from headrace.api.bodies import fingerprint, read_json, wrong_body
-from headrace.api.deps import ApiDeps, Deps, Tenant
+from headrace.api.deps import ApiDeps, Deps, Submitter
 from headrace.api.dialects.native import documents
 from headrace.api.dialects.native.arguments import PreferredWait
 from headrace.api.dialects.native.schemas import JobRequest, JobView
@@ -20,7 +21,6 @@ from headrace.api.gateways.race import race
 from headrace.api.gateways.watching import find, frames
 from headrace.api.inputs import check_input
 from headrace.api.tracing import received_traceparent
-from headrace.contracts.ids import TenantId
 from headrace.core.errors import UnknownModel
 from headrace.core.job import Job
 from headrace.core.ports.store import IdempotencyKey
@@ -53,13 +53,13 @@ _RESPONSES = {
 async def submit_job(
     request: Request,
     deps: Deps,
-    tenant: Tenant,
+    caller: Submitter,
     key: IdempotencyHeader = None,
     wait: PreferredWait = 0,
 ) -> Response:
     """Submit a job of any kind."""
     asked, body = await _read(request, deps)
-    return await _take_in(deps, _submission(deps, tenant, asked, _key(key, body)), wait)
+    return await _take_in(deps, _submission(deps, caller, asked, _key(key, body)), wait)
 
 
 @router.post(
@@ -72,7 +72,7 @@ async def submit_job(
 async def submit_inference(
     request: Request,
     deps: Deps,
-    tenant: Tenant,
+    caller: Submitter,
     key: IdempotencyHeader = None,
     wait: PreferredWait = 0,
 ) -> Response:
@@ -80,7 +80,7 @@ async def submit_inference(
     asked, body = await _read(request, deps)
     if asked.kind == _TRAINING:
         raise UnknownModel(asked.kind, None, await _inference_kinds(deps))
-    return await _take_in(deps, _submission(deps, tenant, asked, _key(key, body)), wait)
+    return await _take_in(deps, _submission(deps, caller, asked, _key(key, body)), wait)
 
 
 async def _read(request: Request, deps: ApiDeps) -> tuple[JobRequest, bytes]:
@@ -96,10 +96,10 @@ def _key(key: str | None, body: bytes) -> IdempotencyKey | None:
 
 
 def _submission(
-    deps: ApiDeps, tenant: TenantId, asked: JobRequest, key: IdempotencyKey | None
+    deps: ApiDeps, caller: Caller, asked: JobRequest, key: IdempotencyKey | None
 ) -> Submission:
     trace = deps.current_traceparent() or received_traceparent()
-    return submission(asked, tenant=tenant, key=key, trace=trace)
+    return submission(asked, caller=caller, key=key, trace=trace)
 
 
 async def _inference_kinds(deps: ApiDeps) -> list[str]:

@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from headrace.api.auth import Caller
 from headrace.api.dialects.native import schemas
 from headrace.api.tracing import trace_id
-from headrace.contracts.ids import JobId, TenantId
+from headrace.contracts.ids import JobId
 from headrace.contracts.messages import EngineCard
 from headrace.core.explain import Facts, explain
 from headrace.core.job import DISCONNECTED, Job, State
@@ -20,10 +21,10 @@ from headrace.core.usecases.submit import Submission
 
 
 def submission(
-    asked: schemas.JobRequest, *, tenant: TenantId, key: IdempotencyKey | None, trace: str | None
+    asked: schemas.JobRequest, *, caller: Caller, key: IdempotencyKey | None, trace: str | None
 ) -> Submission:
     return Submission(
-        tenant=tenant,
+        tenant=caller.tenant,
         kind=asked.kind,
         model=asked.model,
         input=asked.input,
@@ -34,6 +35,7 @@ def submission(
         labels=asked.labels,
         cancel_after_s=_cancel_after(asked.on_disconnect),
         idempotency=key,
+        api_key=caller.api_key,
         trace=trace,
     )
 
@@ -171,6 +173,7 @@ def timeline_view(
         cancel_s=_between(job.cancel_asked_at, job.finished_at),
         total_s=_between(job.created_at, job.finished_at),
         trace_id=trace,
+        api_key=job.api_key,
         trace_url=traces.replace("{trace_id}", trace) if traces and trace else None,
         attempts=attempt_views(job, attempts),
     )
