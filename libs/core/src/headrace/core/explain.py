@@ -48,7 +48,12 @@ class Facts:
 
     @property
     def eligible(self) -> list[WorkerRecord]:
-        return [worker for worker in self.workers if worker.slots.get(self.job.lane, 0) > 0]
+        return [worker for worker in self.workers if worker.room(self.job.lane) > 0]
+
+    @property
+    def draining(self) -> bool:
+        """Somebody could take it, but was asked to take nothing new."""
+        return any(worker.slots.get(self.job.lane, 0) > 0 for worker in self.workers)
 
     @property
     def slots(self) -> int:
@@ -106,6 +111,10 @@ def _in_its_lane(facts: Facts) -> Explanation | None:
     if (trouble := facts.troubles.get(lane)) is not None:
         why = f"Lane {lane} cannot be offered. {trouble}"
         return Explanation(Rule.LANE_UNUSABLE, why, (f"mend the queue of lane {lane}",))
+    if not facts.eligible and facts.draining:
+        why = f"Every worker with slots for lane {lane} is draining."
+        relax = ("let a worker take offers again", f"start a worker with engine {lane}")
+        return Explanation(Rule.NO_WORKER, why, relax)
     if not facts.eligible:
         why = f"No worker with slots for lane {lane} was heard of lately."
         return Explanation(Rule.NO_WORKER, why, (f"start a worker with engine {lane}",))

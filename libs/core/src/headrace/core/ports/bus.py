@@ -63,6 +63,17 @@ class Delivery(Protocol):
         """Never: park it with the dead letters, with the reason in its `REASON_HEADER`."""
 
 
+class Deliveries(AsyncIterator[Delivery], Protocol):
+    """What comes to one receiver."""
+
+    @property
+    def alive_s(self) -> float | None:
+        """Since its consumer was last known to be alive; None: it has not begun to consume.
+
+        Silence is told from death now and then: some ten seconds are nothing to worry about.
+        """
+
+
 class Bus(Protocol):
     async def declare(self, queues: Sequence[str]) -> None:
         """Make sure these durable work queues and their dead-letter queue exist. Idempotent.
@@ -77,9 +88,7 @@ class Bus(Protocol):
         that is `Sent.UNKNOWN`.
         """
 
-    def receive(
-        self, queue: str, *, prefetch: int
-    ) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
+    def receive(self, queue: str, *, prefetch: int) -> AbstractAsyncContextManager[Deliveries]:
         """Consume a declared queue: at most `prefetch` unsettled at a time.
 
         The iterator survives broker restarts and a consumer that the broker cancelled; it ends only

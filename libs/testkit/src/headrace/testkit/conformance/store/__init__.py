@@ -4,6 +4,7 @@ from headrace.testkit.conformance.store.attending import Attending
 from headrace.testkit.conformance.store.burying import Burying
 from headrace.testkit.conformance.store.holding import Holding
 from headrace.testkit.conformance.store.moving import Moving
+from headrace.testkit.conformance.store.operating import Operating
 from headrace.testkit.conformance.store.outbox import Outbox
 from headrace.testkit.conformance.store.producing import Producing
 from headrace.testkit.conformance.store.reading import Fleet, Hinting, Reading
@@ -22,6 +23,7 @@ class StoreConformance(
     Holding,
     Sweeping,
     Watching,
+    Operating,
     Outbox,
     Sharing,
     Producing,
