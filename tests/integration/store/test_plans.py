@@ -170,7 +170,7 @@ async def operate(tx: Transaction) -> None:
         Search(tenant=TenantId("tenant-7"), state=State.QUEUED),
         Search(error="out of memory"),
         Search(state=State.RUNNING),
-        Search(worker=WorkerId("w"), label=("team", "red"), over=False),
+        Search(worker=WorkerId("w"), label=("team", "red"), states=[State.QUEUED]),
         Search(before=(now - timedelta(hours=1), JobId("job-1"))),
         Search(ids=SOME, created_after=now - timedelta(hours=1)),
     ]

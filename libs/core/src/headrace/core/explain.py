@@ -111,17 +111,22 @@ def _in_its_lane(facts: Facts) -> Explanation | None:
     if (trouble := facts.troubles.get(lane)) is not None:
         why = f"Lane {lane} cannot be offered. {trouble}"
         return Explanation(Rule.LANE_UNUSABLE, why, (f"mend the queue of lane {lane}",))
-    if not facts.eligible and facts.draining:
-        why = f"Every worker with slots for lane {lane} is draining."
-        relax = ("let a worker take offers again", f"start a worker with engine {lane}")
-        return Explanation(Rule.NO_WORKER, why, relax)
     if not facts.eligible:
-        why = f"No worker with slots for lane {lane} was heard of lately."
-        return Explanation(Rule.NO_WORKER, why, (f"start a worker with engine {lane}",))
+        return _without_workers(facts)
     if facts.crowd.offered_at is not None:
         why = "It is offered to the workers; the next free slot that comes to it takes it."
         return Explanation(Rule.OFFERED, f"{why} {_busy(facts)}", _more_slots(facts))
     return None
+
+
+def _without_workers(facts: Facts) -> Explanation:
+    lane = facts.job.lane
+    start = f"start a worker with engine {lane}"
+    if facts.draining:
+        why = f"Every worker with slots for lane {lane} is draining."
+        return Explanation(Rule.NO_WORKER, why, ("let one of them take offers again", start))
+    why = f"No worker with slots for lane {lane} was heard of lately."
+    return Explanation(Rule.NO_WORKER, why, (start,))
 
 
 def _among_others(facts: Facts) -> Explanation:

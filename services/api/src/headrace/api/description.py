@@ -10,7 +10,13 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from headrace.api.dialects.conversations import schemas as conversations
-from headrace.api.dialects.native import documents, schemas, schemas_letters, schemas_schedules
+from headrace.api.dialects.native import (
+    documents,
+    schemas,
+    schemas_admin,
+    schemas_letters,
+    schemas_schedules,
+)
 from headrace.api.links import add_links
 from headrace.contracts.frames import Frame
 
@@ -46,7 +52,10 @@ def _models() -> dict[str, Any]:
         [
             (schemas.JobRequest, "validation"),
             (schemas_schedules.ScheduleRequest, "validation"),
+            (schemas_admin.ManyRequest, "validation"),
+            (schemas_admin.MoveRequest, "validation"),
             (schemas_letters.ReplayRequest, "validation"),
+            (schemas_letters.ReplayOneRequest, "validation"),
             (schemas_letters.DiscardRequest, "validation"),
             (schemas.TermsRequest, "validation"),
             (conversations.MessageRequest, "validation"),

@@ -42,3 +42,4 @@ async def _operator(
 
 
 Operator: TypeAlias = Annotated[str, Depends(_operator)]
+Reader: TypeAlias = Operator

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -63,8 +63,12 @@ class Delivery(Protocol):
         """Never: park it with the dead letters, with the reason in its `REASON_HEADER`."""
 
 
-class Deliveries(AsyncIterator[Delivery], Protocol):
-    """What comes to one receiver."""
+class Deliveries(Protocol):
+    """What comes to one receiver: an iterator that knows whether it is heard."""
+
+    def __aiter__(self) -> AsyncIterator[Delivery]: ...
+
+    def __anext__(self) -> Awaitable[Delivery]: ...
 
     @property
     def alive_s(self) -> float | None:

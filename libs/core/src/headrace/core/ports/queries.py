@@ -38,7 +38,7 @@ class Search(Query):
     path: str | None = None
     worker: WorkerId | None = None  # one of its attempts was this worker's
     error: str | None = None  # a part of what its error says, in whatever case
-    over: bool | None = None  # whether it has ended
+    states: Sequence[State] | None = None  # any of these
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,9 +116,7 @@ async def held(session: Session, limit: int) -> list[Held]:
     return [to_held(row) for row in await session.run(_held, limit=limit)]
 
 
-_this: Final = (
-    update(workers).where(workers.c.id == bindparam("worker")).returning(workers.c.id)
-)
+_this: Final = update(workers).where(workers.c.id == bindparam("worker")).returning(workers.c.id)
 _drain_on: Final = _this.values(drain_asked_at=func.coalesce(workers.c.drain_asked_at, clock()))
 _drain_off: Final = _this.values(drain_asked_at=null())
 

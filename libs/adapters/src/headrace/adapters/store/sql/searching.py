@@ -93,15 +93,14 @@ def _place_of(job: Job) -> Cursor | None:
 def _conditions(table: FromClause, wanted: Search) -> list[ColumnElement[bool]]:
     plain = {name: getattr(wanted, name) for name in ("tenant", "state", "kind", "model", "path")}
     conditions = [table.c[name] == value for name, value in plain.items() if value is not None]
-    if wanted.over is not None:
-        over = table.c.state.in_([literally(state) for state in sorted(TERMINAL)])
-        conditions.append(over if wanted.over else ~over)
+    if wanted.states is not None:
+        conditions.append(table.c.state.in_(wanted.states))
     if wanted.label is not None:
         conditions.append(has_label(table.c.labels, *(literal(each) for each in wanted.label)))
     if wanted.worker is not None:
         conditions.append(_tried_by(table, wanted.worker))
     if wanted.error is not None:
-        said = literal_column(f"{table.name}.error ->> 'message'", Text)
+        said = literal_column("jobs.error ->> 'message'", Text)  # of the subquery by that name
         conditions.append(said.icontains(wanted.error, autoescape=True))
     return conditions
 

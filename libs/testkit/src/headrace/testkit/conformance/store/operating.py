@@ -101,12 +101,12 @@ class Searching(StoreRoom):
         assert await found(store, path=path, state=State.RUNNING) == [running.id]
         assert await found(store, path=path, state=State.CANCELLING) == []
 
-    async def test_what_is_over_and_what_is_not(self, store: Store, new: Any, path: str) -> None:
+    async def test_states_may_be_several(self, store: Store, new: Any, path: str) -> None:
         done, waits = await put(store, new(), new())
         await ended(store, done, Event.FINISHED, output={})
 
-        assert await found(store, path=path, over=True) == [done.id]
-        assert await found(store, path=path, over=False) == [waits.id]
+        assert await found(store, path=path, states=[State.SUCCEEDED, State.DEAD]) == [done.id]
+        assert await found(store, path=path, states=[State.QUEUED, State.RUNNING]) == [waits.id]
 
     async def test_pages_of_a_search_go_on_where_the_last_one_stopped(
         self, store: Store, new: Any, path: str, tenant: TenantId

@@ -12,14 +12,10 @@ from starlette.responses import Response
 from headrace.api.bodies import read_json, wrong_body
 from headrace.api.deps import Deps
 from headrace.api.dialects.native import documents
-from headrace.api.dialects.native.schemas import (
-    LaneStandingView,
-    LanesView,
-    LaneView,
-    TermsRequest,
-    TermsView,
-)
-from headrace.api.operators import Operator
+from headrace.api.dialects.native.schemas import TermsRequest, TermsView
+from headrace.api.dialects.native.schemas_admin import LanesView, LaneView
+from headrace.api.dialects.native.translate_admin import lane_view
+from headrace.api.operators import Operator, Reader
 from headrace.contracts.ids import Lane, TenantId
 from headrace.core.ports.dead_letters import Deed
 from headrace.core.ports.store import Terms
@@ -35,11 +31,9 @@ router = APIRouter(prefix="/admin", tags=["admin"])
 
 
 @router.get("/lanes", responses={200: {"model": LanesView}, **documents.problems(403, 404, 422)})
-async def list_lanes(deps: Deps, who: Operator) -> LanesView:  # noqa: ARG001  # the key is needed
-    """Every lane: since when it is paused, and how many slots serve it."""
-    found = await lanes(deps.store)
-    views = [LaneStandingView.model_validate(each, from_attributes=True) for each in found]
-    return LanesView(lanes=views)
+async def list_lanes(deps: Deps, who: Reader) -> LanesView:  # noqa: ARG001  # the key is needed
+    """Every lane: what waits in it and for how long, since when it is paused, and who serves it."""
+    return LanesView(lanes=[lane_view(lane) for lane in await lanes(deps.store)])
 
 
 @router.post(
@@ -68,7 +62,7 @@ async def resume_lane(deps: Deps, who: Operator, lane: LaneInPath) -> LaneView:
 )
 async def get_terms(
     deps: Deps,
-    who: Operator,  # noqa: ARG001  # the key is needed
+    who: Reader,  # noqa: ARG001  # the key is needed
     tenant: TenantInPath,
 ) -> TermsView:
     """What a tenant gets and may take; the usual, unless something else was set."""

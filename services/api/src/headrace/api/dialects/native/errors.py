@@ -17,6 +17,7 @@ from headrace.core.errors import (
     InvalidInput,
     JobNotFound,
     JobNotOver,
+    JobNotWaiting,
     LetterNotFound,
     LetterSettled,
     QueuesFull,
@@ -25,6 +26,7 @@ from headrace.core.errors import (
     TooLarge,
     Unavailable,
     UnknownModel,
+    WorkerNotFound,
 )
 
 _RETRY = {"Retry-After": "2"}
@@ -33,6 +35,7 @@ _MISSING: Final[Mapping[type[Exception], str]] = {
     BlobNotFound: "blob",
     ScheduleNotFound: "schedule",
     LetterNotFound: "dead letter",
+    WorkerNotFound: "worker",
 }
 
 
@@ -40,7 +43,13 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
     match error:
         case Refused():
             return error.problem
-        case JobNotFound() | BlobNotFound() | ScheduleNotFound() | LetterNotFound():
+        case (
+            JobNotFound()
+            | BlobNotFound()
+            | ScheduleNotFound()
+            | LetterNotFound()
+            | WorkerNotFound()
+        ):
             thing = _MISSING[type(error)]
             slug = f"no-such-{thing.replace(' ', '-')}"
             return Problem(404, slug, f"There is no such {thing}", str(error))
@@ -48,6 +57,8 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
             return Problem(409, "settled", "This dead letter is settled", str(error))
         case JobNotOver():
             return Problem(409, "not-over", "This job has not ended", str(error))
+        case JobNotWaiting():
+            return Problem(409, "not-waiting", "This job has no place to change", str(error))
         case BadSchedule():
             at = {"pointer": error.pointer}
             return Problem(422, "bad-schedule", "It would never fire", str(error), at)
