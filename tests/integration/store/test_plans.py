@@ -17,6 +17,7 @@ from headrace.adapters.store.sql import SqlStore, migrate, open_sql_store
 from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import Stages
 from headrace.core.job import Event, State, advance
+from headrace.core.ports.queries import Search
 from headrace.core.ports.store import (
     AttemptEnd,
     Change,
@@ -162,8 +163,33 @@ async def look_after(tx: Transaction) -> None:
     await tx.recall(Question(TenantId("tenant-7"), "POST /x", "k", "f"))
 
 
+async def operate(tx: Transaction) -> None:
+    now = await tx.now()
+    searches = [
+        Search(),
+        Search(tenant=TenantId("tenant-7"), state=State.QUEUED),
+        Search(error="out of memory"),
+        Search(state=State.RUNNING),
+        Search(worker=WorkerId("w"), label=("team", "red"), states=[State.QUEUED]),
+        Search(before=(now - timedelta(hours=1), JobId("job-1"))),
+        Search(ids=SOME, created_after=now - timedelta(hours=1)),
+    ]
+    for wanted in searches:
+        await tx.search(replace(wanted, limit=1000))
+    assert (await tx.search(Search(kind="rare"))).next is not None
+    assert await tx.anybodys(SOME[0]) is not None
+    await tx.wish_all(SOME)
+    await tx.place(SOME[0], "front")
+    await tx.place(SOME[0], "back")
+    await tx.reprioritise(SOME[0], 7)
+    (load,) = (await tx.loads([ECHO])).lanes
+    assert load.waiting == 98_000
+    await tx.recent(since=now - timedelta(minutes=5), bucket=timedelta(seconds=5))
+    await tx.held(limit=100)
+
+
 @pytest.mark.parametrize(
-    "verbs", [submit, claim, heartbeat, sweep, release, share, read, look_after]
+    "verbs", [submit, claim, heartbeat, sweep, release, share, read, look_after, operate]
 )
 async def test_nothing_is_read_from_end_to_end(store: SqlStore, full: str, verbs: Any) -> None:
     asked = Asked()

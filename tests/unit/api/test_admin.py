@@ -71,10 +71,20 @@ async def test_lanes_are_listed_with_who_serves_them_and_what_is_paused(
 
     found = (await http.get("/admin/lanes", headers=ADMIN)).json()["lanes"]
 
+    nothing = {"waiting": 0, "offered": 0, "running": 0, "oldest_age_s": None, "trouble": None}
     assert found == [
-        {"lane": "echo", "paused_since": None, "trouble": None, "workers": 2, "slots": 4},
-        {**paused, "trouble": None, "workers": 0, "slots": 0},
+        {"lane": "echo", "paused_since": None, "workers": 2, "slots": 4, **nothing},
+        {**paused, "workers": 0, "slots": 0, **nothing},
     ]
+
+
+async def test_a_lane_tells_what_waits_in_it_and_for_how_long(
+    http: httpx.AsyncClient, submitted: str
+) -> None:
+    (echo,) = (await http.get("/admin/lanes", headers=ADMIN)).json()["lanes"]
+
+    assert (echo["waiting"], echo["offered"], echo["running"]) == (1, 0, 0)
+    assert 0 <= echo["oldest_age_s"] < 60
 
 
 async def test_what_a_tenant_gets_can_be_asked_for(http: httpx.AsyncClient) -> None:
@@ -86,7 +96,10 @@ async def test_what_a_tenant_gets_can_be_asked_for(http: httpx.AsyncClient) -> N
     assert asked == told
 
 
-@pytest.mark.parametrize("path", ["/admin/lanes", "/admin/tenants/red"])
+@pytest.mark.parametrize(
+    "path",
+    ["/admin/lanes", "/admin/tenants/red", "/admin/overview", "/admin/workers", "/admin/jobs"],
+)
 async def test_only_the_admin_key_reads_what_it_may_change(
     http: httpx.AsyncClient, path: str
 ) -> None:

@@ -91,6 +91,32 @@ MESSAGES: dict[str, Message] = {
     ),
 }
 
+# The same messages with what a later build may add to them.
+ADDED: dict[str, Message] = {
+    "heartbeats.v1.vitals": messages.Heartbeats(
+        worker=WORKER,
+        reply_to="headrace.worker.worker-1",
+        sequence=8,
+        slots={"smollm2": 1},
+        heartbeats=[],
+        vitals=messages.Vitals(
+            draining=True,
+            memory_bytes=536870912,
+            gpus=[
+                messages.Gpu(
+                    name="NVIDIA H100",
+                    utilisation=0.87,
+                    memory_used_bytes=1073741824,
+                    memory_total_bytes=85899345920,
+                )
+            ],
+            hears={"smollm2": messages.Hearing(free=1, alive_s=2.5)},
+            order_s=9.5,
+        ),
+    ),
+    "orders.v1.drain": messages.Orders(lease_s=30.0, orders=[], sequence=8, drain=True),
+}
+
 FRAMES: dict[str, Frame] = {
     "queued": frames.Queued(position=3, eta_s=12.5),
     "started": frames.Started(worker="worker-1", attempt=1),
@@ -140,6 +166,23 @@ def test_a_message_is_written_as_its_golden_file_says(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(MESSAGES))
 def test_a_message_is_read_from_its_golden_file(name: str) -> None:
     assert messages.decode(golden("messages", name)) == MESSAGES[name]
+
+
+@pytest.mark.parametrize("name", sorted(ADDED))
+def test_what_was_added_is_written_and_read_as_its_golden_file_says(name: str) -> None:
+    assert messages.encode(ADDED[name]) == golden("messages", name)
+    assert messages.decode(golden("messages", name)) == ADDED[name]
+
+
+def test_a_worker_that_never_heard_of_draining_reads_its_orders_as_ever() -> None:
+    class OldOrders(msgspec.Struct, frozen=True, tag_field="kind", tag="orders.v1"):
+        lease_s: float
+        orders: list[messages.Order]
+        sequence: int | None = None
+
+    read = msgspec.json.decode(golden("messages", "orders.v1.drain"), type=OldOrders)
+
+    assert (read.lease_s, read.orders, read.sequence) == (30.0, [], 8)
 
 
 @pytest.mark.parametrize("name", sorted(FRAMES))

@@ -77,7 +77,35 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     fraction: float | None = None  # how far, 0..1
 
 
-class Heartbeats(msgspec.Struct, frozen=True, tag_field="kind", tag="heartbeats.v1"):
+class Gpu(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One GPU as its driver sees it, whoever uses it."""
+
+    name: str
+    utilisation: float  # 0..1, of the driver's last interval
+    memory_used_bytes: int
+    memory_total_bytes: int
+
+
+class Hearing(msgspec.Struct, frozen=True):
+    """How a worker listens for offers of one lane."""
+
+    free: int  # slots that should be listening now
+    alive_s: float  # since the consumer that was heard of least lately was known to be alive
+
+
+class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a worker is, for operators: nothing is decided by it. What it cannot tell is left out."""
+
+    draining: bool = False  # it was told to, and takes nothing new
+    memory_bytes: int | None = None  # resident, of the worker and its engines' processes
+    gpus: list[Gpu] | None = None
+    hears: dict[str, Hearing] | None = None  # by lane
+    order_s: float | None = None  # since an order last reached its mailbox; None: none ever did
+
+
+class Heartbeats(
+    msgspec.Struct, frozen=True, tag_field="kind", tag="heartbeats.v1", omit_defaults=True
+):
     """A worker is alive, with these slots, running these jobs. Sent when idle too."""
 
     worker: WorkerId
@@ -85,6 +113,7 @@ class Heartbeats(msgspec.Struct, frozen=True, tag_field="kind", tag="heartbeats.
     sequence: int  # echoed in the orders, so that the worker knows from when its lease counts
     slots: dict[str, int]  # lane -> slots
     heartbeats: list[Heartbeat]
+    vitals: Vitals | None = None  # None: a build before it could say
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -95,12 +124,14 @@ class Order(msgspec.Struct, frozen=True):
     order: Literal["go", "cancel", "lost"]
 
 
-class Orders(msgspec.Struct, frozen=True, tag_field="kind", tag="orders.v1"):
+class Orders(msgspec.Struct, frozen=True, tag_field="kind", tag="orders.v1", omit_defaults=True):
     """`sequence` is that of the heartbeats answered; None is a hint that answers nothing."""
 
     lease_s: float
     orders: list[Order]
     sequence: int | None = None
+    # Take no new offers and finish what runs. Only what answers a heartbeat says whether.
+    drain: bool = False
 
 
 class EngineCard(msgspec.Struct, frozen=True):

@@ -100,6 +100,20 @@ class JobNotOver(HeadraceError):
         self.job, self.state = job, state
 
 
+class JobNotWaiting(HeadraceError):
+    """Only a job that waits, and is offered to nobody yet, has a place that can be changed."""
+
+    def __init__(self, job: str, why: str) -> None:
+        super().__init__(f"job {job} {why}; only a job that waits can be moved")
+        self.job, self.why = job, why
+
+
+class WorkerNotFound(HeadraceError):
+    def __init__(self, worker: str) -> None:
+        super().__init__(f"no worker {worker}")
+        self.worker = worker
+
+
 class BadSchedule(HeadraceError):
     """A schedule that can never fire as it is written. `pointer` says what is wrong."""
 

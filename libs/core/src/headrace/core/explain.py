@@ -48,7 +48,12 @@ class Facts:
 
     @property
     def eligible(self) -> list[WorkerRecord]:
-        return [worker for worker in self.workers if worker.slots.get(self.job.lane, 0) > 0]
+        return [worker for worker in self.workers if worker.room(self.job.lane) > 0]
+
+    @property
+    def draining(self) -> bool:
+        """Somebody could take it, but was asked to take nothing new."""
+        return any(worker.slots.get(self.job.lane, 0) > 0 for worker in self.workers)
 
     @property
     def slots(self) -> int:
@@ -107,12 +112,21 @@ def _in_its_lane(facts: Facts) -> Explanation | None:
         why = f"Lane {lane} cannot be offered. {trouble}"
         return Explanation(Rule.LANE_UNUSABLE, why, (f"mend the queue of lane {lane}",))
     if not facts.eligible:
-        why = f"No worker with slots for lane {lane} was heard of lately."
-        return Explanation(Rule.NO_WORKER, why, (f"start a worker with engine {lane}",))
+        return _without_workers(facts)
     if facts.crowd.offered_at is not None:
         why = "It is offered to the workers; the next free slot that comes to it takes it."
         return Explanation(Rule.OFFERED, f"{why} {_busy(facts)}", _more_slots(facts))
     return None
+
+
+def _without_workers(facts: Facts) -> Explanation:
+    lane = facts.job.lane
+    start = f"start a worker with engine {lane}"
+    if facts.draining:
+        why = f"Every worker with slots for lane {lane} is draining."
+        return Explanation(Rule.NO_WORKER, why, ("let one of them take offers again", start))
+    why = f"No worker with slots for lane {lane} was heard of lately."
+    return Explanation(Rule.NO_WORKER, why, (start,))
 
 
 def _among_others(facts: Facts) -> Explanation:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from opentelemetry.trace import SpanKind
 
-from headrace.core.ports.bus import Bus, Delivery, Depth, Parcel, Sent
+from headrace.core.ports.bus import Bus, Deliveries, Delivery, Depth, Parcel, Sent
 from headrace.telemetry.tracing import span, traceparent
 
 
@@ -27,9 +27,7 @@ class TracedBus:
     async def send(self, parcels: Sequence[Parcel]) -> list[Sent]:
         return await self._inner.send([_marked(parcel) for parcel in parcels])
 
-    def receive(
-        self, queue: str, *, prefetch: int
-    ) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
+    def receive(self, queue: str, *, prefetch: int) -> AbstractAsyncContextManager[Deliveries]:
         return self._inner.receive(queue, prefetch=prefetch)
 
     def mailbox(self, name: str) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:

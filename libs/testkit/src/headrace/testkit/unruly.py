@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from headrace.core.errors import Misconfigured, Unavailable
-from headrace.core.ports.bus import Bus, Delivery, Depth, Parcel, Sent
+from headrace.core.ports.bus import Bus, Deliveries, Delivery, Depth, Parcel, Sent
 from headrace.core.ports.store import Hints, Store, Transaction
 
 
@@ -40,9 +40,7 @@ class UnrulyBus:
             raise Misconfigured(f"Queue {min(wrong)!r} differs.", "Delete it.")
         await self._inner.declare(queues)
 
-    def receive(
-        self, queue: str, *, prefetch: int
-    ) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
+    def receive(self, queue: str, *, prefetch: int) -> AbstractAsyncContextManager[Deliveries]:
         return self._inner.receive(queue, prefetch=prefetch)
 
     def mailbox(self, name: str) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:

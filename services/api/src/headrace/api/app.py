@@ -19,6 +19,8 @@ from headrace.api.description import describe_api
 from headrace.api.dialects.conversations import routes as conversations
 from headrace.api.dialects.native import (
     admin,
+    admin_fleet,
+    admin_jobs,
     blobs,
     changing,
     dead_letters,
@@ -68,6 +70,8 @@ def create_app(deps: ApiDeps) -> FastAPI:
         dead_letters,
         admin,
         keys,
+        admin_fleet,
+        admin_jobs,
         conversations,
         health,
     ):

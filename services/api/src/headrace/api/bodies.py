@@ -57,6 +57,12 @@ async def read_json(request: Request, limits: Limits) -> bytes:
     return body
 
 
+def has_body(request: Request) -> bool:
+    """For routes that can do without one."""
+    declared = request.headers.get("content-length", "0")
+    return declared != "0" or "transfer-encoding" in request.headers
+
+
 def check_json(body: bytes, *, depth: int) -> None:
     try:
         value = msgspec.json.decode(body)

@@ -23,6 +23,7 @@ from headrace.core.ports.store import Store
 from headrace.core.ports.streams import Streams
 from headrace.core.ports.tickets import Tickets
 from headrace.core.usecases.admit import Admission, Caps
+from headrace.core.usecases.overview import Overviews
 from headrace.core.usecases.submit import Submitted
 
 
@@ -61,6 +62,7 @@ class ApiDeps:
     auth: Keys
     admission: Admission = field(default_factory=lambda: Admission(Caps()))
     admin_key: str | None = None  # None: nobody may
+    overviews: Overviews = field(default_factory=Overviews)  # what operators see, shared
     cors_origins: frozenset[str] = frozenset()
     page_dir: Path | None = None
     outside: bool = False  # whether a producer that is no worker of ours can reach the streams

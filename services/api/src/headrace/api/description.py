@@ -13,6 +13,7 @@ from headrace.api.dialects.conversations import schemas as conversations
 from headrace.api.dialects.native import (
     documents,
     schemas,
+    schemas_admin,
     schemas_keys,
     schemas_letters,
     schemas_schedules,
@@ -55,7 +56,10 @@ def _models() -> dict[str, Any]:
         [
             (schemas.JobRequest, "validation"),
             (schemas_schedules.ScheduleRequest, "validation"),
+            (schemas_admin.ManyRequest, "validation"),
+            (schemas_admin.MoveRequest, "validation"),
             (schemas_letters.ReplayRequest, "validation"),
+            (schemas_letters.ReplayOneRequest, "validation"),
             (schemas_letters.DiscardRequest, "validation"),
             (schemas.TermsRequest, "validation"),
             (schemas_keys.KeyRequest, "validation"),

@@ -7,9 +7,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from headrace.contracts.messages import Heartbeat, Heartbeats, Order, Orders, encode
+from headrace.contracts.messages import Heartbeat, Heartbeats, Order, Orders, Vitals, encode
 from headrace.core.ports.bus import Parcel, Sent
 from headrace.gpu_worker.attempts import Attempt, Attempts, Why
+from headrace.gpu_worker.gate import Gate
 from headrace.gpu_worker.options import WorkerOptions
 from headrace.gpu_worker.waiting import rings
 from headrace.telemetry import metrics
@@ -24,11 +25,20 @@ class Heartbeater:
     """One message for all running jobs, at least three to a lease, also when idle."""
 
     def __init__(
-        self, options: WorkerOptions, attempts: Attempts, slots: Callable[[], dict[str, int]]
+        self,
+        options: WorkerOptions,
+        attempts: Attempts,
+        gate: Gate,
+        *,
+        slots: Callable[[], dict[str, int]],
+        vitals: Callable[[float | None], Vitals],
     ) -> None:
+        """`vitals` is given how long ago an order last came."""
         self._options = options
         self._attempts = attempts
-        self._slots = slots
+        self._gate = gate
+        self._slots, self._vitals = slots, vitals
+        self._ordered_at: float | None = None
         self._lease_s = options.limits.lease_s
         self._sequence = 0
         self._answered = 0
@@ -64,11 +74,20 @@ class Heartbeater:
 
     def obey(self, orders: Orders) -> None:
         since = None if orders.sequence is None else self._started.get(orders.sequence)
+        self._ordered_at = self._options.monotonic()
+        if orders.sequence is not None:
+            self._be_told(drain=orders.drain)
         self._answered = max(self._answered, orders.sequence or 0)
         for order in orders.orders:
             attempt = self._attempts.find(order.job, order.epoch)
             if attempt is not None:
                 self._apply(order, attempt, since, orders.lease_s)
+
+    def _be_told(self, *, drain: bool) -> None:
+        if drain is not self._gate.draining:
+            _log.info("worker.told", drain=drain)
+            self._gate.drain(asked=drain)
+            self.soon()  # so that whoever asked sees it
 
     def _apply(self, order: Order, attempt: Attempt, since: float | None, lease_s: float) -> None:
         if order.order != "lost" and since is not None:
@@ -91,6 +110,8 @@ class Heartbeater:
             _log.warning("heartbeat.not_kept", sent=sent.value)
 
     def _message(self) -> Heartbeats:
+        ordered_at = self._ordered_at
+        order_s = None if ordered_at is None else self._options.monotonic() - ordered_at
         return Heartbeats(
             worker=self._options.worker,
             reply_to=self._options.mailbox,
@@ -101,4 +122,5 @@ class Heartbeater:
                 for attempt in self._attempts
                 if attempt.why is not Why.LOST
             ],
+            vitals=self._vitals(None if order_s is None else round(order_s, 3)),
         )

@@ -11,10 +11,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 
-from headrace.contracts.messages import Goodbye, Hello, Message, encode
+from headrace.contracts.messages import Goodbye, Hello, Message, Vitals, encode
 from headrace.core.errors import Unavailable
 from headrace.core.ports.bus import Parcel, Sent
 from headrace.gpu_worker.attempts import Attempts, Why
+from headrace.gpu_worker.checkup import Checkup
+from headrace.gpu_worker.gate import Gate
+from headrace.gpu_worker.gpus import GpuWatch, open_nvml
 from headrace.gpu_worker.heartbeats import Heartbeater
 from headrace.gpu_worker.options import WorkerOptions
 from headrace.gpu_worker.post import Post
@@ -33,11 +36,15 @@ class Worker:
         self._options = options
         self._attempts = Attempts()
         self._news = asyncio.Event()
-        self._heartbeater = Heartbeater(options, self._attempts, self._ready_slots)
+        self._gate = gate = Gate()
+        self._gpus = GpuWatch(open_nvml)
+        self._heartbeater = Heartbeater(
+            options, self._attempts, gate, slots=self._ready_slots, vitals=self._vitals
+        )
         reports = Reports(options)
         post = Post(obey=self._heartbeater.obey, give_back=reports.give_back)
         self._post = post
-        desk = Desk(options, self._attempts, post, reports, self._heartbeater, self._news)
+        desk = Desk(options, self._attempts, post, reports, self._heartbeater, self._news, gate)
         self._slots = [Slot(lane, desk) for lane in options.lanes for _ in range(lane.slots)]
 
     async def serve(self, stop: asyncio.Event) -> None:
@@ -46,22 +53,26 @@ class Worker:
             return
         _log.info("worker.started", worker=options.worker, slots=len(self._slots))
         try:
-            async with (
-                options.bus.mailbox(options.mailbox) as letters,
-                asyncio.TaskGroup() as background,
-            ):
-                loops = [
-                    background.create_task(self._post.open_all(letters)),
-                    background.create_task(self._heartbeater.beat()),
-                    background.create_task(self._introduce()),
-                    background.create_task(self._drain(stop)),
-                ]
-                await self._serve_slots(stop)
-                for loop in loops:
-                    loop.cancel()
+            with self._gpus.running():
+                await self._work(stop)
         finally:
             await self._leave()
         _log.info("worker.stopped", worker=options.worker)
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        async with (
+            self._options.bus.mailbox(self._options.mailbox) as letters,
+            asyncio.TaskGroup() as background,
+        ):
+            loops = [
+                background.create_task(self._post.open_all(letters)),
+                background.create_task(self._heartbeater.beat()),
+                background.create_task(self._introduce()),
+                background.create_task(self._drain(stop)),
+            ]
+            await self._serve_slots(stop)
+            for loop in loops:
+                loop.cancel()
 
     async def _serve_slots(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
@@ -107,6 +118,7 @@ class Worker:
 
     async def _drain(self, stop: asyncio.Event) -> None:
         await stop.wait()
+        self._gate.stop()
         _log.info("worker.draining", within_s=self._options.limits.drain_s)
         await asyncio.sleep(self._options.limits.drain_s)
         self._attempts.end_all(Why.DRAINED)
@@ -115,6 +127,9 @@ class Worker:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._options.limits.farewell_s):
                 await self._send(Goodbye(worker=self._options.worker))
+
+    def _vitals(self, order_s: float | None) -> Vitals:
+        return Checkup(self._slots, self._gate, self._gpus).vitals(order_s)
 
     def _pauses(self) -> Iterator[float]:
         limits = self._options.limits

@@ -26,9 +26,10 @@ from headrace.contracts.messages import (
 )
 from headrace.core.consume import next_or_stop
 from headrace.core.errors import Unavailable
-from headrace.core.ports.bus import Delivery
+from headrace.core.ports.bus import Deliveries, Delivery
 from headrace.gpu_worker.attempts import Attempt, Attempts, Why
 from headrace.gpu_worker.claims import Answered, claim
+from headrace.gpu_worker.gate import Gate
 from headrace.gpu_worker.heartbeats import Heartbeater
 from headrace.gpu_worker.host.keeper import Keeper, NotReady
 from headrace.gpu_worker.host.process import HostLost
@@ -53,6 +54,7 @@ class Desk:
     reports: Reports
     heartbeater: Heartbeater
     news: asyncio.Event  # a slot became ready, or stopped being so
+    gate: Gate
 
 
 class Slot:
@@ -63,10 +65,30 @@ class Slot:
         self._options = desk.options
         self._keeper = Keeper(lane, desk.options.limits)
         self._pauses = self._new_pauses()
+        self._deliveries: Deliveries | None = None
+        self._heard_at: float | None = None  # while it waits for an offer
+
+    @property
+    def child(self) -> int | None:
+        """The process of its engine."""
+        return self._keeper.pid
+
+    @property
+    def silent_s(self) -> float | None:
+        """Since its consumer was known to be alive, or should have begun; None: it wants no offer."""
+        if self._heard_at is None:
+            return None
+        now, alive_s = self._options.monotonic(), None
+        if self._deliveries is not None:
+            alive_s = self._deliveries.alive_s
+        if alive_s is not None:
+            self._heard_at = max(self._heard_at, now - alive_s)
+        return now - self._heard_at
 
     async def serve(self, stop: asyncio.Event) -> None:
         try:
             while not stop.is_set():
+                await until(stop, self._desk.gate.opened())
                 if not await until(stop, self._prepared()) or not await self._turn(stop):
                     await rings(stop, next(self._pauses))
         finally:
@@ -95,12 +117,24 @@ class Slot:
         try:
             async with AsyncExitStack() as door:
                 receiving = self._options.bus.receive(queue, prefetch=1)
-                deliveries = await door.enter_async_context(receiving)
-                delivery = await next_or_stop(deliveries, stop)
+                delivery = await self._next(await door.enter_async_context(receiving))
                 return delivery is None or await self._take(delivery, door, stop)
         except Unavailable as error:
             _log.warning("slot.cannot_receive", lane=self.lane.lane, error=str(error))
             return False
+
+    async def _next(self, deliveries: Deliveries) -> Delivery | None:
+        """None: the gate was closed. What fails meanwhile leaves no trace of having been heard."""
+        self._deliveries = deliveries
+        if self._heard_at is None:
+            self._heard_at = self._options.monotonic()
+        try:
+            delivery = await next_or_stop(deliveries, self._desk.gate.closed)
+        finally:
+            _ = self.silent_s  # the last that is known of this receiver
+            self._deliveries = None
+        self._heard_at = None
+        return delivery
 
     async def _take(self, delivery: Delivery, door: AsyncExitStack, stop: asyncio.Event) -> bool:
         offer = _read(delivery)

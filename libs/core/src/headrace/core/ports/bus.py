@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -63,6 +63,21 @@ class Delivery(Protocol):
         """Never: park it with the dead letters, with the reason in its `REASON_HEADER`."""
 
 
+class Deliveries(Protocol):
+    """What comes to one receiver: an iterator that knows whether it is heard."""
+
+    def __aiter__(self) -> AsyncIterator[Delivery]: ...
+
+    def __anext__(self) -> Awaitable[Delivery]: ...
+
+    @property
+    def alive_s(self) -> float | None:
+        """Since its consumer was last known to be alive; None: it has not begun to consume.
+
+        Silence is told from death now and then: some ten seconds are nothing to worry about.
+        """
+
+
 class Bus(Protocol):
     async def declare(self, queues: Sequence[str]) -> None:
         """Make sure these durable work queues and their dead-letter queue exist. Idempotent.
@@ -77,9 +92,7 @@ class Bus(Protocol):
         that is `Sent.UNKNOWN`.
         """
 
-    def receive(
-        self, queue: str, *, prefetch: int
-    ) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
+    def receive(self, queue: str, *, prefetch: int) -> AbstractAsyncContextManager[Deliveries]:
         """Consume a declared queue: at most `prefetch` unsettled at a time.
 
         The iterator survives broker restarts and a consumer that the broker cancelled; it ends only

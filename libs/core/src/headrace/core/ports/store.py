@@ -9,12 +9,14 @@ from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 
 from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
-from headrace.contracts.messages import EngineCard, Stages
+from headrace.contracts.messages import EngineCard, Stages, Vitals
 from headrace.core.fair_share import Share
 from headrace.core.job import Job, State
 from headrace.core.ports.dead_letters import DeadLetters
 from headrace.core.ports.keys import Keys
+from headrace.core.ports.operations import Operations
 from headrace.core.ports.paths import Paths
+from headrace.core.ports.queries import Query as Query  # noqa: PLC0414  # said here too
 from headrace.core.ports.schedules import Schedules
 from headrace.core.ports.upkeep import Upkeep
 
@@ -124,25 +126,14 @@ class WorkerRecord:
     slots: Mapping[Lane, int]
     seen_at: datetime
     path: str | None = None  # whose dispatchers hear it; None: a build before paths said so
+    draining: bool = False  # it was asked to take nothing new
+
+    def room(self, lane: Lane) -> int:
+        """Its slots for a lane, as far as offers go."""
+        return 0 if self.draining else self.slots.get(lane, 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """Which jobs to list; None does not filter. Newest first."""
-
-    ids: Sequence[JobId] | None = None
-    state: State | None = None
-    kind: str | None = None
-    model: str | None = None
-    label: tuple[str, str] | None = None
-    conversation: str | None = None
-    created_after: datetime | None = None
-    created_before: datetime | None = None
-    before: tuple[datetime, JobId] | None = None  # keyset: older than this row
-    limit: int = 50
-
-
-class Transaction(DeadLetters, Keys, Paths, Schedules, Upkeep, Protocol):
+class Transaction(DeadLetters, Keys, Operations, Paths, Schedules, Upkeep, Protocol):
     """One unit of work. Leaving it normally commits; an exception rolls back.
 
     Methods that answer a sequence answer in the order asked unless they say otherwise. Rows given
@@ -275,8 +266,18 @@ class Transaction(DeadLetters, Keys, Paths, Schedules, Upkeep, Protocol):
 
     # -- workers and what they can run ---------------------------------------------------------------
 
-    async def see_worker(self, worker: WorkerId, slots: Mapping[Lane, int], *, path: str) -> None:
-        """Heard just now, by a dispatcher of this path."""
+    async def see_worker(
+        self,
+        worker: WorkerId,
+        slots: Mapping[Lane, int],
+        *,
+        path: str,
+        vitals: Vitals | None = None,
+    ) -> bool:
+        """Heard just now, by a dispatcher of this path; answers whether it was asked to drain.
+
+        `vitals`: what it says of itself; None: what it said before stays.
+        """
 
     async def forget_worker(self, worker: WorkerId) -> None: ...
 

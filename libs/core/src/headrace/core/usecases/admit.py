@@ -47,9 +47,8 @@ class _Count:
     good_until: float = 0.0  # on the monotonic clock; at first it is no good
     under_way: bool = False  # somebody counts; others go by what was known
 
-    @property
-    def full(self) -> bool:
-        return self.waiting >= self.cap
+    def full_with(self, more: int) -> bool:
+        return self.waiting + more >= self.cap
 
     def due(self, now: float) -> bool:
         return not self.under_way and now >= self.good_until
@@ -93,12 +92,12 @@ class Admission:
         with self._due(tenant) as due:
             await self._recount(tx, due)
 
-    def refuse_if_full(self, tenant: TenantId) -> None:
-        """Raises TenantQueueFull or QueuesFull."""
+    def refuse_if_full(self, tenant: TenantId, *, more: int = 0, more_in_all: int = 0) -> None:
+        """Were so many more there already, of the tenant and in all. Raises TenantQueueFull or QueuesFull."""
         count, all_ = self._count(tenant), self._count(None)
-        if count.full:
+        if count.full_with(more):
             raise TenantQueueFull(count.cap, self._retry_after_s(count))
-        if all_.full:
+        if all_.full_with(more_in_all):
             raise QueuesFull(self._retry_after_s(all_))
 
     def _retry_after_s(self, count: _Count) -> float:

@@ -44,4 +44,4 @@ def _was_lost(attempt: AttemptRecord) -> bool:
 
 async def _another_could(tx: Transaction, job: Job, blamed: set[WorkerId]) -> bool:
     alive = await tx.workers(seen_after=await tx.now() - _SEEN_WITHIN)
-    return any(each.id not in blamed and each.slots.get(job.lane, 0) > 0 for each in alive)
+    return any(each.id not in blamed and each.room(job.lane) > 0 for each in alive)

@@ -1,4 +1,4 @@
-"""Hear that a worker is alive: renew its leases, and tell it what to stop."""
+"""Hear that a worker is alive: renew its leases, and tell it what to stop, and whether to take nothing new."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from headrace.core.ports.store import Renewal, Store
 async def heartbeat(store: Store, beat: Heartbeats, *, path: str, lease: timedelta) -> Orders:
     async with store.begin() as tx:
         slots = {Lane(lane): n for lane, n in beat.slots.items()}
-        await tx.see_worker(beat.worker, slots, path=path)
+        drain = await tx.see_worker(beat.worker, slots, path=path, vitals=beat.vitals)
         states = await tx.renew(
             [Renewal(each.job, each.epoch, each.fraction) for each in beat.heartbeats],
             worker=beat.worker,
@@ -23,6 +23,7 @@ async def heartbeat(store: Store, beat: Heartbeats, *, path: str, lease: timedel
         lease_s=lease.total_seconds(),
         orders=[_order(*each) for each in zip(beat.heartbeats, states, strict=True)],
         sequence=beat.sequence,
+        drain=drain,
     )
 
 

@@ -114,7 +114,7 @@ async def _reserve(
 
 
 def _slots(workers: Iterable[WorkerRecord], lane: Lane) -> int:
-    return sum(worker.slots.get(lane, 0) for worker in workers)
+    return sum(worker.room(lane) for worker in workers)
 
 
 def _queued(row: Waiting) -> Batch:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
-from headrace.contracts.ids import JobId, KeyId, TenantId
+from headrace.contracts.ids import BlobId, JobId, KeyId, TenantId
 from headrace.core.errors import JobNotFound, JobNotOver
 from headrace.core.job import Job, State
 from headrace.core.ports.store import NewJob, Transaction
+from headrace.core.ports.upkeep import BlobUse
 
 
 async def retry(  # what it makes and of whom, each by its name
@@ -44,6 +46,23 @@ async def retry_all(
     await tx.inherit_blobs({old.id: new.id for old, new in zip(jobs, news, strict=True)})
     made = await tx.load([job.id for job in news])
     return [made[job.id] for job in news]
+
+
+async def retry_with(
+    tx: Transaction,
+    job: Job,
+    *,
+    given: dict[str, Any],
+    blobs: Sequence[BlobId],
+    new_id: Callable[[], str],
+    trace: str | None,
+) -> Job:
+    """With another input, which was checked and names these blobs."""
+    again = _again(job, JobId(new_id()), trace)
+    new = replace(again, spec=replace(again.spec, input=given))
+    await tx.insert([NewJob(new)])
+    await tx.use_blobs([BlobUse(job.tenant, blob, new.id) for blob in blobs])
+    return (await tx.load([new.id]))[new.id]
 
 
 def _again(job: Job, new: JobId, trace: str | None) -> Job:

@@ -34,7 +34,7 @@ async def find_letter(tx: Transaction, number: int) -> Parked:
 
 async def replay_letter(tx: Transaction, number: int, *, who: str) -> Parked:
     """Plan one for now, ahead of any that are waiting. Raises LetterNotFound, LetterSettled."""
-    letter = await _open(tx, number)
+    letter = await open_letter(tx, number)
     if not letter.letter.whole:
         raise LetterSettled(number, "not whole: only its beginning was kept")
     await tx.plan_replays({number: await tx.now()}, who=who)
@@ -44,7 +44,7 @@ async def replay_letter(tx: Transaction, number: int, *, who: str) -> Parked:
 
 async def replay_letters(tx: Transaction, query: LetterQuery, *, per_s: float, who: str) -> Done:
     """Plan all that a filter finds, oldest first, one after another at this rate."""
-    found, more = await _matching(tx, replace(query, unplanned=True))
+    found, more = await matching(tx, replace(query, unplanned=True))
     now = await tx.now()
     last = await tx.last_replay()
     # Behind what is planned already: two requests do not make it twice as fast.
@@ -70,7 +70,7 @@ async def discard_letter(tx: Transaction, number: int, *, who: str) -> Parked:
 
 
 async def discard_letters(tx: Transaction, query: LetterQuery, *, who: str) -> Done:
-    found, more = await _matching(tx, query)
+    found, more = await matching(tx, query)
     gone = await tx.settle_letters(
         [Settlement(each.number, Settled.DISCARDED, who) for each in found]
     )
@@ -78,12 +78,14 @@ async def discard_letters(tx: Transaction, query: LetterQuery, *, who: str) -> D
     return Done(len(gone), more)
 
 
-async def _matching(tx: Transaction, query: LetterQuery) -> tuple[list[Parked], bool]:
+async def matching(tx: Transaction, query: LetterQuery) -> tuple[list[Parked], bool]:
+    """Those that one request touches, and whether there are more."""
     found = await tx.letters(replace(query, settled=False, before=None, limit=AT_ONCE + 1))
     return found[:AT_ONCE], len(found) > AT_ONCE
 
 
-async def _open(tx: Transaction, number: int) -> Parked:
+async def open_letter(tx: Transaction, number: int) -> Parked:
+    """One that can be replayed. Raises LetterNotFound, LetterSettled."""
     found = await find_letter(tx, number)
     if found.settled is not None:
         raise LetterSettled(number, found.settled)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing_extensions import override
 
 from headrace.contracts.messages import Orders, decode
-from headrace.core.ports.bus import Bus, Delivery, Depth, Parcel, Sent
+from headrace.core.ports.bus import Bus, Deliveries, Delivery, Depth, Parcel, Sent
 from headrace.testkit.chaos.points import kind_of
 from headrace.wiring.recipes import Wiring
 
@@ -26,9 +26,7 @@ class Passing:
     async def declare(self, queues: Sequence[str]) -> None:
         await self.inner.declare(queues)
 
-    def receive(
-        self, queue: str, *, prefetch: int
-    ) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
+    def receive(self, queue: str, *, prefetch: int) -> AbstractAsyncContextManager[Deliveries]:
         return self.inner.receive(queue, prefetch=prefetch)
 
     def mailbox(self, name: str) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
@@ -92,16 +90,18 @@ def hints_are_lost(wiring: Wiring) -> Wiring:
 class _AckFirst(Passing):
     @override
     @asynccontextmanager
-    async def receive(
-        self, queue: str, *, prefetch: int
-    ) -> AsyncGenerator[AsyncIterator[Delivery]]:
+    async def receive(self, queue: str, *, prefetch: int) -> AsyncGenerator[Deliveries]:
         async with self.inner.receive(queue, prefetch=prefetch) as deliveries:
             yield _Acked(deliveries) if ".work." in queue else deliveries
 
 
 class _Acked:
-    def __init__(self, inner: AsyncIterator[Delivery]) -> None:
+    def __init__(self, inner: Deliveries) -> None:
         self._inner = inner
+
+    @property
+    def alive_s(self) -> float | None:
+        return self._inner.alive_s
 
     def __aiter__(self) -> _Acked:
         return self

@@ -18,7 +18,7 @@ from headrace.contracts.frames import TERMINAL_TYPES
 from headrace.contracts.ids import JobId, Position
 from headrace.contracts.messages import decode
 from headrace.core.job import Verdict
-from headrace.core.ports.bus import Bus, Delivery, Depth, Parcel, Sent
+from headrace.core.ports.bus import Bus, Deliveries, Delivery, Depth, Parcel, Sent
 from headrace.core.ports.store import Hints, Store, Transaction
 from headrace.core.ports.streams import Batch, Page, Streams, Subscription
 
@@ -121,9 +121,7 @@ class PointedBus:
         await self._inner.declare(queues)
 
     @asynccontextmanager
-    async def receive(
-        self, queue: str, *, prefetch: int
-    ) -> AsyncGenerator[AsyncIterator[Delivery]]:
+    async def receive(self, queue: str, *, prefetch: int) -> AsyncGenerator[Deliveries]:
         async with self._inner.receive(queue, prefetch=prefetch) as deliveries:
             yield _pointed(deliveries, queue.split(".")[1], self._points)
 
@@ -140,8 +138,12 @@ class PointedBus:
 class _Deliveries:
     """Not a generator: waiting for its next one may be cancelled and begun again."""
 
-    def __init__(self, inner: AsyncIterator[Delivery], what: str, points: Points) -> None:
+    def __init__(self, inner: Deliveries, what: str, points: Points) -> None:
         self._inner, self._what, self._points = inner, what, points
+
+    @property
+    def alive_s(self) -> float | None:
+        return self._inner.alive_s
 
     def __aiter__(self) -> _Deliveries:
         return self
@@ -150,7 +152,7 @@ class _Deliveries:
         return _PointedDelivery(await anext(self._inner), self._what, self._points)
 
 
-def _pointed(inner: AsyncIterator[Delivery], what: str, points: Points) -> AsyncIterator[Delivery]:
+def _pointed(inner: Deliveries, what: str, points: Points) -> Deliveries:
     return _Deliveries(inner, what, points)
 
 

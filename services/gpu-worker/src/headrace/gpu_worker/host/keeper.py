@@ -50,6 +50,10 @@ class Keeper:
         self._running: int | None = None
         self.model: str | None = None  # the one that is warm
 
+    @property
+    def pid(self) -> int | None:
+        return self._host.pid if self._host is not None and self._host.alive else None
+
     async def ready(self, model: str | None) -> None:
         """A live child, with this model loaded. Raises NotReady or HostLost."""
         if self._host is None or not self._host.alive or not self._idle:

@@ -26,6 +26,11 @@ class LocalReceiver(AsyncIterator["LocalDelivery"]):
         self._closed = False
         queue.receivers += 1
 
+    @property
+    def alive_s(self) -> float | None:
+        """It lives as long as its process, and is in the same one as its queue."""
+        return None if self._closed else 0.0
+
     @override
     async def __anext__(self) -> LocalDelivery:
         # A receiver that finds every letter ready would otherwise never let another have one.

@@ -55,6 +55,13 @@ class Receiver(AsyncIterator[RabbitDelivery]):
         self._failures = 0
         self._starved = 0
         self._silences = 0
+        self._alive_at: float | None = None  # when the broker last showed that it knows of us
+
+    @property
+    def alive_s(self) -> float | None:
+        if self._alive_at is None:
+            return None
+        return asyncio.get_running_loop().time() - self._alive_at
 
     @override
     async def __anext__(self) -> RabbitDelivery:
@@ -76,6 +83,7 @@ class Receiver(AsyncIterator[RabbitDelivery]):
         if not self._session.consuming:
             await self._session.consume()
             self._failures = 0
+            self._live()
         return self._session
 
     async def close(self) -> None:
@@ -96,6 +104,7 @@ class Receiver(AsyncIterator[RabbitDelivery]):
             await session.stop_consuming()
         message = session.take()
         self._starved = self._silences = 0
+        self._live()
         return RabbitDelivery(
             message, origin=self._source.name, settle=session.settle, park=self._source.park
         )
@@ -122,12 +131,16 @@ class Receiver(AsyncIterator[RabbitDelivery]):
             raise Unavailable(f"queue {self._source.name}", "the consumer vanished")
         if depth.ready == 0 or session.has_waiting():
             self._starved = 0
+            self._live()
             await self._renew_now_and_then(session)
             return
         self._starved += 1
         if self._starved > 1:  # a new channel did not help
             await self._link.drop(connection)
         raise Unavailable(f"queue {self._source.name}", "messages wait but none is delivered")
+
+    def _live(self) -> None:
+        self._alive_at = asyncio.get_running_loop().time()
 
     async def _renew_now_and_then(self, session: Session) -> None:
         self._silences += 1

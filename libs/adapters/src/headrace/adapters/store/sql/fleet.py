@@ -6,30 +6,42 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import bindparam, delete, select, true
+import msgspec
+from sqlalchemy import Integer, bindparam, delete, func, null, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert
 
 from headrace.adapters.store.sql.expressions import batch, clock
-from headrace.adapters.store.sql.rows import card_rows, to_cards, to_worker
-from headrace.adapters.store.sql.schema import catalog, workers
+from headrace.adapters.store.sql.rows import (
+    card_rows,
+    to_cards,
+    to_held,
+    to_member,
+    to_worker,
+)
+from headrace.adapters.store.sql.schema import HELD, attempts, catalog, jobs, workers
 from headrace.adapters.store.sql.session import Session
 from headrace.adapters.store.sql.types import Instant
 from headrace.contracts.ids import Lane, WorkerId
-from headrace.contracts.messages import EngineCard
+from headrace.contracts.messages import EngineCard, Vitals
+from headrace.core.ports.operations import Held, Member
 from headrace.core.ports.store import WorkerRecord
 
-_seen: Final = batch(id=workers.c.id.type, slots=workers.c.slots.type, path=workers.c.path.type)
+_said: Final = ("id", "slots", "path", "vitals")
+_seen: Final = batch(**{name: workers.c[name].type for name in _said})
 _insert_worker: Final = insert(workers).from_select(
-    ["id", "slots", "path", "seen_at"],
-    select(_seen.c.id, _seen.c.slots, _seen.c.path, clock()).where(true()),
+    [*_said, "seen_at"], select(*(_seen.c[name] for name in _said), clock()).where(true())
 )
+_new: Final = _insert_worker.excluded
 _see: Final = _insert_worker.on_conflict_do_update(
     index_elements=[workers.c.id],
-    set_={name: _insert_worker.excluded[name] for name in ("slots", "path", "seen_at")},
-)
+    set_={
+        **{name: _new[name] for name in ("slots", "path", "seen_at")},
+        "vitals": func.coalesce(_new.vitals, workers.c.vitals),
+    },
+).returning(workers.c.drain_asked_at)
 _forget: Final = delete(workers).where(workers.c.id == bindparam("worker"))
 _alive: Final = (
-    select(workers)
+    select(*(workers.c[name] for name in ("id", "slots", "seen_at", "path", "drain_asked_at")))
     .where(workers.c.seen_at > bindparam("after", type_=Instant))
     .order_by(workers.c.id)
 )
@@ -57,9 +69,16 @@ _silent: Final = delete(catalog).where(catalog.c.seen_at < _then)
 
 
 async def see_worker(
-    session: Session, worker: WorkerId, slots: Mapping[Lane, int], path: str
-) -> None:
-    await session.run_batch(_see, [{"id": worker, "slots": dict(slots), "path": path}])
+    session: Session,
+    worker: WorkerId,
+    slots: Mapping[Lane, int],
+    path: str,
+    vitals: Vitals | None,
+) -> bool:
+    said = None if vitals is None else msgspec.to_builtins(vitals)
+    row = {"id": worker, "slots": dict(slots), "path": path, "vitals": said}
+    asked = (await session.run_batch(_see, [row])).scalar_one()
+    return asked is not None
 
 
 async def forget_worker(session: Session, worker: WorkerId) -> None:
@@ -68,6 +87,43 @@ async def forget_worker(session: Session, worker: WorkerId) -> None:
 
 async def workers_alive(session: Session, seen_after: datetime) -> list[WorkerRecord]:
     return [to_worker(row) for row in await session.run(_alive, after=seen_after)]
+
+
+_limit: Final = bindparam("limit", type_=Integer)
+_fleet: Final = select(workers).order_by(workers.c.id).limit(_limit)
+
+
+async def fleet(session: Session, limit: int) -> list[Member]:
+    return [to_member(row) for row in await session.run(_fleet, limit=limit)]
+
+
+_attempt: Final = (
+    select(attempts.c.started_at)
+    .where(attempts.c.job == jobs.c.id, attempts.c.attempt == jobs.c.attempt)
+    .scalar_subquery()
+)
+_held: Final = (
+    select(
+        *(jobs.c[name] for name in ("id", "worker", "kind", "lane", "path", "attempt", "progress")),
+        _attempt.label("attempt_began"),
+    )
+    .where(text(HELD))
+    .limit(_limit)
+)
+
+
+async def held(session: Session, limit: int) -> list[Held]:
+    return [to_held(row) for row in await session.run(_held, limit=limit)]
+
+
+_this: Final = update(workers).where(workers.c.id == bindparam("worker")).returning(workers.c.id)
+_drain_on: Final = _this.values(drain_asked_at=func.coalesce(workers.c.drain_asked_at, clock()))
+_drain_off: Final = _this.values(drain_asked_at=null())
+
+
+async def ask_drain(session: Session, worker: WorkerId, *, drain: bool) -> bool:
+    asked = await session.run(_drain_on if drain else _drain_off, worker=worker)
+    return asked.one_or_none() is not None
 
 
 async def announce_engines(session: Session, cards: Sequence[EngineCard]) -> None:

@@ -48,7 +48,7 @@ _waiting_columns: Final = (outbox.c.job, outbox.c.epoch, outbox.c.tenant, outbox
 _free: Final = or_(outbox.c.reserved_until.is_(None), outbox.c.reserved_until <= clock())
 
 
-def _loosely(column: Any, name: str, *within: ColumnElement[bool] | TextClause) -> CTE:
+def loosely(column: Any, name: str, *within: ColumnElement[bool] | TextClause) -> CTE:
     """Every distinct value of an index's column, by one probe a value, not by reading the index."""
     least = select(func.min(column).label("value")).where(*within)
     values = least.cte(name, recursive=True)
@@ -57,7 +57,8 @@ def _loosely(column: Any, name: str, *within: ColumnElement[bool] | TextClause) 
 
 
 _unsent: Final = outbox.c.sent_at.is_(None)
-_lanes: Final = _loosely(outbox.c.lane, "having_rows", _unsent, outbox.c.path == _path)
+_lanes: Final = loosely(outbox.c.lane, "having_rows", _unsent, outbox.c.path == _path)
+lanes_with_waiting: Final = select(_lanes.c.value)
 _paused: Final = lanes.c.paused_at.is_not(None)
 _waiting_lanes: Final = (
     select(_lanes.c.value)
@@ -97,7 +98,7 @@ async def offered(session: Session, path: str, lane: Lane) -> int:
     return int((await session.run(_offered, path=path, lane=lane)).scalar_one())
 
 
-_tenants: Final = _loosely(
+_tenants: Final = loosely(
     outbox.c.tenant, "standing", _unsent, outbox.c.path == _path, outbox.c.lane == _lane
 )
 
@@ -208,8 +209,8 @@ def _packed(rows: Sequence[Waiting]) -> list[dict[str, Any]]:
 
 
 _then: Final = bindparam("then", type_=Instant)
-_sending: Final = _loosely(outbox.c.lane, "sending", text(SENT), outbox.c.path == _path)
-_sending_lanes: Final = select(_sending.c.value).where(_sending.c.value.is_not(None))
+_sending: Final = loosely(outbox.c.lane, "sending", text(SENT), outbox.c.path == _path)
+lanes_with_offers: Final = select(_sending.c.value).where(_sending.c.value.is_not(None))
 _sent_before: Final = (
     select(*_waiting_columns)
     .where(text(SENT), outbox.c.path == _path, outbox.c.lane == _lane, outbox.c.sent_at < _then)
@@ -224,7 +225,7 @@ async def sent_before(
 ) -> dict[Lane, list[Waiting]]:
     """Lane by lane: what lies in one is no reason not to look into another."""
     found: dict[Lane, list[Waiting]] = {}
-    for lane in (await session.run(_sending_lanes, path=path)).scalars().all():
+    for lane in (await session.run(lanes_with_offers, path=path)).scalars().all():
         rows = await session.run(_sent_before, path=path, lane=lane, then=then, limit=limit)
         if waiting := [to_waiting(row) for row in rows]:
             found[Lane(lane)] = waiting

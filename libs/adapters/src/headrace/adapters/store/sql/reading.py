@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, literal, select, tuple_
+from sqlalchemy import FromClause, Select, bindparam, literal, select, tuple_
 
 from headrace.adapters.store.sql.expressions import has_label
 from headrace.adapters.store.sql.rows import to_job
@@ -35,10 +35,7 @@ async def page(session: Session, tenant: TenantId, query: Query) -> list[Job]:
     return [to_job(row) for row in rows]
 
 
-_Jobs = Select[tuple[object, ...]]
-
-
-def _narrowed(wanted: _Jobs, query: Query) -> _Jobs:
+def _narrowed(wanted: Select[Any], query: Query) -> Select[Any]:
     if query.ids is not None:
         wanted = wanted.where(jobs.c.id.in_(query.ids))
     if query.conversation is not None:
@@ -51,16 +48,17 @@ def _narrowed(wanted: _Jobs, query: Query) -> _Jobs:
         wanted = wanted.where(jobs.c.model == query.model)
     if query.label is not None:
         wanted = wanted.where(has_label(jobs.c.labels, *(literal(each) for each in query.label)))
-    return _between(wanted, query)
+    return between(wanted, query)
 
 
-def _between(wanted: _Jobs, query: Query) -> _Jobs:
+def between(wanted: Select[Any], query: Query, rows: FromClause = jobs) -> Select[Any]:
+    """Of these rows of jobs, those made in a span of time, and older than a page's last."""
     if query.created_after is not None:
-        wanted = wanted.where(jobs.c.created_at > query.created_after)
+        wanted = wanted.where(rows.c.created_at > query.created_after)
     if query.created_before is not None:
-        wanted = wanted.where(jobs.c.created_at < query.created_before)
+        wanted = wanted.where(rows.c.created_at < query.created_before)
     if query.before is not None:
         created_at, job = query.before
         older = tuple_(literal(created_at, Instant), literal(job, Name))
-        wanted = wanted.where(tuple_(jobs.c.created_at, jobs.c.id) < older)
+        wanted = wanted.where(tuple_(rows.c.created_at, rows.c.id) < older)
     return wanted

@@ -10,8 +10,9 @@ from sqlalchemy import Row
 
 from headrace.adapters.store.sql.types import written
 from headrace.contracts.ids import ClaimId, JobId, KeyId, Lane, TenantId, WorkerId
-from headrace.contracts.messages import EngineCard, Stages
+from headrace.contracts.messages import EngineCard, Stages, Vitals
 from headrace.core.job import Job, Spec, State
+from headrace.core.ports.operations import Held, Member
 from headrace.core.ports.store import (
     AttemptEnd,
     AttemptRecord,
@@ -160,7 +161,32 @@ def to_attempt(row: Row[Any]) -> AttemptRecord:
 
 def to_worker(row: Row[Any]) -> WorkerRecord:
     slots = {Lane(lane): number for lane, number in row.slots.items()}
-    return WorkerRecord(WorkerId(row.id), slots, row.seen_at, row.path)
+    draining = row.drain_asked_at is not None
+    return WorkerRecord(WorkerId(row.id), slots, row.seen_at, row.path, draining)
+
+
+def to_member(row: Row[Any]) -> Member:
+    return Member(
+        id=WorkerId(row.id),
+        path=row.path,
+        slots={Lane(lane): number for lane, number in row.slots.items()},
+        seen_at=row.seen_at,
+        drain_asked_at=row.drain_asked_at,
+        vitals=None if row.vitals is None else msgspec.convert(row.vitals, Vitals),
+    )
+
+
+def to_held(row: Row[Any]) -> Held:
+    return Held(
+        job=JobId(row.id),
+        worker=None if row.worker is None else WorkerId(row.worker),
+        kind=row.kind,
+        lane=Lane(row.lane),
+        path=row.path,
+        attempt=row.attempt,
+        started_at=row.attempt_began,
+        progress=row.progress,
+    )
 
 
 def card_rows(cards: Sequence[EngineCard]) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from headrace.adapters.store.sql.types import Instant, Json, Name, Number
 
-REVISION: Final = "0008"  # the newest migration; this build works on it, and on the next one
+REVISION: Final = "0009"  # the newest migration; this build works on it, and on the next one
 
 metadata: Final = MetaData(
     naming_convention={
@@ -51,6 +51,8 @@ SENT: Final = "sent_at IS NOT NULL"
 OFFERED: Final = "(sent_at IS NOT NULL OR reserved_until IS NOT NULL)"
 ENDED: Final = "finished_at IS NOT NULL"
 SAID: Final = "conversation IS NOT NULL"
+QUEUED: Final = "state = 'queued'"
+GONE_WRONG: Final = "state IN ('failed', 'dead')"
 
 jobs: Final = Table(
     "jobs",
@@ -111,6 +113,9 @@ _partial("jobs_start_deadlines", jobs.c.path, jobs.c.start_deadline, where=START
 _partial("jobs_cancel_wishes", jobs.c.path, jobs.c.cancel_asked_at, where=CANCEL_WISHED)
 _partial("jobs_watched", jobs.c.path, jobs.c.watched_until, where=WATCHED)
 _partial("jobs_ended", jobs.c.finished_at, where=ENDED)
+Index("jobs_made", jobs.c.created_at, jobs.c.id)  # of all tenants, for operators
+_partial("jobs_gone_wrong", jobs.c.created_at, jobs.c.id, where=GONE_WRONG)
+_partial("jobs_oldest", jobs.c.lane, jobs.c.not_before, jobs.c.created_at, where=QUEUED)
 _partial("jobs_said", jobs.c.tenant, jobs.c.conversation, jobs.c.created_at, jobs.c.id, where=SAID)
 
 outbox: Final = Table(
@@ -192,6 +197,8 @@ workers: Final = Table(
     Column("slots", Json, nullable=False),
     Column("seen_at", Instant, nullable=False),
     Column("path", Name),
+    Column("drain_asked_at", Instant),  # it is to take no new offers until it leaves
+    Column("vitals", Json),  # as it last said; for people, nothing is decided by it
 )
 
 paths: Final = Table(

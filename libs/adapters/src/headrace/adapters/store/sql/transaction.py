@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Literal
 
 from headrace.adapters.store.sql import (
     attempts,
@@ -11,12 +12,16 @@ from headrace.adapters.store.sql import (
     dead_letters,
     fleet,
     keys,
+    loads,
     moving,
+    ordering,
     outbox,
     paths,
     producing,
     reading,
+    recent,
     schedules,
+    searching,
     sharing,
     standing,
     submitting,
@@ -26,7 +31,7 @@ from headrace.adapters.store.sql import (
 )
 from headrace.adapters.store.sql.session import Session
 from headrace.contracts.ids import JobId, KeyId, Lane, ScheduleId, TenantId, WorkerId
-from headrace.contracts.messages import EngineCard
+from headrace.contracts.messages import EngineCard, Vitals
 from headrace.core.fair_share import Share
 from headrace.core.job import Job, State
 from headrace.core.ports.blobs import BlobRef
@@ -40,6 +45,8 @@ from headrace.core.ports.dead_letters import (
     Settlement,
 )
 from headrace.core.ports.keys import ApiKey, Standing
+from headrace.core.ports.operations import Held, Loads, Member, Recent
+from headrace.core.ports.queries import Found, Query, Search
 from headrace.core.ports.schedules import Fire, Schedule
 from headrace.core.ports.store import (
     AttemptEnd,
@@ -48,7 +55,6 @@ from headrace.core.ports.store import (
     Crowd,
     Insertion,
     NewJob,
-    Query,
     Renewal,
     Terms,
     Waiting,
@@ -168,8 +174,15 @@ class SqlTransaction:
     async def backlog(self, tenant: TenantId | None, *, at_most: int) -> int:
         return await sharing.backlog(self._session, tenant, at_most)
 
-    async def see_worker(self, worker: WorkerId, slots: Mapping[Lane, int], *, path: str) -> None:
-        await fleet.see_worker(self._session, worker, slots, path)
+    async def see_worker(
+        self,
+        worker: WorkerId,
+        slots: Mapping[Lane, int],
+        *,
+        path: str,
+        vitals: Vitals | None = None,
+    ) -> bool:
+        return await fleet.see_worker(self._session, worker, slots, path, vitals)
 
     async def forget_worker(self, worker: WorkerId) -> None:
         await fleet.forget_worker(self._session, worker)
@@ -197,6 +210,36 @@ class SqlTransaction:
 
     async def crowd(self, job: Job) -> Crowd:
         return await sharing.crowd(self._session, job)
+
+    async def anybodys(self, job: JobId) -> Job | None:
+        return await searching.anybodys(self._session, job)
+
+    async def search(self, wanted: Search) -> Found:
+        return await searching.search(self._session, wanted)
+
+    async def wish_all(self, jobs: Sequence[JobId]) -> list[JobId]:
+        return await searching.wish_all(self._session, jobs)
+
+    async def reprioritise(self, job: JobId, priority: int) -> None:
+        await ordering.reprioritise(self._session, job, priority)
+
+    async def place(self, job: JobId, where: Literal["front", "back"]) -> bool:
+        return await ordering.place(self._session, job, where)
+
+    async def loads(self, lanes: Sequence[Lane]) -> Loads:
+        return await loads.loads(self._session, lanes)
+
+    async def recent(self, *, since: datetime, bucket: timedelta) -> Recent:
+        return await recent.recent(self._session, since, bucket)
+
+    async def fleet(self, *, limit: int) -> list[Member]:
+        return await fleet.fleet(self._session, limit)
+
+    async def held(self, *, limit: int) -> list[Held]:
+        return await fleet.held(self._session, limit)
+
+    async def ask_drain(self, worker: WorkerId, *, drain: bool) -> bool:
+        return await fleet.ask_drain(self._session, worker, drain=drain)
 
     async def bury(self, letters: Sequence[DeadLetter]) -> int:
         return await dead_letters.bury(self._session, letters)

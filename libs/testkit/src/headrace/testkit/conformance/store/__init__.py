@@ -5,6 +5,7 @@ from headrace.testkit.conformance.store.burying import Burying
 from headrace.testkit.conformance.store.holding import Holding
 from headrace.testkit.conformance.store.keeping_keys import KeepingKeys
 from headrace.testkit.conformance.store.moving import Moving
+from headrace.testkit.conformance.store.operating import Operating
 from headrace.testkit.conformance.store.outbox import Outbox
 from headrace.testkit.conformance.store.producing import Producing
 from headrace.testkit.conformance.store.reading import Fleet, Hinting, Reading
@@ -23,6 +24,7 @@ class StoreConformance(
     Holding,
     Sweeping,
     Watching,
+    Operating,
     Outbox,
     Sharing,
     Producing,

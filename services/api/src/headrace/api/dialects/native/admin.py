@@ -12,19 +12,15 @@ from starlette.responses import Response
 from headrace.api.bodies import read_json, wrong_body
 from headrace.api.deps import Deps
 from headrace.api.dialects.native import documents
-from headrace.api.dialects.native.schemas import (
-    LaneStandingView,
-    LanesView,
-    LaneView,
-    TermsRequest,
-    TermsView,
-)
+from headrace.api.dialects.native.schemas import TermsRequest, TermsView
+from headrace.api.dialects.native.schemas_admin import LanesView, LaneView
 from headrace.api.dialects.native.schemas_keys import (
     MOST_COUNTED,
     TENANT,
     StandingView,
     TenantsPage,
 )
+from headrace.api.dialects.native.translate_admin import lane_view
 from headrace.api.operators import Operator, Reader
 from headrace.contracts.ids import Lane, TenantId
 from headrace.core.ports.dead_letters import Deed
@@ -42,10 +38,8 @@ router = APIRouter(prefix="/admin", tags=["admin"])
 
 @router.get("/lanes", responses={200: {"model": LanesView}, **documents.problems(403, 404, 422)})
 async def list_lanes(deps: Deps, who: Reader) -> LanesView:  # noqa: ARG001  # the key is needed
-    """Every lane: since when it is paused, and how many slots serve it."""
-    found = await lanes(deps.store)
-    views = [LaneStandingView.model_validate(each, from_attributes=True) for each in found]
-    return LanesView(lanes=views)
+    """Every lane: what waits in it and for how long, since when it is paused, and who serves it."""
+    return LanesView(lanes=[lane_view(lane) for lane in await lanes(deps.store)])
 
 
 @router.post(

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
 from headrace.api.arguments import IdempotencyHeader
-from headrace.api.bodies import read_json, wrong_body
+from headrace.api.bodies import has_body, read_json, wrong_body
 from headrace.api.deps import ApiDeps, Deps
 from headrace.api.dialects.native import documents
-from headrace.api.dialects.native.repeating import answer, answered, question_of
+from headrace.api.dialects.native.repeating import OPERATORS, answer, answered, question_of
 from headrace.api.dialects.native.schemas_letters import (
     AuditPage,
     DeadJobView,
@@ -26,19 +26,31 @@ from headrace.api.dialects.native.schemas_letters import (
     LettersPage,
     LettersQuery,
     LetterView,
+    RehearsalView,
+    RehearsedView,
+    ReplayOneRequest,
     ReplayRequest,
     SettledView,
 )
 from headrace.api.dialects.native.translate import attempt_views
+from headrace.api.inputs import check_input
 from headrace.api.operators import Operator, Reader
-from headrace.api.tracing import trace_id
+from headrace.api.tracing import received_traceparent, trace_id
 from headrace.contracts.ids import TenantId
+from headrace.core.errors import LetterSettled
 from headrace.core.ports.dead_letters import DeadLetter, LetterQuery, Parked, Source
 from headrace.core.ports.store import Transaction
 from headrace.core.ports.upkeep import Answer
 from headrace.core.usecases import settle
+from headrace.core.usecases.rehearse import (
+    Mended,
+    Rehearsal,
+    mend,
+    rehearse,
+    rehearse_all,
+    replay_mended,
+)
 
-_OPERATORS = TenantId("(operators)")  # whose idempotency keys these are: no tenant has this name
 _Asked = TypeVar("_Asked", bound=BaseModel)
 Number = Annotated[int, Path(ge=1, le=2**62)]
 
@@ -103,23 +115,39 @@ async def get_letter(
     status_code=202,
     response_class=Response,
     responses={
+        200: {"model": RehearsalView, "description": "What it would do, of a `dry_run`."},
         202: {
             "model": LetterView,
-            "description": "It will be replayed at once.",
+            "description": "It will be replayed at once; with an `input`, it has been.",
             "headers": documents.REPLAYED_HEADER,
         },
-        **documents.problems(403, 404, 409, 422),
+        **documents.problems(403, 404, 408, 409, 413, 415, 422),
     },
+    openapi_extra=documents.json_body("ReplayOneRequest", required=False),
 )
 async def replay_letter(
     request: Request, deps: Deps, who: Operator, number: Number, key: IdempotencyHeader = None
 ) -> Response:
-    """Replay one: a dead job as a new job, a message back to its queue."""
+    """Replay one: a dead job as a new job, with another `input` if one is given; a message to its queue."""
+    asked, body = ReplayOneRequest(), b"null"
+    if has_body(request):
+        asked, body = await _read(request, deps, ReplayOneRequest)
+    if asked.dry_run:
+        would = await rehearse(deps.store, deps.blobs, number, asked.input, check_input)
+        return _json(RehearsalView.model_validate(would, from_attributes=True))
+    mended = await _mended(deps, number, asked.input)
+    trace = deps.current_traceparent() or received_traceparent()
 
     async def do(tx: Transaction) -> Answer:
-        return answer(LetterView(**_fields(await settle.replay_letter(tx, number, who=who))), 202)
+        if isinstance(mended, LetterSettled):
+            raise mended
+        if mended is None:
+            done = await settle.replay_letter(tx, number, who=who)
+        else:
+            done = await replay_mended(tx, number, mended, who=who, new_id=deps.new_id, trace=trace)
+        return answer(LetterView(**_fields(done)), 202)
 
-    return await answered(deps, question_of(request, _OPERATORS, key), do)
+    return await answered(deps, question_of(request, OPERATORS, key, body), do)
 
 
 @router.post(
@@ -138,7 +166,7 @@ async def discard_letter(
     async def do(tx: Transaction) -> Answer:
         return answer(LetterView(**_fields(await settle.discard_letter(tx, number, who=who))))
 
-    return await answered(deps, question_of(request, _OPERATORS, key), do)
+    return await answered(deps, question_of(request, OPERATORS, key), do)
 
 
 @router.post(
@@ -146,6 +174,7 @@ async def discard_letter(
     status_code=202,
     response_class=Response,
     responses={
+        200: {"model": RehearsedView, "description": "What it would do, of a `dry_run`."},
         202: {
             "model": SettledView,
             "description": "They will be replayed, one after another.",
@@ -160,12 +189,14 @@ async def replay_letters(
 ) -> Response:
     """Replay all that a filter finds, oldest first, at no more than a rate."""
     asked, body = await _read(request, deps, ReplayRequest)
+    if asked.dry_run:
+        return _json(_rehearsed(*await rehearse_all(deps.store, _query(asked), check_input)))
 
     async def do(tx: Transaction) -> Answer:
         done = await settle.replay_letters(tx, _query(asked), per_s=asked.per_s, who=who)
         return answer(SettledView(count=done.count, more=done.more, until=done.until), 202)
 
-    return await answered(deps, question_of(request, _OPERATORS, key, body), do)
+    return await answered(deps, question_of(request, OPERATORS, key, body), do)
 
 
 @router.post(
@@ -187,7 +218,7 @@ async def discard_letters(
         done = await settle.discard_letters(tx, _query(asked), who=who)
         return answer(SettledView(count=done.count, more=done.more))
 
-    return await answered(deps, question_of(request, _OPERATORS, key, body), do)
+    return await answered(deps, question_of(request, OPERATORS, key, body), do)
 
 
 @router.get(
@@ -216,6 +247,18 @@ async def list_audit(
         for each in found[:limit]
     ]
     return _json(AuditPage(audit=deeds, next=deeds[-1].number if len(found) > limit else None))
+
+
+async def _mended(
+    deps: ApiDeps, number: int, given: dict[str, Any] | None
+) -> Mended | LetterSettled | None:
+    """That it is settled is told later: it may be by this very request, asked for the second time."""
+    if given is None:
+        return None
+    try:
+        return await mend(deps.store, deps.blobs, number, given, check_input)
+    except LetterSettled as error:
+        return error
 
 
 async def _read(request: Request, deps: ApiDeps, form: type[_Asked]) -> tuple[_Asked, bytes]:
@@ -289,6 +332,17 @@ def _readable(body: bytes) -> str | None:
         return body.decode()
     except UnicodeDecodeError:
         return None
+
+
+def _rehearsed(found: list[Rehearsal], more: bool) -> RehearsedView:  # noqa: FBT001  # as it comes
+    """Of what would go well only how many, of the rest each."""
+    doubtful = [each for each in found if each.why is not None]
+    return RehearsedView(
+        count=sum(each.would != "nothing" for each in found),
+        more=more,
+        unfit=sum(each.fits is False for each in found),
+        doubtful=[RehearsalView.model_validate(each, from_attributes=True) for each in doubtful],
+    )
 
 
 def _json(view: BaseModel) -> Response:

@@ -18,6 +18,7 @@ from headrace.core.errors import (
     InvalidInput,
     JobNotFound,
     JobNotOver,
+    JobNotWaiting,
     KeyNotFound,
     LetterNotFound,
     LetterSettled,
@@ -27,6 +28,7 @@ from headrace.core.errors import (
     TooLarge,
     Unavailable,
     UnknownModel,
+    WorkerNotFound,
 )
 
 _RETRY = {"Retry-After": "2"}
@@ -36,6 +38,7 @@ _MISSING: Final[Mapping[type[Exception], str]] = {
     ScheduleNotFound: "schedule",
     LetterNotFound: "dead letter",
     KeyNotFound: "key",
+    WorkerNotFound: "worker",
 }
 
 
@@ -50,6 +53,8 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
             return Problem(409, "settled", "This dead letter is settled", str(error))
         case JobNotOver():
             return Problem(409, "not-over", "This job has not ended", str(error))
+        case JobNotWaiting():
+            return Problem(409, "not-waiting", "This job has no place to change", str(error))
         case BadSchedule():
             at = {"pointer": error.pointer}
             return Problem(422, "bad-schedule", "It would never fire", str(error), at)

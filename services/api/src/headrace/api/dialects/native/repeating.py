@@ -15,6 +15,7 @@ from headrace.core.ports.store import Transaction
 from headrace.core.ports.upkeep import Answer, Question
 from headrace.core.usecases.once import Told, once
 
+OPERATORS = TenantId("(operators)")  # whose idempotency keys theirs are: no tenant has this name
 _NO_CONTENT = 204
 
 

@@ -274,21 +274,6 @@ class TermsView(_Told):
     max_queued: int | None
 
 
-class LaneView(_Told):
-    lane: str
-    paused_since: datetime | None
-
-
-class LaneStandingView(LaneView):
-    trouble: str | None = Field(description="Why it cannot be offered, for an operator to mend.")
-    workers: int = Field(description="Heard of lately, with slots for it.")
-    slots: int = Field(description="Of these workers.")
-
-
-class LanesView(_Told):
-    lanes: list[LaneStandingView]
-
-
 class ModelView(_Told):
     kind: str
     model: str

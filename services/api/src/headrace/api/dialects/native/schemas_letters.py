@@ -49,6 +49,37 @@ class ReplayRequest(DiscardRequest):
     per_s: float = Field(
         10.0, gt=0, le=1000, allow_inf_nan=False, description="At most so many each second."
     )
+    dry_run: bool = Field(default=False, description="Say what it would do, and do nothing.")
+
+
+class ReplayOneRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    dry_run: bool = Field(default=False, description="Say what it would do, and do nothing.")
+    input: dict[str, Any] | None = Field(
+        None, description="Of a dead job: instead of its own, which stays as it was."
+    )
+
+
+class RehearsalView(_Told):
+    """What a replay would do."""
+
+    number: int
+    would: Literal["run", "send", "nothing"] = Field(
+        description="Run its job again, send the message again, or nothing."
+    )
+    to: str = Field(description="The job's lane, or the message's queue.")
+    fits: bool | None = Field(
+        description="Its input into its engine's schema; null: not looked at."
+    )
+    why: str | None = Field(description="Why it would do nothing, not fit, or wait.")
+
+
+class RehearsedView(_Told):
+    count: int = Field(description="So many would be replayed.")
+    more: bool = Field(description="The filter finds more than one request may touch.")
+    unfit: int = Field(description="Of these, so many would fail: their input does not fit.")
+    doubtful: list[RehearsalView] = Field(description="Those of which there is something to say.")
 
 
 class GroupView(_Told):

@@ -1,0 +1,90 @@
+"""What the driver says of this machine's GPUs, where there is a driver and NVML to ask it.
+
+A driver that lost a GPU may not answer at all. So a thread of its own asks, which nobody waits for,
+and what it heard last is what is told.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+from headrace.contracts.messages import Gpu
+from headrace.telemetry.logs import get_logger
+
+EVERY_S: Final = 10.0
+_log = get_logger("gpu_worker.gpus")
+
+
+Read: TypeAlias = Callable[[], list[Gpu]]
+
+
+def open_nvml() -> Read | None:
+    """How to ask NVML; None where it is not installed or finds no driver."""
+    try:
+        nvml = importlib.import_module("pynvml")
+    except ImportError:
+        return None
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError as error:
+        _log.info("gpus.unknown", why=str(error))
+        return None
+    return partial(read_gpus, nvml)
+
+
+def read_gpus(nvml: Any) -> list[Gpu]:
+    """Raises whatever NVML does."""
+    handles = [nvml.nvmlDeviceGetHandleByIndex(n) for n in range(nvml.nvmlDeviceGetCount())]
+    return [_read(nvml, handle) for handle in handles]
+
+
+def _read(nvml: Any, handle: Any) -> Gpu:
+    name, memory = nvml.nvmlDeviceGetName(handle), nvml.nvmlDeviceGetMemoryInfo(handle)
+    return Gpu(
+        name=name.decode() if isinstance(name, bytes) else name,  # of older versions
+        utilisation=_busy(nvml, handle),
+        memory_used_bytes=memory.used,
+        memory_total_bytes=memory.total,
+    )
+
+
+def _busy(nvml: Any, handle: Any) -> float:
+    """A GPU that is cut into instances does not say."""
+    try:
+        return float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu) / 100
+    except nvml.NVMLError:
+        return 0.0
+
+
+class GpuWatch:
+    """`latest` is None where nobody can tell."""
+
+    def __init__(self, begin: Callable[[], Read | None], *, every_s: float = EVERY_S) -> None:
+        self.latest: list[Gpu] | None = None
+        self._begin, self._every_s = begin, every_s
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        stop = threading.Event()
+        thread = threading.Thread(target=self._watch, args=(stop,), name="gpus", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()  # not joined: it may hang, and is a daemon for that
+
+    def _watch(self, stop: threading.Event) -> None:
+        read = self._begin()
+        while read is not None and not stop.is_set():
+            try:
+                self.latest = read()
+            except Exception as error:  # noqa: BLE001  # whatever NVML raises, this worker works on
+                if self.latest is not None:
+                    _log.warning("gpus.unreadable", error=str(error))
+                self.latest = None
+            stop.wait(self._every_s)
