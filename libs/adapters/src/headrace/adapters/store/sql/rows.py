@@ -41,6 +41,8 @@ def new_row(new: NewJob) -> dict[str, Any]:
         "not_before": written(job.not_before),
         "trace": job.trace,
         "retry_of": job.retry_of,
+        "shadow_of": job.shadow_of,
+        "shadow_tenant": job.shadow_tenant,
         "cancel_after_s": spec.cancel_after_s,
         "conversation": spec.conversation,
     }
@@ -90,6 +92,8 @@ def to_job(row: Row[Any]) -> Job:
         path=row.path,
         state=State(row.state),
         retry_of=None if row.retry_of is None else JobId(row.retry_of),
+        shadow_of=None if row.shadow_of is None else JobId(row.shadow_of),
+        shadow_tenant=None if row.shadow_tenant is None else TenantId(row.shadow_tenant),
         epoch=row.epoch,
         attempt=row.attempt,
         failures=row.failures,

@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from headrace.adapters.store.sql.types import Instant, Json, Name, Number
 
-REVISION: Final = "0007"  # the newest migration; this build works on it, and on the next one
+REVISION: Final = "0008"  # the newest migration; this build works on it, and on the next one
 
 metadata: Final = MetaData(
     naming_convention={
@@ -50,6 +50,8 @@ UNSENT: Final = "sent_at IS NULL"
 SENT: Final = "sent_at IS NOT NULL"
 OFFERED: Final = "(sent_at IS NOT NULL OR reserved_until IS NOT NULL)"
 ENDED: Final = "finished_at IS NOT NULL"
+IS_SHADOW: Final = "shadow_of IS NOT NULL"
+COUNTS: Final = f"{ENDED} AND shadow_of IS NULL"  # of how a path does
 SAID: Final = "conversation IS NOT NULL"
 
 jobs: Final = Table(
@@ -91,6 +93,8 @@ jobs: Final = Table(
     Column("watched_until", Instant),  # set when somebody first watches; what is not null may lapse
     Column("cancel_reason", Name),
     Column("conversation", Name),  # the tenant's own name for it
+    Column("shadow_of", Name),  # the id of the job that this one repeats on the other path
+    Column("shadow_tenant", Name),
     UniqueConstraint("id"),
     sqlite_autoincrement=True,
 )
@@ -111,6 +115,9 @@ _partial("jobs_cancel_wishes", jobs.c.path, jobs.c.cancel_asked_at, where=CANCEL
 _partial("jobs_watched", jobs.c.path, jobs.c.watched_until, where=WATCHED)
 _partial("jobs_ended", jobs.c.finished_at, where=ENDED)
 _partial("jobs_said", jobs.c.tenant, jobs.c.conversation, jobs.c.created_at, jobs.c.id, where=SAID)
+
+_partial("jobs_ended_on", jobs.c.path, jobs.c.finished_at, where=COUNTS)
+_partial("jobs_shadows", jobs.c.shadow_of, where=IS_SHADOW)
 
 outbox: Final = Table(
     "outbox",
