@@ -24,9 +24,12 @@ from headrace.api.auth import Keys
 from headrace.api.deps import ApiDeps, Limits
 from headrace.api.presence import Presence
 from headrace.api.role import Api
+from headrace.api.steering import Steering
 from headrace.contracts.ids import Lane
 from headrace.contracts.messages import EngineCard
 from headrace.core.lookup import Lookup
+from headrace.core.ports.paths import DISTRIBUTED
+from headrace.core.rollout import Basis
 from headrace.testkit.infra import fresh_database, fresh_prefix
 
 RED, BLUE, OPERATOR = ({"apikey": f"key-of-{who}"} for who in ("red", "blue", "operators"))
@@ -74,7 +77,7 @@ async def serve(
             blobs=await stack.enter_async_context(open_file_blobs(folder / "blobs")),
             tickets=InProcessTickets(),
             presence=Presence(store),
-            path=lambda _: "distributed",
+            steering=Steering(store, Basis(default=DISTRIBUTED)),
             new_id=lambda: str(uuid4()),
             auth=Keys({"red": RED["apikey"], "blue": BLUE["apikey"]}, anonymous=None),
             admin_key=OPERATOR["apikey"],

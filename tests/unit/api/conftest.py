@@ -23,6 +23,7 @@ from headrace.api.auth import Keys
 from headrace.api.deps import ApiDeps, Limits
 from headrace.api.presence import Presence
 from headrace.api.role import Api
+from headrace.api.steering import Steering
 from headrace.contracts.frames import Frame, Queued, Started, encode_frame, frame_type
 from headrace.contracts.ids import JobId, Lane, WorkerId
 from headrace.contracts.messages import EngineCard, Stages
@@ -31,6 +32,7 @@ from headrace.core.job import Event, Job, advance
 from headrace.core.lookup import Lookup
 from headrace.core.ports.store import AttemptEnd, Change, Store
 from headrace.core.ports.streams import Batch, Streams
+from headrace.core.rollout import Basis
 
 RED, BLUE = {"apikey": "key-of-red"}, {"apikey": "key-of-blue"}
 ECHO = EngineCard(
@@ -79,7 +81,7 @@ async def deps(store: Store, streams: InProcessStreams, tmp_path: Path) -> Async
             blobs=blobs,
             tickets=InProcessTickets(),
             presence=Presence(store),
-            path=lambda _: "local",
+            steering=Steering(store, Basis()),
             new_id=lambda: str(uuid4()),
             auth=Keys({"red": RED["apikey"], "blue": BLUE["apikey"]}, anonymous="anyone"),
             limits=Limits(job_bytes=4096, blob_bytes=8192, subscriptions=2, ping_s=0.05),

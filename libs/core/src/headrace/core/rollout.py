@@ -12,17 +12,19 @@ Laws:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from headrace.contracts.ids import JobId, TenantId
-from headrace.core.ports.paths import DISTRIBUTED, LOCAL
 
-OLD: Final = LOCAL  # what a rollout moves away from, and back to
-NEW: Final = DISTRIBUTED
+Choose: TypeAlias = Callable[[TenantId, str], str]
+"""The path of a tenant's new job of this kind."""
+
+OLD: Final = "local"  # what a rollout moves away from, and back to
+NEW: Final = "distributed"
 ALL: Final = 100.0
 MOST_NAMES: Final = 1000  # internal tenants, and pinned kinds
 NOTHING_IS_STORED: Final = 0  # as a version

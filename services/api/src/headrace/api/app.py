@@ -24,6 +24,7 @@ from headrace.api.dialects.native import (
     dead_letters,
     live,
     reading,
+    rollout,
     schedules,
     submitting,
     tickets,
@@ -66,6 +67,7 @@ def create_app(deps: ApiDeps) -> FastAPI:
         schedules,
         dead_letters,
         admin,
+        rollout,
         conversations,
         health,
     ):

@@ -10,7 +10,13 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from headrace.api.dialects.conversations import schemas as conversations
-from headrace.api.dialects.native import documents, schemas, schemas_letters, schemas_schedules
+from headrace.api.dialects.native import (
+    documents,
+    schemas,
+    schemas_letters,
+    schemas_rollout,
+    schemas_schedules,
+)
 from headrace.api.links import add_links
 from headrace.contracts.frames import Frame
 
@@ -49,6 +55,7 @@ def _models() -> dict[str, Any]:
             (schemas_letters.ReplayRequest, "validation"),
             (schemas_letters.DiscardRequest, "validation"),
             (schemas.TermsRequest, "validation"),
+            (schemas_rollout.RolloutRequest, "validation"),
             (conversations.MessageRequest, "validation"),
             (conversations.ChunkView, "serialization"),
             (schemas.ProblemView, "serialization"),

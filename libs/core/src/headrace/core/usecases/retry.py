@@ -9,40 +9,55 @@ from headrace.contracts.ids import JobId, TenantId
 from headrace.core.errors import JobNotFound, JobNotOver
 from headrace.core.job import Job, State
 from headrace.core.ports.store import NewJob, Transaction
+from headrace.core.rollout import Choose
 
 
-async def retry(
-    tx: Transaction, tenant: TenantId, job: JobId, *, new_id: Callable[[], str], trace: str | None
+async def retry(  # what it decides with, each by its name
+    tx: Transaction,
+    tenant: TenantId,
+    job: JobId,
+    *,
+    new_id: Callable[[], str],
+    trace: str | None,
+    choose: Choose | None = None,
 ) -> Job:
-    """Raises JobNotFound, JobNotOver."""
+    """`choose` says which path the new one takes; None: that of the old one.
+
+    Raises JobNotFound, JobNotOver.
+    """
     old = await tx.find(tenant, job)
     if old is None:
         raise JobNotFound(job)
     if not old.terminal:
         raise JobNotOver(job, old.state)
-    (made,) = await retry_all(tx, [old], new_id=new_id, trace=trace)
+    (made,) = await retry_all(tx, [old], new_id=new_id, trace=trace, choose=choose)
     return made
 
 
 async def retry_all(
-    tx: Transaction, jobs: list[Job], *, new_id: Callable[[], str], trace: str | None = None
+    tx: Transaction,
+    jobs: list[Job],
+    *,
+    new_id: Callable[[], str],
+    trace: str | None = None,
+    choose: Choose | None = None,
 ) -> list[Job]:
     """A new job for each of these, in order."""
-    news = [_again(job, JobId(new_id()), trace) for job in jobs]
+    news = [_again(job, JobId(new_id()), trace, choose) for job in jobs]
     await tx.insert([NewJob(job) for job in news])
     await tx.inherit_blobs({old.id: new.id for old, new in zip(jobs, news, strict=True)})
     made = await tx.load([job.id for job in news])
     return [made[job.id] for job in news]
 
 
-def _again(job: Job, new: JobId, trace: str | None) -> Job:
+def _again(job: Job, new: JobId, trace: str | None, choose: Choose | None) -> Job:
     """As it was asked for the first time, but for a deadline that was for the first start."""
     return Job(
         id=new,
         tenant=job.tenant,
         spec=replace(job.spec, start_deadline=None),
         lane=job.lane,
-        path=job.path,
+        path=job.path if choose is None else choose(job.tenant, job.spec.kind),
         state=State.QUEUED,
         retry_of=job.id,
         trace=trace or job.trace,

@@ -201,6 +201,9 @@ class PointedStreams:
     def follow(self, job: JobId) -> AbstractAsyncContextManager[Subscription]:
         return self._inner.follow(job)
 
+    async def discard(self, jobs: Sequence[JobId]) -> None:
+        await self._inner.discard(jobs)
+
     async def ping(self) -> None:
         await self._inner.ping()
 

@@ -92,14 +92,16 @@ def _trip_of(tripped: Tripped | None) -> dict[str, Any] | None:
 
 def _to_rollout(row: Row[Any]) -> Rollout:
     said, tripped = row.said, row.tripped
-    terms = {name: said["guard"][name] for name in GuardTerms.__dataclass_fields__}
+    # A newer build may say more, and an older one may have said less.
+    terms = said.get("guard", {})
+    known = {name: terms[name] for name in GuardTerms.__dataclass_fields__ if name in terms}
     return Rollout(
         version=row.version,
-        internal=tuple(TenantId(name) for name in said["internal"]),
-        percent=said["percent"],
-        kinds=said["kinds"],
-        shadow_percent=said["shadow_percent"],
-        guard=GuardTerms(**terms),
+        internal=tuple(TenantId(name) for name in said.get("internal", ())),
+        percent=said.get("percent", 0.0),
+        kinds=said.get("kinds", {}),
+        shadow_percent=said.get("shadow_percent", 0.0),
+        guard=GuardTerms(**known),
         changed_at=row.changed_at,
         changed_by=row.changed_by,
         tripped=None

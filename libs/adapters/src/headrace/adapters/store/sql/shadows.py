@@ -124,7 +124,9 @@ async def note(session: Session, found: Sequence[Comparison]) -> None:
 
 
 _list: Final = select(table).order_by(table.c.number.desc()).limit(_limit)
-_count: Final = select(func.count(), func.coalesce(func.sum(table.c.same), 0)).select_from(table)
+_count: Final = select(
+    func.count().label("many"), func.coalesce(func.sum(table.c.same), 0).label("same")
+).select_from(table)
 
 
 async def latest(session: Session, limit: int) -> list[Comparison]:
@@ -132,8 +134,8 @@ async def latest(session: Session, limit: int) -> list[Comparison]:
 
 
 async def compared(session: Session) -> tuple[int, int]:
-    many, same = (await session.run(_count)).one()
-    return many, same
+    row = (await session.run(_count)).one()
+    return row.many, row.same
 
 
 def _to_comparison(row: Row[Any]) -> Comparison:

@@ -55,7 +55,6 @@ from headrace.core.ports.store import (
     WorkerRecord,
 )
 from headrace.core.ports.upkeep import Answer, BlobUse, Purged, Question, Recollection
-
 from headrace.core.rollout import Rollout
 
 

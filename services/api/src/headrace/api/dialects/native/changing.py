@@ -73,7 +73,8 @@ async def retry_job(
 
     async def do(tx: Transaction) -> Answer:
         deps.admission.refuse_if_full(tenant)
-        made = await retry(tx, tenant, job, new_id=deps.new_id, trace=trace)
+        choose = deps.steering.path
+        made = await retry(tx, tenant, job, new_id=deps.new_id, trace=trace, choose=choose)
         deps.admission.count(tenant)
         return answer(job_view(made), 202)
 
