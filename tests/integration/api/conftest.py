@@ -25,11 +25,14 @@ from headrace.api.deps import ApiDeps, Limits
 from headrace.api.presence import Presence
 from headrace.api.role import Api
 from headrace.contracts.ids import Lane, TenantId
+from headrace.api.steering import Steering
 from headrace.contracts.messages import EngineCard
 from headrace.core.keyring import Keyring
 from headrace.core.lookup import Lookup
 from headrace.core.ports.keys import Scope
 from headrace.testkit.builders import an_api_key
+from headrace.core.ports.paths import DISTRIBUTED
+from headrace.core.rollout import Basis
 from headrace.testkit.infra import fresh_database, fresh_prefix
 
 # Red's and the looker's are kept in the store, blue's and the operators' come from the environment.
@@ -84,7 +87,7 @@ async def serve(
             blobs=await stack.enter_async_context(open_file_blobs(folder / "blobs")),
             tickets=InProcessTickets(),
             presence=Presence(store),
-            path=lambda _: "distributed",
+            steering=Steering(store, Basis(default=DISTRIBUTED)),
             new_id=lambda: str(uuid4()),
             auth=Keys({"blue": BLUE["apikey"]}, anonymous=None, ring=Keyring(store)),
             admin_key=OPERATOR["apikey"],

@@ -23,6 +23,7 @@ from headrace.api.auth import Keys, digest_of
 from headrace.api.deps import ApiDeps, Limits
 from headrace.api.presence import Presence
 from headrace.api.role import Api
+from headrace.api.steering import Steering
 from headrace.contracts.frames import Frame, Queued, Started, encode_frame, frame_type
 from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import EngineCard, Stages
@@ -34,6 +35,7 @@ from headrace.core.ports.keys import Scope
 from headrace.core.ports.store import AttemptEnd, Change, Store
 from headrace.core.ports.streams import Batch, Streams
 from headrace.testkit.builders import an_api_key
+from headrace.core.rollout import Basis
 
 RED, BLUE = {"apikey": "key-of-red"}, {"apikey": "key-of-blue"}
 ECHO = EngineCard(
@@ -82,7 +84,7 @@ async def deps(store: Store, streams: InProcessStreams, tmp_path: Path) -> Async
             blobs=blobs,
             tickets=InProcessTickets(),
             presence=Presence(store),
-            path=lambda _: "local",
+            steering=Steering(store, Basis()),
             new_id=lambda: str(uuid4()),
             auth=Keys(
                 {"red": RED["apikey"], "blue": BLUE["apikey"]},

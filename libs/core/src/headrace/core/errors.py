@@ -148,3 +148,26 @@ class LetterSettled(HeadraceError):
     def __init__(self, number: int, how: str) -> None:
         super().__init__(f"dead letter {number} is {how}")
         self.number, self.how = number, how
+
+
+class RolloutFixed(HeadraceError):
+    """The environment says this, and holds over what anybody stores."""
+
+    def __init__(self, variables: list[str]) -> None:
+        names = " and ".join(variables)
+        super().__init__(
+            f"{names} fixes this in the environment of the api: change it there, or unset it"
+        )
+        self.variables = variables
+
+
+class RolloutMoved(HeadraceError):
+    """Somebody changed the rollout since it was read."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"the rollout is at version {version} now; read it again")
+        self.version = version
+
+
+class PathMissing(HeadraceError):
+    """Jobs would be sent where nobody could run them."""

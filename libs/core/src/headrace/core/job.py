@@ -80,6 +80,9 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = {
 }
 
 
+SHADOWS: Final = TenantId(
+    "headrace/shadow"
+)  # whose jobs shadows are; no name of a tenant's has a slash
 DISCONNECTED: Final = "disconnected"  # a reason to cancel: whoever watched has left
 
 
@@ -109,6 +112,8 @@ class Job:
     path: str  # which side runs it: 'local' or 'distributed', chosen at submission
     state: State
     retry_of: JobId | None = None  # the job that somebody retried by hand
+    shadow_of: JobId | None = None  # the job that this one only repeats on the other path
+    shadow_tenant: TenantId | None = None  # that job's
     epoch: int = 0
     attempt: int = 0
     failures: int = 0
@@ -128,6 +133,11 @@ class Job:
     created_at: datetime | None = None  # set by the store, as are the next two
     started_at: datetime | None = None  # the first grant
     finished_at: datetime | None = None
+
+    @property
+    def owner(self) -> TenantId:
+        """Whose blobs it reads and writes."""
+        return self.shadow_tenant or self.tenant
 
     @property
     def terminal(self) -> bool:

@@ -24,8 +24,8 @@ _LONGEST_HEADER: Final = 1024
 
 
 def letters_of(jobs: Sequence[Job]) -> list[DeadLetter]:
-    """One for each of these jobs that is dead."""
-    return [_of_job(job) for job in jobs if job.state is State.DEAD]
+    """One for each of these jobs that is dead. Of a shadow its comparison tells."""
+    return [_of_job(job) for job in jobs if job.state is State.DEAD and job.shadow_of is None]
 
 
 def _of_job(job: Job) -> DeadLetter:

@@ -22,3 +22,7 @@ DEAD_LETTERS: Final = Counter(
 SCHEDULES_FIRED: Final = Counter(
     "headrace_schedules_fired_total", "Times that a schedule was due.", ["outcome"]
 )
+ROLLBACKS: Final = Counter("headrace_rollbacks_total", "Times that the guard took a rollout back.")
+SHADOWS_COMPARED: Final = Counter(
+    "headrace_shadows_compared_total", "Jobs that ran on both paths, compared.", ["outcome"]
+)

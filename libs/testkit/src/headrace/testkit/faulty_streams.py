@@ -50,6 +50,10 @@ class FaultyStreams(Streams):
             yield _Lossy(subscription, self)
 
     @override
+    async def discard(self, jobs: Sequence[JobId]) -> None:
+        await self._inner.discard(jobs)
+
+    @override
     async def ping(self) -> None:
         self._refuse()
 

@@ -51,7 +51,7 @@ def _document() -> dict[str, Any]:
         blobs=nobody,
         tickets=nobody,
         presence=nobody,
-        path=nobody,
+        steering=nobody,
         new_id=nobody,
         auth=Keys({}, anonymous="anyone"),
     )

@@ -8,11 +8,14 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from headrace.contracts.ids import TenantId
 from headrace.core.errors import Misconfigured
 from headrace.core.ports.paths import DISTRIBUTED, LOCAL
+from headrace.core.rollout import Basis, Fixed
 from headrace.wiring.modes import Mode
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+NOTHING: Final = "-"  # an empty list; an empty variable is as if it were not there
 MOST_SLOTS: Final = 64  # of one lane in one worker
 
 
@@ -64,6 +67,12 @@ class Settings(BaseSettings):
     engines_kept_days: Annotated[float, Field(ge=0.125, le=36_500)] = 7
     stream_ttl_s: Annotated[int, Field(ge=5, le=604_800)] = 3600
 
+    # None: what is stored says, by /admin/rollout. Set, these hold in this process whatever is stored.
+    rollout_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    rollout_internal: Annotated[tuple[TenantId, ...] | None, NoDecode] = None
+    rollout_kinds: Annotated[dict[str, Literal["local", "distributed"]] | None, NoDecode] = None
+    rollout_shadow_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "json", "console"] = "auto"
     otel_exporter_otlp_endpoint: str = ""
@@ -75,6 +84,17 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("rollout_internal", mode="before")
+    @classmethod
+    def _tenants(cls, value: object) -> object:
+        return () if value == NOTHING else cls._comma_list(value)
+
+    @field_validator("rollout_kinds", mode="before")
+    @classmethod
+    def _kinds(cls, value: object) -> object:
+        form = "write kind=path, as in image=local,text=distributed, or - for none"
+        return {} if value == NOTHING else _pairs(value, "=", form)
 
     @field_validator("slots", mode="before")
     @classmethod
@@ -98,6 +118,8 @@ class Settings(BaseSettings):
         if self.execution_mode is Mode.EDA:
             self._need("RABBITMQ_URL", self.rabbitmq_url, "amqp://user:password@host:5672/")
             self._need("REDIS_URL", self.redis_url, "redis://host:6379/0")
+        if (lacks := self.lacks_for_distributed) and self.rollout_basis.of(None).moves:
+            raise ValueError(f"{self.rollout_basis.fixed_by[0]}: {lacks}")
         if self.allow_anonymous is False and not self.api_keys:
             raise ValueError("API_KEYS: ALLOW_ANONYMOUS=false without a key shuts everybody out")
         return self
@@ -126,6 +148,31 @@ class Settings(BaseSettings):
     def path(self) -> str:
         """The side that runs what this process accepts."""
         return LOCAL if self.execution_mode is Mode.MONOLITH else DISTRIBUTED
+
+    @property
+    def rollout_basis(self) -> Basis:
+        fixed = Fixed(
+            internal=self.rollout_internal,
+            percent=self.rollout_percent,
+            kinds=self.rollout_kinds,
+            shadow_percent=self.rollout_shadow_percent,
+        )
+        return Basis(default=self.path, fixed=fixed)
+
+    @property
+    def lacks_for_distributed(self) -> str | None:
+        """Why no dispatcher and no worker of another process can serve what this one accepts."""
+        if not self.redis_url.get_secret_value():
+            return (
+                "without REDIS_URL the streams stay inside this process, and nobody would see the"
+                " frames of a job that runs elsewhere"
+            )
+        if not self.database_url.startswith("postgres"):
+            return (
+                "the store is a SQLite file, which dispatchers elsewhere cannot share: set"
+                " DATABASE_URL to PostgreSQL"
+            )
+        return None
 
     @property
     def store_url(self) -> str:

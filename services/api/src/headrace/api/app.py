@@ -27,6 +27,7 @@ from headrace.api.dialects.native import (
     keys,
     live,
     reading,
+    rollout,
     schedules,
     submitting,
     tickets,
@@ -72,6 +73,7 @@ def create_app(deps: ApiDeps) -> FastAPI:
         keys,
         admin_fleet,
         admin_jobs,
+        rollout,
         conversations,
         health,
     ):

@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 
 from headrace.api.auth import Caller, Keys
 from headrace.api.presence import Presence
+from headrace.api.steering import Steering
 from headrace.api.stopping import Stopping
 from headrace.contracts.ids import TenantId
 from headrace.core.lookup import Lookup
@@ -57,7 +58,7 @@ class ApiDeps:
     blobs: Blobs
     tickets: Tickets
     presence: Presence
-    path: Callable[[TenantId], str]  # 'local' or 'distributed'; asked at each submission
+    steering: Steering  # which path a new job takes; asked at each submission
     new_id: Callable[[], str]
     auth: Keys
     admission: Admission = field(default_factory=lambda: Admission(Caps()))

@@ -16,6 +16,7 @@ from headrace.api.dialects.native import (
     schemas_admin,
     schemas_keys,
     schemas_letters,
+    schemas_rollout,
     schemas_schedules,
 )
 from headrace.api.links import add_links
@@ -63,6 +64,7 @@ def _models() -> dict[str, Any]:
             (schemas_letters.DiscardRequest, "validation"),
             (schemas.TermsRequest, "validation"),
             (schemas_keys.KeyRequest, "validation"),
+            (schemas_rollout.RolloutRequest, "validation"),
             (conversations.MessageRequest, "validation"),
             (conversations.ChunkView, "serialization"),
             (schemas.ProblemView, "serialization"),

@@ -15,8 +15,10 @@ from headrace.api.deps import ApiDeps
 from headrace.api.guards import OwnNameOnly
 from headrace.api.presence import Presence
 from headrace.api.role import Api
+from headrace.api.steering import Steering
 from headrace.core.keyring import Keyring
 from headrace.core.lookup import Lookup
+from headrace.core.ports.store import Store
 from headrace.core.usecases.admit import Admission, Caps
 from headrace.core.usecases.submit import Submitted
 from headrace.telemetry.logs import get_logger
@@ -40,7 +42,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
             streams=await stack.enter_async_context(wiring.streams()),
             blobs=await stack.enter_async_context(wiring.blobs()),
             tickets=await stack.enter_async_context(wiring.tickets()),
-            path=lambda _: settings.path,
+            steering=await _steering(store, settings),
             new_id=new_id,
             auth=_keys(settings, Keyring(store)),
             admission=Admission(
@@ -57,6 +59,13 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
             middleware=[Middleware(OwnNameOnly)] if _open_to_this_machine(settings) else (),
         )
         yield Api(create_app(deps), host=settings.host, port=settings.port)
+
+
+async def _steering(store: Store, settings: Settings) -> Steering:
+    """Read once before anybody asks."""
+    steering = Steering(store, settings.rollout_basis, lacks=settings.lacks_for_distributed)
+    await steering.refresh()
+    return steering
 
 
 def _log_submitted(submitted: Submitted) -> None:

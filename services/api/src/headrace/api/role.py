@@ -40,10 +40,12 @@ class Api:
                 serving = group.create_task(server.serve(sockets=[listener]))
                 telling = group.create_task(self._deps.presence.run())
                 noting = group.create_task(self._deps.auth.run())
+                steering = group.create_task(self._deps.steering.run())
                 self.bound.set()
                 await _first(serving, stop)
                 telling.cancel()  # what was told lasts until its watchers are elsewhere
                 noting.cancel()
+                steering.cancel()  # what was known last holds for what is still being served
                 # Streams say goodbye before uvicorn waits for the connections they are on.
                 self._deps.stopping.set()
                 server.should_exit = True

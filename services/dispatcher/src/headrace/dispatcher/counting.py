@@ -10,8 +10,10 @@ from headrace.telemetry import metrics
 
 
 def count_ended(jobs: Sequence[Job]) -> None:
-    """Of those that moved."""
+    """Of those that moved. Shadows are nobody's jobs."""
     for job in jobs:
+        if job.shadow_of is not None:
+            continue
         if job.terminal:
             metrics.JOBS_ENDED.labels(state=job.state.value).inc()
         if job.state is State.DEAD:

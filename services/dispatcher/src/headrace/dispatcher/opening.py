@@ -33,6 +33,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Dispat
 def _options(settings: Settings) -> DispatcherOptions:
     return DispatcherOptions(
         path=settings.path,
+        basis=settings.rollout_basis,
         lease=timedelta(seconds=settings.lease_s),
         retry=RetryPolicy(
             failures=settings.retry_failures,

@@ -14,6 +14,7 @@ from headrace.core.ports.producers import Producers
 from headrace.core.ports.store import Store
 from headrace.core.ports.streams import Streams
 from headrace.core.retry import RetryPolicy
+from headrace.core.rollout import Basis
 from headrace.core.usecases.admit import Caps
 from headrace.core.usecases.purge import Kept
 from headrace.core.usecases.release import Window
@@ -42,6 +43,7 @@ class Ports:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatcherOptions:
     path: str  # its own; see attendance.py for when it serves another
+    basis: Basis | None = None  # of the rollout; None: new jobs of old ones stay on their path
     lease: timedelta = timedelta(seconds=30)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     window: Window = field(default_factory=Window)
@@ -55,5 +57,7 @@ class DispatcherOptions:
     caps: Caps = field(default_factory=Caps)  # for the jobs that schedules make
     kept: Kept = field(default_factory=Kept)
     purge_every: timedelta = timedelta(minutes=1)
+    guard_every: timedelta = timedelta(seconds=5)
+    shadows_every: timedelta = timedelta(seconds=2)
     collect_every: timedelta = timedelta(hours=1)  # blobs that nobody names
     monotonic: Callable[[], float] = time.monotonic

@@ -30,6 +30,7 @@ class Recurring:
             missed=options.missed,
             makers=Makers(new_id, _checked_at_the_door),
             admission=Admission(options.caps, options.monotonic),
+            basis=options.basis,
         )
 
     async def fire(self) -> bool:

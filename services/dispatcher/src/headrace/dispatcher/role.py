@@ -14,6 +14,7 @@ from headrace.dispatcher.options import Chance, DispatcherOptions, Ports
 from headrace.dispatcher.producing import ProducersDesk
 from headrace.dispatcher.recurring import Recurring
 from headrace.dispatcher.releasing import Releaser
+from headrace.dispatcher.rolling import RolloutKeeper
 from headrace.dispatcher.sweeping import Sweeper
 from headrace.dispatcher.undertaker import Undertaker
 from headrace.telemetry import metrics
@@ -46,6 +47,7 @@ class Dispatcher:
             else ProducersDesk(ports, ports.producers, options, self._attendance)
         )
         self._cleaner = Cleaner(store, ports.blobs, options, self._sweeper)
+        self._rollout = RolloutKeeper(ports, options)
 
     async def serve(self, stop: asyncio.Event) -> None:
         topology = self._topology
@@ -67,6 +69,8 @@ class Dispatcher:
             group.create_task(self._upkeep_loop(stop))
             group.create_task(self._purge_loop(stop))
             group.create_task(self._collect_loop(stop))
+            group.create_task(self._guard_loop(stop))
+            group.create_task(self._shadows_loop(stop))
             if self._producers is not None:
                 group.create_task(self._producers_loop(self._producers, stop))
         _log.info("dispatcher.stopped")
@@ -111,6 +115,14 @@ class Dispatcher:
         options = self._options
         every, limit = options.collect_every, options.turn_limit
         await loop("collect", self._cleaner.collect, Wake(), stop, every=every, limit=limit)
+
+    async def _guard_loop(self, stop: asyncio.Event) -> None:
+        every, limit = self._options.guard_every, self._options.turn_limit
+        await loop("guard", self._rollout.guard, Wake(), stop, every=every, limit=limit)
+
+    async def _shadows_loop(self, stop: asyncio.Event) -> None:
+        every, limit = self._options.shadows_every, self._options.turn_limit
+        await loop("shadows", self._rollout.shadows, Wake(), stop, every=every, limit=limit)
 
     async def _producers_loop(self, desk: ProducersDesk, stop: asyncio.Event) -> None:
         every, limit = self._options.poll, self._options.turn_limit

@@ -57,10 +57,11 @@ def _say(event: str, job: Job, **more: Any) -> None:
         "tenant": job.tenant,
         "error_kind": error.get("kind"),
         "error": error.get("message"),
-        "cause": letters_of([job])[0].fingerprint if job.state is State.DEAD else None,
+        "shadow_of": job.shadow_of,
+        "cause": next((letter.fingerprint for letter in letters_of([job])), None),
     }
     said = {name: value for name, value in facts.items() if value is not None}
-    if job.state is State.DEAD:
+    if "cause" in said:
         _log.error(
             event, **said
         )  # somebody has to look: `headrace dead-letters list --cause CAUSE`

@@ -48,7 +48,12 @@ class Undertaker:
 
     async def _replay_on(self, path: str) -> bool:
         done = await replay_due(
-            self._store, self._bus, path=path, limit=self._options.batch, new_id=self._new_id
+            self._store,
+            self._bus,
+            path=path,
+            limit=self._options.batch,
+            new_id=self._new_id,
+            basis=self._options.basis,
         )
         if done.jobs or done.messages:
             _log.info("dead_letters.replayed", jobs=done.jobs, messages=done.messages)

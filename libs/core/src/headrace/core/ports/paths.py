@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final, Protocol
 
-LOCAL: Final = "local"
-DISTRIBUTED: Final = "distributed"
+from headrace.core.rollout import NEW, OLD
+
+LOCAL: Final = OLD
+DISTRIBUTED: Final = NEW
 PATHS: Final = (LOCAL, DISTRIBUTED)
 
 

@@ -63,5 +63,8 @@ class Streams(Protocol):
         Raises Unavailable on entering.
         """
 
+    async def discard(self, jobs: Sequence[JobId]) -> None:
+        """Forget these logs. Raises Unavailable; then they go with their time."""
+
     async def ping(self) -> None:
         """Raises Unavailable."""

@@ -105,7 +105,7 @@ def _grant(job: Job, claim: Claim, lease: timedelta, previous: str | None) -> Gr
     return Grant(
         claim=claim.id,
         job=job.id,
-        tenant=job.tenant,
+        tenant=job.owner,
         epoch=job.epoch,
         attempt=job.attempt,
         lease_s=lease.total_seconds(),

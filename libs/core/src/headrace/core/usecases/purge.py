@@ -50,7 +50,7 @@ async def purge(store: Store, blobs: Blobs, *, kept: Kept, limit: int) -> bool:
     async with store.begin() as tx:
         then = await tx.now() - max(kept.jobs, KEYS_KEPT)
         purged = await tx.purge_jobs(finished_before=then, limit=limit)
-    await _delete(blobs, purged.orphans)
+    await delete_blobs(blobs, purged.orphans)
     return max(others, purged.jobs) >= limit
 
 
@@ -65,11 +65,11 @@ async def collect(store: Store, blobs: Blobs, *, after: str, limit: int) -> str 
     if old:
         async with store.begin() as tx:
             unused = await tx.unused(old)
-        await _delete(blobs, unused)
+        await delete_blobs(blobs, unused)
     return page.next
 
 
-async def _delete(blobs: Blobs, orphans: Sequence[BlobRef]) -> None:
+async def delete_blobs(blobs: Blobs, orphans: Sequence[BlobRef]) -> None:
     for begin in range(0, len(orphans), _AT_ONCE):
         async with asyncio.TaskGroup() as group:
             for each in orphans[begin : begin + _AT_ONCE]:

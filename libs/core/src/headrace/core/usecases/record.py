@@ -59,7 +59,7 @@ async def record(
 def _uses(move: _Move) -> list[BlobUse]:
     job = move.change.after
     named = [*kept_for(job.output), *move.result.blobs]
-    return [BlobUse(job.tenant, blob, job.id) for blob in dict.fromkeys(named)]
+    return [BlobUse(job.owner, blob, job.id) for blob in dict.fromkeys(named)]
 
 
 def _is_loss(result: Result) -> bool:

@@ -15,7 +15,9 @@ from headrace.contracts.ids import JobId
 from headrace.core.ports.bus import Bus, Parcel, Sent
 from headrace.core.ports.dead_letters import Parked, Settled, Settlement, Source
 from headrace.core.ports.store import Store, Transaction
+from headrace.core.rollout import Basis, Choose
 from headrace.core.usecases.retry import retry_all
+from headrace.core.usecases.rollout import in_force
 
 _RESERVED_FOR: Final = timedelta(seconds=30)
 _NOBODY: Final = "nobody"
@@ -28,14 +30,22 @@ class Replayed:
     full: bool
 
 
-async def replay_due(
-    store: Store, bus: Bus, *, path: str, limit: int, new_id: Callable[[], str]
+async def replay_due(  # what it decides with, each by its name
+    store: Store,
+    bus: Bus,
+    *,
+    path: str,
+    limit: int,
+    new_id: Callable[[], str],
+    basis: Basis | None = None,
 ) -> Replayed:
+    """`basis` is of the rollout that says where the new jobs run; None: where the dead ones did."""
     async with store.begin() as tx:
         due = await tx.due_replays(path, limit=limit)
         of_jobs = [each for each in due if each.letter.source is Source.JOB]
         messages = [each for each in due if each.letter.source is Source.MESSAGE]
-        jobs = await _replay_jobs(tx, of_jobs, new_id)
+        choose = None if basis is None else (await in_force(tx, basis)).path
+        jobs = await _replay_jobs(tx, of_jobs, new_id, choose)
         until = await tx.now() + _RESERVED_FOR
         await tx.postpone_replays([each.number for each in messages], until=until)
     sent = await _send(bus, messages)
@@ -45,12 +55,17 @@ async def replay_due(
     return Replayed(jobs, len(sent), len(due) >= limit)
 
 
-async def _replay_jobs(tx: Transaction, due: list[Parked], new_id: Callable[[], str]) -> int:
+async def _replay_jobs(
+    tx: Transaction, due: list[Parked], new_id: Callable[[], str], choose: Choose | None
+) -> int:
     wanted = [each.letter.job for each in due if each.letter.job is not None]
     jobs = await tx.load(wanted)
     there = [each for each in due if each.letter.job in jobs]
     news = await retry_all(
-        tx, [jobs[each.letter.job] for each in there if each.letter.job], new_id=new_id
+        tx,
+        [jobs[each.letter.job] for each in there if each.letter.job],
+        new_id=new_id,
+        choose=choose,
     )
     settled = [_replayed(each, new.id) for each, new in zip(there, news, strict=True)]
     # A job that was purged meanwhile cannot be run again.

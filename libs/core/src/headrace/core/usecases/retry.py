@@ -11,9 +11,10 @@ from headrace.core.errors import JobNotFound, JobNotOver
 from headrace.core.job import Job, State
 from headrace.core.ports.store import NewJob, Transaction
 from headrace.core.ports.upkeep import BlobUse
+from headrace.core.rollout import Choose
 
 
-async def retry(  # what it makes and of whom, each by its name
+async def retry(  # noqa: PLR0913  # what it makes, how and of whom, each by its name
     tx: Transaction,
     tenant: TenantId,
     job: JobId,
@@ -21,14 +22,18 @@ async def retry(  # what it makes and of whom, each by its name
     new_id: Callable[[], str],
     trace: str | None,
     api_key: KeyId | None = None,
+    choose: Choose | None = None,
 ) -> Job:
-    """Raises JobNotFound, JobNotOver."""
+    """`choose` says which path the new one takes; None: that of the old one.
+
+    Raises JobNotFound, JobNotOver.
+    """
     old = await tx.find(tenant, job)
     if old is None:
         raise JobNotFound(job)
     if not old.terminal:
         raise JobNotOver(job, old.state)
-    (made,) = await retry_all(tx, [old], new_id=new_id, trace=trace, api_key=api_key)
+    (made,) = await retry_all(tx, [old], new_id=new_id, trace=trace, api_key=api_key, choose=choose)
     return made
 
 
@@ -39,9 +44,10 @@ async def retry_all(
     new_id: Callable[[], str],
     trace: str | None = None,
     api_key: KeyId | None = None,
+    choose: Choose | None = None,
 ) -> list[Job]:
     """A new job for each of these, in order."""
-    news = [replace(_again(job, JobId(new_id()), trace), api_key=api_key) for job in jobs]
+    news = [replace(_again(job, JobId(new_id()), trace, choose), api_key=api_key) for job in jobs]
     await tx.insert([NewJob(job) for job in news])
     await tx.inherit_blobs({old.id: new.id for old, new in zip(jobs, news, strict=True)})
     made = await tx.load([job.id for job in news])
@@ -58,21 +64,21 @@ async def retry_with(
     trace: str | None,
 ) -> Job:
     """With another input, which was checked and names these blobs."""
-    again = _again(job, JobId(new_id()), trace)
+    again = _again(job, JobId(new_id()), trace, None)
     new = replace(again, spec=replace(again.spec, input=given))
     await tx.insert([NewJob(new)])
     await tx.use_blobs([BlobUse(job.tenant, blob, new.id) for blob in blobs])
     return (await tx.load([new.id]))[new.id]
 
 
-def _again(job: Job, new: JobId, trace: str | None) -> Job:
+def _again(job: Job, new: JobId, trace: str | None, choose: Choose | None) -> Job:
     """As it was asked for the first time, but for a deadline that was for the first start."""
     return Job(
         id=new,
         tenant=job.tenant,
         spec=replace(job.spec, start_deadline=None),
         lane=job.lane,
-        path=job.path,
+        path=job.path if choose is None else choose(job.tenant, job.spec.kind),
         state=State.QUEUED,
         retry_of=job.id,
         trace=trace or job.trace,

@@ -26,7 +26,9 @@ from headrace.core.job import Job
 from headrace.core.ports.schedules import Fire, Schedule
 from headrace.core.ports.store import NewJob, Store, Transaction
 from headrace.core.ports.upkeep import BlobUse
+from headrace.core.rollout import Basis, Choose
 from headrace.core.usecases.admit import Admission
+from headrace.core.usecases.rollout import in_force
 from headrace.core.usecases.submit import (
     Check,
     Submission,
@@ -58,6 +60,7 @@ class Makers:
 
     new_id: Callable[[], str]
     check: Check
+    choose: Choose | None = None  # where it runs; None: on the path of its schedule
 
 
 async def create_schedule(
@@ -154,6 +157,7 @@ class Firing:
     missed: Missed
     makers: Makers
     admission: Admission
+    basis: Basis | None = None  # of the rollout that says where its job runs
 
 
 async def fire_due(store: Store, firing: Firing, *, path: str, limit: int) -> Fired:
@@ -163,6 +167,7 @@ async def fire_due(store: Store, firing: Firing, *, path: str, limit: int) -> Fi
         if not due:
             return Fired([], [], [], 0, full=False)
         now = await tx.now()
+        firing = await _as_rolled_out(tx, firing)
         turns = [await _turn(tx, each, now, firing) for each in due]
         fires = [turn.fire for turn in turns if turn.fire is not None]
         won = await tx.record_fires(fires)
@@ -173,6 +178,14 @@ async def fire_due(store: Store, firing: Firing, *, path: str, limit: int) -> Fi
     refused = [turn.fire for turn in turns if turn.refused and turn.fire is not None]
     failed = [fire for fire in fires if fire.error is not None and fire not in refused]
     return Fired(jobs, failed, refused, len(due) - len(fires), full=len(due) >= limit)
+
+
+async def _as_rolled_out(tx: Transaction, firing: Firing) -> Firing:
+    """A schedule belongs to whose dispatchers fire it; each of its jobs goes where a new one would."""
+    if firing.basis is None:
+        return firing
+    rollout = await in_force(tx, firing.basis)
+    return replace(firing, makers=replace(firing.makers, choose=rollout.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +242,9 @@ async def _job_of(tx: Transaction, schedule: Schedule, makers: Makers, trace: st
     card = pick_engine(await tx.catalog(), request.kind, request.model)
     makers.check(card, request.input)
     labelled = replace(request, labels={**request.labels, LABEL: schedule.id})
-    return await new_job(tx, labelled, card, schedule.path, JobId(makers.new_id()))
+    choose = makers.choose
+    path = schedule.path if choose is None else choose(schedule.tenant, request.kind)
+    return await new_job(tx, labelled, card, path, JobId(makers.new_id()))
 
 
 def _submission(tenant: TenantId, job: dict[str, Any], trace: str | None) -> Submission:

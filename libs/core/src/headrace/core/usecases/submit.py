@@ -27,9 +27,12 @@ from headrace.core.ports.store import (
 )
 from headrace.core.ports.upkeep import BlobUse
 from headrace.core.usecases.admit import Admission
+from headrace.core.usecases.shadow import make_shadow
 
 Check: TypeAlias = Callable[[EngineCard, Mapping[str, Any]], None]
 """Raises InvalidInput when an input does not fit an engine's schema."""
+Shadowed: TypeAlias = Callable[[Job], bool]
+"""Whether this job is to run on the other path too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,7 @@ async def submit(  # noqa: PLR0913  # what it decides with, each by its name
     new_id: Callable[[], str],
     check: Check,
     admission: Admission | None = None,  # None: no caps
+    shadowed: Shadowed | None = None,
 ) -> Submitted:
     """Raises UnknownModel, InvalidInput, IdempotencyConflict or Unavailable; then no job is kept.
 
@@ -90,6 +94,8 @@ async def submit(  # noqa: PLR0913  # what it decides with, each by its name
         (outcome,) = await tx.insert([NewJob(job, request.idempotency)])
         if isinstance(outcome, Created):
             await tx.use_blobs([BlobUse(job.tenant, blob, job.id) for blob in named])
+            if shadowed is not None and shadowed(job):
+                await make_shadow(tx, job, JobId(new_id()))
         if admission is not None and isinstance(outcome, Created):
             admission.refuse_if_full(request.tenant)  # rolls back
             admission.count(request.tenant)

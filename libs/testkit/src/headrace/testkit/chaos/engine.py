@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from headrace.engines.engine import Stopped, TryAgain, Work
-from headrace.testkit.chaos.settings import executions_file
+from headrace.testkit.chaos.settings import executions_file, slow_s
 
 ENGINE = "headrace.testkit.chaos.engine:LedgerEngine"
 LANE = "ledger"
@@ -23,6 +23,7 @@ class LedgerInput(msgspec.Struct, frozen=True):
     delay_s: float = 0.02
     fail: Literal["", "transient", "input", "crash", "hang", "deaf"] = ""
     fail_attempts: int = 1  # the first so many
+    plain: bool = False  # its result tells nothing of the run that made it
 
 
 class LedgerEngine:
@@ -42,23 +43,33 @@ class LedgerEngine:
         _write("start", given.key, work.attempt, run)
         try:
             words = [_word(work, number) for number in range(given.words)]
+            _dawdle(work)
             _go_wrong(work, run)
         except Stopped:
             _write("stopped", given.key, work.attempt, run)
             raise
         _write("done", given.key, work.attempt, run)
-        return {"text": " ".join(words), "attempt": work.attempt, "run": run, "key": given.key}
+        made = {"text": " ".join(words), "attempt": work.attempt, "key": given.key}
+        return made if given.plain else {**made, "run": run}
 
 
 def _word(work: Work[LedgerInput], number: int) -> str:
     word = f"{work.attempt}.{number}"
     work.token(word if number == 0 else f" {word}")
-    until = time.monotonic() + work.input.delay_s
+    _pass_time(work, work.input.delay_s)
+    return word
+
+
+def _dawdle(work: Work[LedgerInput]) -> None:
+    _pass_time(work, slow_s())
+
+
+def _pass_time(work: Work[LedgerInput], seconds: float) -> None:
+    until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         time.sleep(min(left, 0.02))
         if work.input.fail != "deaf":
             work.check()
-    return word
 
 
 def _go_wrong(work: Work[LedgerInput], run: str) -> None:

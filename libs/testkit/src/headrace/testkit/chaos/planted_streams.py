@@ -32,6 +32,9 @@ class PassingStreams:
     def follow(self, job: JobId) -> AbstractAsyncContextManager[Subscription]:
         return self.inner.follow(job)
 
+    async def discard(self, jobs: Sequence[JobId]) -> None:
+        await self.inner.discard(jobs)
+
     async def ping(self) -> None:
         await self.inner.ping()
 

@@ -203,6 +203,9 @@ class PointedStreams:
     def follow(self, job: JobId) -> AbstractAsyncContextManager[Subscription]:
         return self._inner.follow(job)
 
+    async def discard(self, jobs: Sequence[JobId]) -> None:
+        await self._inner.discard(jobs)
+
     async def ping(self) -> None:
         await self._inner.ping()
 

@@ -14,6 +14,7 @@ WILD_CLOCK: Final = "CHAOS_WILD_CLOCK"  # not empty: this process's wall clock j
 PLANT: Final = "CHAOS_PLANT"  # the name of a bug
 VITALS: Final = "CHAOS_VITALS"  # the folder that processes keep a diary of their event loop in
 KEEP_S: Final = "CHAOS_KEEP_S"  # for so long everything is kept that else is kept for days
+SLOW_S: Final = "CHAOS_SLOW_S"  # engines of this worker take so much longer
 EXECUTIONS: Final = "CHAOS_EXECUTIONS"  # the file that engines write down their work in
 
 
@@ -39,6 +40,10 @@ def chaos_settings() -> ChaosSettings:
         float(keep_s) if keep_s else None,
         bool(os.environ.get(WILD_CLOCK)),
     )
+
+
+def slow_s() -> float:
+    return float(os.environ.get(SLOW_S) or 0)
 
 
 def executions_file() -> str:

@@ -72,6 +72,18 @@ class StreamsPromises:
             ("0-1", "queued"), ("1-1", "a"), ("1-2", "b"), ("1-3", "c"),
         ]  # fmt: skip
 
+    async def test_a_discarded_log_is_gone_and_its_neighbour_is_not(
+        self, streams: Streams, job: JobId
+    ) -> None:
+        other, never = JobId(str(uuid4())), JobId(str(uuid4()))
+        await streams.append([tokens(job, "a"), tokens(other, "b")])
+
+        await streams.discard([job, never])
+        await streams.discard([])
+
+        assert await everything(streams, job) == []
+        assert await everything(streams, other) == [("1-1", "b")]
+
     async def test_frames_keep_the_numbers_they_bring(self, streams: Streams, job: JobId) -> None:
         await streams.append([tokens(job, "a", "b", epoch=3, first_seq=7)])
 

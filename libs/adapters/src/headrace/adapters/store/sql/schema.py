@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from headrace.adapters.store.sql.types import Instant, Json, Name, Number
 
-REVISION: Final = "0009"  # the newest migration; this build works on it, and on the next one
+REVISION: Final = "0010"  # the newest migration; this build works on it, and on the next one
 
 metadata: Final = MetaData(
     naming_convention={
@@ -50,6 +50,8 @@ UNSENT: Final = "sent_at IS NULL"
 SENT: Final = "sent_at IS NOT NULL"
 OFFERED: Final = "(sent_at IS NOT NULL OR reserved_until IS NOT NULL)"
 ENDED: Final = "finished_at IS NOT NULL"
+IS_SHADOW: Final = "shadow_of IS NOT NULL"
+COUNTS: Final = f"{ENDED} AND shadow_of IS NULL"  # of how a path does
 SAID: Final = "conversation IS NOT NULL"
 QUEUED: Final = "state = 'queued'"
 GONE_WRONG: Final = "state IN ('failed', 'dead')"
@@ -94,6 +96,8 @@ jobs: Final = Table(
     Column("cancel_reason", Name),
     Column("conversation", Name),  # the tenant's own name for it
     Column("api_key", Name),  # the id of the one that was shown for it
+    Column("shadow_of", Name),  # the id of the job that this one repeats on the other path
+    Column("shadow_tenant", Name),
     UniqueConstraint("id"),
     sqlite_autoincrement=True,
 )
@@ -117,6 +121,9 @@ Index("jobs_made", jobs.c.created_at, jobs.c.id)  # of all tenants, for operator
 _partial("jobs_gone_wrong", jobs.c.created_at, jobs.c.id, where=GONE_WRONG)
 _partial("jobs_oldest", jobs.c.lane, jobs.c.not_before, jobs.c.created_at, where=QUEUED)
 _partial("jobs_said", jobs.c.tenant, jobs.c.conversation, jobs.c.created_at, jobs.c.id, where=SAID)
+
+_partial("jobs_ended_on", jobs.c.path, jobs.c.finished_at, where=COUNTS)
+_partial("jobs_shadows", jobs.c.shadow_of, where=IS_SHADOW)
 
 outbox: Final = Table(
     "outbox",

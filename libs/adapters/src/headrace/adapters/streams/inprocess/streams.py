@@ -73,6 +73,12 @@ class InProcessStreams(Streams):
                 del self._watchers[job]
 
     @override
+    async def discard(self, jobs: Sequence[JobId]) -> None:
+        for job in jobs:
+            if (log := self._logs.pop(job, None)) is not None:
+                self._bytes -= _size(log.entries)
+
+    @override
     async def ping(self) -> None:
         return
 

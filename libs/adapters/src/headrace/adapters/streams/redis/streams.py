@@ -100,6 +100,11 @@ class RedisStreams(Streams):
         return self._live.follow(self._channel(job).encode())
 
     @override
+    async def discard(self, jobs: Sequence[JobId]) -> None:
+        if jobs:
+            await self._lines.write.send([("UNLINK", *(self._key(job) for job in jobs))])
+
+    @override
     async def ping(self) -> None:
         await self._lines.read.send([("PING",)])
 

@@ -11,6 +11,7 @@ from headrace.testkit.conformance.store.producing import Producing
 from headrace.testkit.conformance.store.reading import Fleet, Hinting, Reading
 from headrace.testkit.conformance.store.recurring import Recurring
 from headrace.testkit.conformance.store.remembering import Remembering
+from headrace.testkit.conformance.store.rolling import Rolling, Shadowing
 from headrace.testkit.conformance.store.sharing import Sharing
 from headrace.testkit.conformance.store.submitting import Submitting
 from headrace.testkit.conformance.store.sweeping import Sweeping
@@ -35,5 +36,7 @@ class StoreConformance(
     Recurring,
     Remembering,
     KeepingKeys,
+    Rolling,
+    Shadowing,
 ):
     """All of it."""

@@ -109,10 +109,11 @@ async def say(
             deps.store,
             deps.blobs,
             wanted,
-            path=deps.path(caller.tenant),
+            path=deps.steering.path(caller.tenant, wanted.kind),
             new_id=deps.new_id,
             check=check_input,
             admission=deps.admission,
+            shadowed=deps.steering.shadowed,
         )
     except InvalidInput as error:
         raise errors.in_its_place(error) from error

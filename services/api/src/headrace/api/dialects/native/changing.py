@@ -73,7 +73,10 @@ async def retry_job(
 
     async def do(tx: Transaction) -> Answer:
         deps.admission.refuse_if_full(tenant)
-        made = await retry(tx, tenant, job, new_id=deps.new_id, trace=trace, api_key=caller.api_key)
+        choose, by = deps.steering.path, caller.api_key
+        made = await retry(
+            tx, tenant, job, new_id=deps.new_id, trace=trace, api_key=by, choose=choose
+        )
         deps.admission.count(tenant)
         return answer(job_view(made), 202)
 

@@ -22,7 +22,10 @@ from headrace.core.errors import (
     KeyNotFound,
     LetterNotFound,
     LetterSettled,
+    PathMissing,
     QueuesFull,
+    RolloutFixed,
+    RolloutMoved,
     ScheduleNotFound,
     TenantQueueFull,
     TooLarge,
@@ -51,6 +54,16 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
             return Problem(404, slug, f"There is no such {thing}", str(error))
         case LetterSettled():
             return Problem(409, "settled", "This dead letter is settled", str(error))
+        case RolloutFixed():
+            fixed = {"variables": error.variables}
+            title = "The environment fixes this"
+            return Problem(409, "rollout-fixed", title, str(error), fixed)
+        case RolloutMoved():
+            now = {"version": error.version}
+            title = "Somebody else changed the rollout"
+            return Problem(409, "rollout-moved", title, str(error), now)
+        case PathMissing():
+            return Problem(422, "path-missing", "Nobody could run them there", str(error))
         case JobNotOver():
             return Problem(409, "not-over", "This job has not ended", str(error))
         case JobNotWaiting():

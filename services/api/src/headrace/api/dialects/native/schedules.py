@@ -78,7 +78,8 @@ async def create_schedule(
     )
 
     async def do(tx: Transaction) -> Answer:
-        path = deps.path(tenant)
+        # Whose dispatchers fire it; where each of its jobs runs is decided when it fires.
+        path = deps.steering.path(tenant, asked.job.kind)
         made = await use.create_schedule(tx, wanted, path=path, makers=_makers(deps))
         return answer(_view(made), 201)
 
@@ -229,7 +230,7 @@ async def delete_schedule(
 
 
 def _makers(deps: ApiDeps) -> use.Makers:
-    return use.Makers(deps.new_id, check_input)
+    return use.Makers(deps.new_id, check_input, deps.steering.path)
 
 
 def _template(asked: ScheduledJob) -> dict[str, object]:

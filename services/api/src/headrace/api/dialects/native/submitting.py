@@ -112,10 +112,11 @@ async def _take_in(deps: ApiDeps, request: Submission, wait_s: float) -> Respons
         deps.store,
         deps.blobs,
         request,
-        path=deps.path(request.tenant),
+        path=deps.steering.path(request.tenant, request.kind),
         new_id=deps.new_id,
         check=check_input,
         admission=deps.admission,
+        shadowed=deps.steering.shadowed,
     )
     deps.on_submitted(submitted)
     wait_s = min(wait_s, deps.limits.wait_s)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from alembic import context
 
-from headrace.adapters.store.sql import schema_around  # noqa: F401  # its tables join the metadata
+from headrace.adapters.store.sql import (
+    schema_around,  # noqa: F401  # its tables join the metadata
+    schema_rollout,  # noqa: F401  # so do these
+)
 from headrace.adapters.store.sql.schema import metadata
 
 context.configure(
