@@ -76,7 +76,7 @@ export interface Calls {
   };
   "GET /jobs/{job}/events": {
     path: { job: string };
-    query: { ticket?: string | null; after?: string | null };
+    query: { after?: string | null; ticket?: string | null };
     body: undefined;
     answer: Blob;
   };
@@ -98,6 +98,233 @@ export interface Calls {
     body: undefined;
     answer: Blob;
   };
+  "GET /admin/dead-letters/groups": {
+    path: undefined;
+    query: { limit?: number };
+    body: undefined;
+    answer: GroupsView;
+  };
+  "GET /admin/dead-letters": {
+    path: undefined;
+    query: { fingerprint?: string | null; source?: Source | null; queue?: string | null; tenant?: string | null; settled?: boolean; limit?: number; before?: number | null };
+    body: undefined;
+    answer: LettersPage;
+  };
+  "GET /admin/dead-letters/{number}": {
+    path: { number: number };
+    query: undefined;
+    body: undefined;
+    answer: LetterDetail;
+  };
+  "POST /admin/dead-letters/{number}/replay": {
+    path: { number: number };
+    query: undefined;
+    body: ReplayOneRequest;
+    answer: LetterView | RehearsalView;
+  };
+  "POST /admin/dead-letters/{number}/discard": {
+    path: { number: number };
+    query: undefined;
+    body: undefined;
+    answer: LetterView;
+  };
+  "POST /admin/dead-letters/replay": {
+    path: undefined;
+    query: undefined;
+    body: ReplayRequest;
+    answer: SettledView | RehearsedView;
+  };
+  "POST /admin/dead-letters/discard": {
+    path: undefined;
+    query: undefined;
+    body: DiscardRequest;
+    answer: SettledView;
+  };
+  "GET /admin/audit": {
+    path: undefined;
+    query: { limit?: number; before?: number | null };
+    body: undefined;
+    answer: AuditPage;
+  };
+  "GET /admin/lanes": {
+    path: undefined;
+    query: undefined;
+    body: undefined;
+    answer: LanesView;
+  };
+  "POST /admin/lanes/{lane}/pause": {
+    path: { lane: string };
+    query: undefined;
+    body: undefined;
+    answer: LaneView;
+  };
+  "POST /admin/lanes/{lane}/resume": {
+    path: { lane: string };
+    query: undefined;
+    body: undefined;
+    answer: LaneView;
+  };
+  "GET /admin/tenants": {
+    path: undefined;
+    query: { limit?: number; after?: string };
+    body: undefined;
+    answer: TenantsPage;
+  };
+  "GET /admin/tenants/{tenant}": {
+    path: { tenant: string };
+    query: undefined;
+    body: undefined;
+    answer: TermsView;
+  };
+  "PUT /admin/tenants/{tenant}": {
+    path: { tenant: string };
+    query: undefined;
+    body: TermsRequest;
+    answer: TermsView;
+  };
+  "GET /admin/whoami": {
+    path: undefined;
+    query: undefined;
+    body: undefined;
+    answer: WhoAmIView;
+  };
+  "GET /admin/keys": {
+    path: undefined;
+    query: { tenant?: string | null; limit?: number; cursor?: string | null };
+    body: undefined;
+    answer: KeysPage;
+  };
+  "POST /admin/keys": {
+    path: undefined;
+    query: undefined;
+    body: KeyRequest;
+    answer: NewKeyView;
+  };
+  "POST /admin/keys/{key}/revoke": {
+    path: { key: string };
+    query: undefined;
+    body: undefined;
+    answer: KeyView;
+  };
+  "GET /admin/overview": {
+    path: undefined;
+    query: { window_s?: Window };
+    body: undefined;
+    answer: OverviewView;
+  };
+  "GET /admin/workers": {
+    path: undefined;
+    query: undefined;
+    body: undefined;
+    answer: WorkersView;
+  };
+  "POST /admin/workers/{worker}/drain": {
+    path: { worker: string };
+    query: undefined;
+    body: undefined;
+    answer: WorkerView;
+  };
+  "POST /admin/workers/{worker}/resume": {
+    path: { worker: string };
+    query: undefined;
+    body: undefined;
+    answer: WorkerView;
+  };
+  "GET /admin/jobs": {
+    path: undefined;
+    query: { id?: string | null; tenant?: string | null; state?: State | null; kind?: string | null; model?: string | null; path?: string | null; label?: string | null; error?: string | null; worker?: string | null; created_after?: string | null; created_before?: string | null; limit?: number; cursor?: string | null };
+    body: undefined;
+    answer: AnybodysJobsPage;
+  };
+  "GET /admin/jobs/{job}": {
+    path: { job: string };
+    query: undefined;
+    body: undefined;
+    answer: AnybodysJobView;
+  };
+  "GET /admin/jobs/{job}/timeline": {
+    path: { job: string };
+    query: undefined;
+    body: undefined;
+    answer: TimelineView;
+  };
+  "GET /admin/jobs/{job}/explain": {
+    path: { job: string };
+    query: undefined;
+    body: undefined;
+    answer: ExplainView;
+  };
+  "POST /admin/jobs/cancel": {
+    path: undefined;
+    query: undefined;
+    body: ManyRequest;
+    answer: ManyView;
+  };
+  "POST /admin/jobs/retry": {
+    path: undefined;
+    query: undefined;
+    body: ManyRequest;
+    answer: ManyView;
+  };
+  "POST /admin/jobs/{job}/move": {
+    path: { job: string };
+    query: undefined;
+    body: MoveRequest;
+    answer: MovedView;
+  };
+  "GET /admin/rollout": {
+    path: undefined;
+    query: undefined;
+    body: undefined;
+    answer: RolloutView;
+  };
+  "PUT /admin/rollout": {
+    path: undefined;
+    query: undefined;
+    body: RolloutRequest;
+    answer: RolloutView;
+  };
+  "POST /admin/rollout/rollback": {
+    path: undefined;
+    query: undefined;
+    body: undefined;
+    answer: RolloutView;
+  };
+}
+
+export interface AnybodysJobView {
+  id: string;
+  kind: string;
+  model: string;
+  state: State;
+  /** How many times it was given to a worker. */
+  attempt: number;
+  /** The job that somebody retried by hand. */
+  retry_of: string | null;
+  /** How far, 0 to 1, as last reported. */
+  progress: number | null;
+  priority: number;
+  labels: Record<string, string>;
+  input: Record<string, unknown>;
+  /** What the engine made; null until it succeeded. */
+  result: JsonValue;
+  error: ErrorView | null;
+  created_at: string | null;
+  started_at: string | null;
+  finished_at: string | null;
+  trace_id: string | null;
+  links: Links;
+  tenant: string;
+  path: string;
+  lane: string;
+  /** Who runs it now. */
+  worker: string | null;
+}
+
+export interface AnybodysJobsPage {
+  jobs: AnybodysJobView[];
+  /** The `cursor` to go on with; null: that was all. One request looks at 20,000 jobs at most, so a page may be empty and not be the last. */
+  next: string | null;
 }
 
 /** A new attempt begins or will begin: forget what earlier epochs showed. */
@@ -121,10 +348,26 @@ export interface AttemptView {
   stages: StagesView | null;
 }
 
+export interface AuditPage {
+  audit: DeedView[];
+  next: number | null;
+}
+
 export interface BlobView {
   blob: string;
   media_type: string;
   size: number;
+}
+
+export interface BucketView {
+  succeeded: number;
+  failed: number;
+  cancelled: number;
+  dead: number;
+  /** When it began; the last one is not over yet. */
+  at: string;
+  accepted: number;
+  wait_p50_s: number | null;
 }
 
 export interface CancelAfter {
@@ -145,11 +388,45 @@ export interface Dead {
   error: Record<string, unknown>;
 }
 
+/** A job that died: what was asked for, and what became of it each time. */
+export interface DeadJobView {
+  kind: string;
+  model: string;
+  input: Record<string, unknown>;
+  trace_id: string | null;
+  attempts: AttemptView[];
+}
+
+export interface DeedView {
+  number: number;
+  at: string;
+  who: string;
+  action: string;
+  subject: string;
+  detail: Record<string, unknown>;
+}
+
+/** All that the filter finds. Without any filter, `all` must be true. */
+export interface DiscardRequest {
+  fingerprint?: string | null;
+  source?: Source | null;
+  queue?: string | null;
+  tenant?: string | null;
+  all?: boolean;
+}
+
 /** A worker that can run the job. */
 export interface EligibleView {
   worker: string;
   slots: number;
   seen_at: string;
+}
+
+export interface EndedView {
+  succeeded: number;
+  failed: number;
+  cancelled: number;
+  dead: number;
 }
 
 /** Why a job did not succeed: `kind` is for programs, `message` for people. */
@@ -188,7 +465,72 @@ export interface Failed {
   error: Record<string, unknown>;
 }
 
+export interface FleetView {
+  alive: number;
+  slots: number;
+  busy: number;
+}
+
 export type Frame = Queued | Started | Attempt | Progress | Token | Preview | Log | Metric | Reset | Cancelling | Succeeded | Failed | Cancelled | Dead;
+
+export interface GpuView {
+  name: string;
+  utilisation: number;
+  memory_used_bytes: number;
+  memory_total_bytes: number;
+}
+
+export interface GroupView {
+  fingerprint: string;
+  source: Source;
+  /** The cause, without ids, numbers and paths. */
+  title: string;
+  count: number;
+  first_at: string;
+  last_at: string;
+}
+
+export interface GroupsView {
+  groups: GroupView[];
+}
+
+/** What is left out stays. */
+export interface GuardRequest {
+  on?: boolean | null;
+  window_s?: number | null;
+  /** Jobs of a kind on each path. */
+  at_least?: number | null;
+  /** The share that fails may be higher by this. */
+  errors_over?: number | null;
+  /** 1: waiting and running may take twice as long. */
+  slower_by?: number | null;
+}
+
+export interface GuardView {
+  on: boolean;
+  window_s: number;
+  at_least: number;
+  errors_over: number;
+  slower_by: number;
+}
+
+/** Which jobs, of all tenants. */
+export interface JobFilter {
+  id?: string | null;
+  tenant?: string | null;
+  state?: State | null;
+  kind?: string | null;
+  model?: string | null;
+  path?: string | null;
+  /** `name:value` */
+  label?: string | null;
+  /** A part of what the error of a failed or dead job says, in whatever case. */
+  error?: string | null;
+  /** Who runs it, or tried it once. */
+  worker?: string | null;
+  created_after?: string | null;
+  created_before?: string | null;
+}
 
 export interface JobRequest {
   kind: string;
@@ -241,6 +583,115 @@ export interface JobsPage {
 
 export type JsonValue = unknown;
 
+export interface KeyRequest {
+  tenant: string;
+  /** For the audit. */
+  name?: string;
+  /** `submit` may read, too, and `admin` may do what `admin:read` may. */
+  scopes?: Scope[];
+  /** null: never. */
+  expires_at?: string | null;
+}
+
+export interface KeyView {
+  id: string;
+  tenant: string;
+  name: string;
+  scopes: Scope[];
+  created_at: string;
+  expires_at: string | null;
+  revoked_at: string | null;
+  /** To the minute. */
+  last_used_at: string | null;
+  /** How the key begins. */
+  hint: string;
+}
+
+export interface KeysPage {
+  keys: KeyView[];
+  /** The `cursor` of the next page; null on the last one. */
+  next: string | null;
+}
+
+export interface LaneStandingView {
+  lane: string;
+  paused_since: string | null;
+  /** Why it cannot be offered, for an operator to mend. */
+  trouble: string | null;
+  /** Heard of lately, with slots for it, and not draining. */
+  workers: number;
+  /** Of these workers. */
+  slots: number;
+  /** On all paths; 100000 of one path means: that or more. */
+  waiting: number;
+  /** In the workers' queue, for the next free slot. */
+  offered: number;
+  running: number;
+  /** Of what waits or is offered: since it could have run. */
+  oldest_age_s: number | null;
+}
+
+export interface LaneView {
+  lane: string;
+  paused_since: string | null;
+}
+
+export interface LanesView {
+  lanes: LaneStandingView[];
+}
+
+export interface LetterDetail {
+  number: number;
+  source: Source;
+  fingerprint: string;
+  reason: string;
+  queue: string;
+  tenant: string | null;
+  job: string | null;
+  size: number;
+  parked_at: string;
+  /** When it is to be replayed. */
+  replay_at: string | null;
+  settled: Settled | null;
+  settled_at: string | null;
+  settled_by: string | null;
+  /** The job that it became. */
+  retried_as: string | null;
+  message: string;
+  headers: Record<string, string>;
+  /** How `body` is written here. */
+  encoding: "utf-8" | "base64";
+  body: string;
+  /** False: only the beginning was kept. */
+  whole: boolean;
+  /** Null: it is a message, or the job was deleted. */
+  died: DeadJobView | null;
+}
+
+export interface LetterView {
+  number: number;
+  source: Source;
+  fingerprint: string;
+  reason: string;
+  queue: string;
+  tenant: string | null;
+  job: string | null;
+  size: number;
+  parked_at: string;
+  /** When it is to be replayed. */
+  replay_at: string | null;
+  settled: Settled | null;
+  settled_at: string | null;
+  settled_by: string | null;
+  /** The job that it became. */
+  retried_as: string | null;
+}
+
+export interface LettersPage {
+  letters: LetterView[];
+  next: number | null;
+}
+
 export interface Links {
   self: string;
   status: string;
@@ -257,6 +708,28 @@ export interface Log {
   line: string;
 }
 
+/** Either `ids`, or all that a `filter` finds, so many a request. */
+export interface ManyRequest {
+  ids?: string[] | null;
+  filter?: JobFilter | null;
+  /** Jobs that this request may touch. */
+  limit?: number;
+  /** Its last `next`, to go on from there. */
+  cursor?: string | null;
+  /** Decide the same, and do nothing. */
+  dry_run?: boolean;
+}
+
+export interface ManyView {
+  matched: number;
+  /** Of a dry run: so many would be. */
+  done: number;
+  /** The filter may find more: ask again, with `next` as `cursor`. */
+  more: boolean;
+  next: string | null;
+  refused: RefusedView[];
+}
+
 export interface Metric {
   type: "metric";
   name: string;
@@ -271,6 +744,37 @@ export interface ModelView {
   input_schema: Record<string, unknown>;
 }
 
+/** Either `to` or `priority`. */
+export interface MoveRequest {
+  to?: "front" | "back" | null;
+  priority?: number | null;
+}
+
+export interface MovedView {
+  id: string;
+  tenant: string;
+  lane: string;
+  priority: number;
+  /** Jobs before it in its lane, an estimate. */
+  queue_position: number;
+}
+
+export interface NewKeyView {
+  id: string;
+  tenant: string;
+  name: string;
+  scopes: Scope[];
+  created_at: string;
+  expires_at: string | null;
+  revoked_at: string | null;
+  /** To the minute. */
+  last_used_at: string | null;
+  /** How the key begins. */
+  hint: string;
+  /** The key itself, which nobody can show again. */
+  key: string;
+}
+
 export interface OneStatusView {
   state: State;
   attempt: number;
@@ -282,6 +786,35 @@ export interface OneStatusView {
   id: string;
   started_at: string | null;
   finished_at: string | null;
+}
+
+export interface OverviewView {
+  at: string;
+  window_s: number;
+  /** What the figures are of: about the window, or less where more came or ended in it than the latest 30,000 jobs. */
+  covers_s: number;
+  bucket_s: number;
+  /** Jobs that ended, each second. */
+  per_s: number;
+  ended: EndedView;
+  /** Failed or dead, of those that were not cancelled; null: none ended. */
+  failure_rate: number | null;
+  /** From when a job could have run to its start. */
+  wait_s: PercentilesView;
+  /** From its first start to its end. */
+  run_s: PercentilesView;
+  /** At most 100000 are counted. */
+  dead_letters_open: number;
+  lanes: LaneStandingView[];
+  workers: FleetView;
+  paths: headrace__api__dialects__native__schemas_admin__PathView[];
+  series: BucketView[];
+}
+
+/** Times that some job did take, in seconds; null: no job did. */
+export interface PercentilesView {
+  p50: number | null;
+  p95: number | null;
 }
 
 export interface Preview {
@@ -305,6 +838,60 @@ export interface Queued {
   eta_s?: number | null;
 }
 
+export interface RefusedView {
+  id: string;
+  why: string;
+}
+
+/** What a replay would do. */
+export interface RehearsalView {
+  number: number;
+  /** Run its job again, send the message again, or nothing. */
+  would: "run" | "send" | "nothing";
+  /** The job's lane, or the message's queue. */
+  to: string;
+  /** Its input into its engine's schema; null: not looked at. */
+  fits: boolean | null;
+  /** Why it would do nothing, not fit, or wait. */
+  why: string | null;
+}
+
+export interface RehearsedView {
+  /** So many would be replayed. */
+  count: number;
+  /** The filter finds more than one request may touch. */
+  more: boolean;
+  /** Of these, so many would fail: their input does not fit. */
+  unfit: number;
+  /** Those of which there is something to say. */
+  doubtful: RehearsalView[];
+}
+
+export interface ReplayOneRequest {
+  /** Say what it would do, and do nothing. */
+  dry_run?: boolean;
+  /** Of a dead job: instead of its own, which stays as it was. */
+  input?: Record<string, unknown> | null;
+}
+
+export interface ReplayRequest {
+  fingerprint?: string | null;
+  source?: Source | null;
+  queue?: string | null;
+  tenant?: string | null;
+  all?: boolean;
+  /** At most so many each second. */
+  per_s?: number;
+  /** Say what it would do, and do nothing. */
+  dry_run?: boolean;
+}
+
+export interface ReplicaView {
+  replica: string;
+  version: number;
+  seen_at: string;
+}
+
 /** The log no longer reaches back to the watcher's position: start over from this state. */
 export interface Reset {
   type: "reset";
@@ -317,8 +904,77 @@ export interface ResultView {
   error: ErrorView | null;
 }
 
+/** What is left out stays. */
+export interface RolloutRequest {
+  /** Tenants that take the distributed path anyway. */
+  internal?: string[] | null;
+  /** Of tenants, by a hash of their names. */
+  percent?: number | null;
+  kinds?: Record<string, unknown> | null;
+  /** Of jobs: these run on the other path too, unseen. */
+  shadow_percent?: number | null;
+  guard?: GuardRequest | null;
+  expect_version?: number | null;
+}
+
+export interface RolloutView {
+  version: number;
+  source: "default" | "stored" | "environment";
+  fixed_by: string[];
+  stage: string;
+  internal: string[];
+  percent: number;
+  kinds: Record<string, "local" | "distributed">;
+  shadow_percent: number;
+  guard: GuardView;
+  changed_at: string | null;
+  changed_by: string | null;
+  tripped: TrippedView | null;
+  paths: headrace__api__dialects__native__schemas_rollout__PathView[];
+  replicas: ReplicaView[];
+  shadows: ShadowsView;
+}
+
 /** In the order they are looked at: what blocks most comes first. */
 export type Rule = "ended" | "running" | "cancelling" | "start_deadline" | "scheduled" | "retry_later" | "lane_paused" | "lane_unusable" | "no_producer" | "no_worker" | "offered" | "tenant_cap" | "lane_cap" | "slots_busy" | "next";
+
+export interface RunningView {
+  job: string;
+  kind: string;
+  lane: string;
+  attempt: number;
+  started_at: string | null;
+  progress: number | null;
+}
+
+/** What a key is good for. See `includes`: some are good for what others are, too. */
+export type Scope = "submit" | "read" | "worker" | "admin" | "admin:read";
+
+export type Settled = "replayed" | "discarded";
+
+export interface SettledView {
+  count: number;
+  /** The filter finds more than one request may touch: ask again. */
+  more: boolean;
+  /** When the last replay is planned for. */
+  until?: string | null;
+}
+
+export interface ShadowView {
+  job: string;
+  shadow: string;
+  kind: string;
+  same: boolean;
+  diff: Record<string, JsonValue>;
+  at: string;
+}
+
+export interface ShadowsView {
+  compared: number;
+  same: number;
+  different: number;
+  latest: ShadowView[];
+}
 
 /** What the job's tenant gets, and what it has running or offered. */
 export interface ShareView {
@@ -329,12 +985,30 @@ export interface ShareView {
   max_running_per_lane: number | null;
 }
 
+export type Source = "message" | "job";
+
 /** Where an attempt's time went, in seconds. */
 export interface StagesView {
   claim_s: number;
   load_s: number;
   run_s: number;
   store_s: number;
+}
+
+export type Standing = "alive" | "draining" | "silent";
+
+export interface StandingView {
+  tenant: string;
+  weight: number;
+  max_running: number | null;
+  max_running_per_lane: number | null;
+  max_queued: number | null;
+  /** Scheduled or queued; counted to 10,000. */
+  waiting: number;
+  /** By a worker; counted to 10,000. */
+  running: number;
+  /** Kept in the store, neither revoked nor expired. */
+  keys: number;
 }
 
 export interface Started {
@@ -360,6 +1034,30 @@ export interface Succeeded {
   result: unknown;
 }
 
+export interface TenantsPage {
+  tenants: StandingView[];
+  /** The `after` of the next page; null on the last one. */
+  next: string | null;
+}
+
+export interface TermsRequest {
+  /** Jobs it gets in each round of the tenants. */
+  weight?: number;
+  /** Running or offered at once; null: no cap. */
+  max_running?: number | null;
+  max_running_per_lane?: number | null;
+  /** null: the installation's MAX_QUEUED_PER_TENANT. */
+  max_queued?: number | null;
+}
+
+export interface TermsView {
+  tenant: string;
+  weight: number;
+  max_running: number | null;
+  max_running_per_lane: number | null;
+  max_queued: number | null;
+}
+
 export interface TicketView {
   /** Send it as `?ticket=`, once. */
   ticket: string;
@@ -379,6 +1077,8 @@ export interface TimelineView {
   /** From submission to the end. */
   total_s: number | null;
   trace_id: string | null;
+  /** The id of the key it was submitted with, if that is one the store keeps. */
+  api_key: string | null;
   /** Where to look at it, if TRACE_URL is set. */
   trace_url: string | null;
   attempts: AttemptView[];
@@ -387,4 +1087,75 @@ export interface TimelineView {
 export interface Token {
   type: "token";
   text: string;
+}
+
+export interface TrippedView {
+  at: string;
+  why: string;
+  percent: number;
+}
+
+export interface WhoAmIView {
+  /** null: the ADMIN_KEY is no tenant's. */
+  tenant: string | null;
+  scopes: Scope[];
+  /** What operators see. */
+  may_read: boolean;
+  /** What operators may change. */
+  may_change: boolean;
+  /** As the audit would name you. */
+  who: string;
+}
+
+/** Seconds that an overview's figures may be of. */
+export type Window = 60 | 300 | 900 | 3600;
+
+export interface WorkerView {
+  id: string;
+  path: string | null;
+  state: Standing;
+  seen_at: string;
+  drain_asked_at: string | null;
+  slots: Record<string, number>;
+  running: RunningView[];
+  /** Resident, with its engines' processes. */
+  memory_bytes: number | null;
+  /** Null: it cannot tell. */
+  gpus: GpuView[] | null;
+  /** Whether an offer and its grant would reach it. */
+  receives: boolean | null;
+  why: string;
+}
+
+export interface WorkersView {
+  workers: WorkerView[];
+}
+
+export interface headrace__api__dialects__native__schemas_admin__PathView {
+  path: string;
+  /** Dispatchers of its own are there. */
+  attended: boolean;
+  /** Or offered. */
+  waiting: number;
+  running: number;
+  ended: number;
+  /** Or dead. */
+  failed: number;
+  wait_p50_s: number | null;
+  run_p50_s: number | null;
+}
+
+/** Within the guard's window; times of those that ended, failures among all but the cancelled. */
+export interface headrace__api__dialects__native__schemas_rollout__PathView {
+  path: "local" | "distributed";
+  attended: boolean;
+  submitted: number;
+  running: number;
+  ended: number;
+  failed: number;
+  error_rate: number | null;
+  wait_p50_s: number | null;
+  wait_p95_s: number | null;
+  run_p50_s: number | null;
+  run_p95_s: number | null;
 }

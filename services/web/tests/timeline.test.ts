@@ -23,6 +23,7 @@ const attempt = (fields: Partial<Attempt>): Attempt => ({
 
 const timeline = (fields: Partial<Timeline>): Timeline => ({
   id: "a",
+  api_key: null,
   state: "running",
   created_at: at(0),
   started_at: at(2),

@@ -1,45 +1,53 @@
 // The operators' calls, each shown the operator's key.
 
+import type { Calls, LetterView, RehearsalView, RehearsedView, SettledView } from "../generated";
 import { client } from "../http";
 import { operator } from "./operator";
 import type {
-  JobFilter,
+  JobsQuery,
   LetterFilter,
+  LettersQuery,
   ManyRequest,
-  OpsCalls,
   RolloutChange,
   Terms,
+  Window,
 } from "./shapes";
 
-const { call } = client<OpsCalls>(operator.credentials);
+const { call } = client<Calls>(operator.credentials);
 /** The catalog is a tenant's to see: where an operator's key is nobody's, perhaps without any. */
-const nobody = client<OpsCalls>(() => ({}));
+const nobody = client<Calls>(() => ({}));
+
+const PAGE = 200;
+type Input = Record<string, unknown>;
 
 export const calls = {
   whoami: () => call("GET /admin/whoami", {}),
-  overview: (window_s: number) => call("GET /admin/overview", { query: { window_s } }),
+  overview: (window_s: Window) => call("GET /admin/overview", { query: { window_s } }),
   models: () => call("GET /models", {}).catch(() => nobody.call("GET /models", {})),
 
-  jobs: (query: JobFilter & { limit?: number; cursor?: string | null }) =>
-    call("GET /admin/jobs", { query }),
+  jobs: (query: JobsQuery) => call("GET /admin/jobs", { query }),
   job: (job: string) => call("GET /admin/jobs/{job}", { path: { job } }),
   timeline: (job: string) => call("GET /admin/jobs/{job}/timeline", { path: { job } }),
   explain: (job: string) => call("GET /admin/jobs/{job}/explain", { path: { job } }),
   cancel: (body: ManyRequest) => call("POST /admin/jobs/cancel", { body }),
   retry: (body: ManyRequest) => call("POST /admin/jobs/retry", { body }),
-  move: (job: string, body: { to: "front" | "back" } | { priority: number }) =>
-    call("POST /admin/jobs/{job}/move", { path: { job }, body }),
+  move: (job: string, to: "front" | "back") =>
+    call("POST /admin/jobs/{job}/move", { path: { job }, body: { to } }),
 
-  groups: () => call("GET /admin/dead-letters/groups", {}),
-  letters: (query: LetterFilter & { settled?: boolean; limit?: number; before?: number | null }) =>
-    call("GET /admin/dead-letters", { query }),
+  groups: () => call("GET /admin/dead-letters/groups", { query: {} }),
+  letters: (query: LettersQuery) => call("GET /admin/dead-letters", { query }),
   letter: (number: number) => call("GET /admin/dead-letters/{number}", { path: { number } }),
-  replay: (number: number, body?: { input?: Record<string, unknown>; dry_run?: boolean }) =>
-    call("POST /admin/dead-letters/{number}/replay", { path: { number }, body }),
+  /** Without an input: with the one it died of. */
+  replay: (number: number, input?: Input) =>
+    replayOne(number, input === undefined ? {} : { input }) as Promise<LetterView>,
+  rehearse: (number: number, input: Input) =>
+    replayOne(number, { input, dry_run: true }) as Promise<RehearsalView>,
   discard: (number: number) =>
     call("POST /admin/dead-letters/{number}/discard", { path: { number } }),
-  replayMany: (body: LetterFilter & { all?: boolean; per_s?: number; dry_run?: boolean }) =>
-    call("POST /admin/dead-letters/replay", { body }),
+  replayMany: (filter: LetterFilter & { all?: boolean }, per_s: number) =>
+    replayMany({ ...filter, per_s }) as Promise<SettledView>,
+  rehearseMany: (filter: LetterFilter & { all?: boolean }) =>
+    replayMany({ ...filter, dry_run: true }) as Promise<RehearsedView>,
   discardMany: (body: LetterFilter & { all?: boolean }) =>
     call("POST /admin/dead-letters/discard", { body }),
 
@@ -51,13 +59,13 @@ export const calls = {
   drain: (worker: string) => call("POST /admin/workers/{worker}/drain", { path: { worker } }),
   undrain: (worker: string) => call("POST /admin/workers/{worker}/resume", { path: { worker } }),
 
-  tenants: () => call("GET /admin/tenants", {}),
+  tenants: (after: string) => call("GET /admin/tenants", { query: { after, limit: PAGE } }),
   terms: (tenant: string) => call("GET /admin/tenants/{tenant}", { path: { tenant } }),
   setTerms: (tenant: string, body: Terms) =>
     call("PUT /admin/tenants/{tenant}", { path: { tenant }, body }),
-  keys: (tenant?: string) => call("GET /admin/keys", { query: { tenant } }),
-  createKey: (body: OpsCalls["POST /admin/keys"]["body"]) => call("POST /admin/keys", { body }),
-  revoke: (id: string) => call("POST /admin/keys/{id}/revoke", { path: { id } }),
+  keys: (tenant?: string) => call("GET /admin/keys", { query: { tenant, limit: PAGE } }),
+  createKey: (body: Calls["POST /admin/keys"]["body"]) => call("POST /admin/keys", { body }),
+  revoke: (key: string) => call("POST /admin/keys/{key}/revoke", { path: { key } }),
 
   rollout: () => call("GET /admin/rollout", {}),
   setRollout: (body: RolloutChange) => call("PUT /admin/rollout", { body }),
@@ -65,3 +73,11 @@ export const calls = {
 
   audit: (before: number | null) => call("GET /admin/audit", { query: { before, limit: 100 } }),
 };
+
+function replayOne(number: number, body: { input?: Input; dry_run?: boolean }) {
+  return call("POST /admin/dead-letters/{number}/replay", { path: { number }, body });
+}
+
+function replayMany(body: Calls["POST /admin/dead-letters/replay"]["body"]) {
+  return call("POST /admin/dead-letters/replay", { body });
+}

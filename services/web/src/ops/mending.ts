@@ -1,6 +1,6 @@
 // A dead job's input, mended: between the form's fields, the JSON and what the api says is wrong.
 
-import type { Problem } from "../http";
+import { Problem } from "../http";
 import { fieldsOf, hold, read, type Field, type Held, type Schema } from "../schema";
 
 export type Input = Record<string, unknown>;
@@ -52,4 +52,11 @@ export function parsed(text: string): { input: Input } | { problem: string } {
 export function fieldIn({ pointer }: Problem, fields: readonly Field[]): string | null {
   const name = /^\/input\/([^/]+)/.exec(pointer ?? "")?.[1];
   return fields.some((field) => field.name === name) ? (name ?? null) : null;
+}
+
+/** A rehearsal tells in words what a refusal tells as a document: "…: /steps: not a number". */
+export function unfit(why: string): Problem {
+  const [, pointer, detail] = /(?:^|\s)(\/\S*): ([\s\S]*)$/.exec(why) ?? [];
+  const at = pointer === undefined ? null : `/input${pointer}`;
+  return new Problem(422, "The input does not fit", detail ?? why, at);
 }

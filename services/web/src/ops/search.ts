@@ -37,3 +37,14 @@ export function told(search: Search): string {
   const parts = Object.entries(search).map(([name, value]) => `${name} ${value}`);
   return parts.length === 0 ? "all jobs" : `jobs with ${parts.join(", ")}`;
 }
+
+const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+const LABEL = /^[A-Za-z0-9._/-]{1,63}:/;
+
+/** What is still to be typed before the api would take it, by field. */
+export function lacking({ id, label }: Search): Partial<Record<FilterName, string>> {
+  return {
+    ...(id === undefined || ID.test(id) ? {} : { id: "A whole id, of 36 characters." }),
+    ...(label === undefined || LABEL.test(label) ? {} : { label: "As name:value." }),
+  };
+}

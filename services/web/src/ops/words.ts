@@ -1,6 +1,6 @@
 // How the console puts numbers and doings into words.
 
-import { duration, percent, roughly } from "../wording";
+import { capital, duration, percent, roughly } from "../wording";
 import type { Problem } from "../http";
 
 const NONE = "–";
@@ -48,6 +48,11 @@ export function many(number: number, one: string, more = `${one}s`): string {
 
 export function at(time: string | null | undefined): string {
   return time === null || time === undefined ? NONE : new Date(time).toLocaleString();
+}
+
+/** What the api says of a thing in passing, on its own. */
+export function sentence(words: string): string {
+  return `${capital(words)}${/[.!?]$/.test(words) ? "" : "."}`;
 }
 
 export function toldBy({ title, detail }: Problem): string {

@@ -16,6 +16,7 @@ DOORS: Final = (
     "/models",
     "/blobs",
     "/tickets",
+    "/admin",
 )  # that a page may want; operators have their own
 _REF: Final = "#/components/schemas/"
 _NAME: Final = re.compile(r"[A-Za-z_$][\w$]*")
