@@ -26,6 +26,7 @@ export default defineConfig({
   server: {
     proxy: {
       "/jobs": passUnlessNavigating,
+      "/admin": pass,
       "/models": pass,
       "/blobs": pass,
       "/health": pass,

@@ -28,7 +28,11 @@ async def site(deps: Any, tmp_path: Path) -> AsyncGenerator[httpx.AsyncClient]:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/jobs", "/jobs/6f9619ff-8b86-4011-b42d-00c04fc964ff", "/about"]
+    "path",
+    [
+        *("/", "/jobs", "/jobs/6f9619ff-8b86-4011-b42d-00c04fc964ff", "/about"),
+        *("/ops", "/ops/jobs", "/ops/queues/a%2Fb", "/ops/dead-letters?tenant=a.js"),
+    ],
 )
 async def test_a_browser_that_navigates_gets_the_page(site: httpx.AsyncClient, path: str) -> None:
     answer = await site.get(path, headers=BROWSER)
@@ -42,6 +46,13 @@ async def test_a_browser_that_navigates_gets_the_page(site: httpx.AsyncClient, p
 async def test_programs_get_the_api_at_the_same_address(site: httpx.AsyncClient) -> None:
     assert (await site.get("/jobs")).json() == {"jobs": [], "next": None}
     assert (await site.get("/health", headers=BROWSER)).json()["status"] == "ok"
+
+
+async def test_the_console_shadows_no_route_of_operators(site: httpx.AsyncClient) -> None:
+    answer = await site.get("/admin/audit", headers=BROWSER)
+
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert (await site.get("/ops/jobs")).status_code == 404  # a program gets no page
 
 
 async def test_an_asset_may_be_kept_for_good(site: httpx.AsyncClient) -> None:

@@ -17,7 +17,7 @@ DOORS: Final = (
     "/blobs",
     "/tickets",
     "/admin",
-)  # that a page may want; operators have their own
+)  # that a page or the console may want
 _REF: Final = "#/components/schemas/"
 _NAME: Final = re.compile(r"[A-Za-z_$][\w$]*")
 _SIMPLE: Final = {
