@@ -33,6 +33,7 @@ PAGE_SOURCES := $(shell git ls-files services/web 2>/dev/null)
 
 ROOMS := unit conformance integration e2e chaos
 PYTEST := $(BIN)/python -m pytest
+AT_ONCE ?= 2  # tests; many of them wait for leases and time limits, and leave a core to another
 COMPOSE := docker compose -f docker-compose.dev.yml
 
 ##@ Start here
@@ -52,7 +53,7 @@ run: $(STAMPS)/runtime $(PAGE) ## Serve on HOST:PORT (127.0.0.1:8000) until Ctrl
 
 .PHONY: test
 test: fmt-check lint types arch web-check ## Set up, find or start the servers, run every check and test
-	$(PYTEST) $(foreach room,$(ROOMS),$(wildcard tests/$(room))) $(ARGS)
+	$(PYTEST) -n $(AT_ONCE) --dist worksteal $(foreach room,$(ROOMS),$(wildcard tests/$(room))) $(ARGS)
 
 ##@ The compose stack
 

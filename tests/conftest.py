@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import hypothesis
 import pytest
 
@@ -18,12 +20,34 @@ hypothesis.settings.register_profile("headrace", deadline=None)
 hypothesis.settings.load_profile("headrace")
 
 _FIGURES = pytest.StashKey[list[str]]()
+_FIGURES_SENT = "figures"
 
 
 @pytest.fixture(scope="session")
 def figures(pytestconfig: pytest.Config) -> list[str]:
     """What a run should be quoted with: lines for the end of its report."""
     return pytestconfig.stash.setdefault(_FIGURES, [])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(_Gathering(config), "figures")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[_FIGURES_SENT] = session.config.stash.get(_FIGURES, [])
+
+
+class _Gathering:
+    """Where several processes share the tests, each sends its lines to the one that reports."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._figures = config.stash.setdefault(_FIGURES, [])
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        self._figures += getattr(node, "workeroutput", {}).get(_FIGURES_SENT, [])
 
 
 def pytest_terminal_summary(

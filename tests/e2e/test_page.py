@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
-from headrace.testkit.browser import Shown, a_browser, barriers, shown
+from headrace.testkit.browser import Shown, a_browser, barriers, close_pages, shown
 from headrace.testkit.client import User
 from headrace.testkit.system import System
 from headrace.testkit.waits import eventually
@@ -30,9 +30,15 @@ def read(seen: Shown) -> Locator:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncGenerator[Browser]:
+async def chromium() -> AsyncGenerator[Browser]:
     async with a_browser() as browser:
         yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def browser(chromium: Browser) -> AsyncGenerator[Browser]:
+    yield chromium
+    await close_pages(chromium)
 
 
 async def test_a_person_asks_and_watches_the_answer_come(system: System, browser: Browser) -> None:

@@ -86,6 +86,12 @@ async def shown(browser: Browser, url: str, *, phone: bool = False, dark: bool =
     return Shown(page, complaints)
 
 
+async def close_pages(browser: Browser) -> None:
+    """All that were opened: a live page works on, also when nobody looks at it any more."""
+    for context in browser.contexts:
+        await context.close()
+
+
 async def barriers(page: Page) -> list[str]:
     """What axe-core calls serious or worse, for those who cannot see, hear or use a mouse."""
     await page.evaluate(_AXE.read_text())  # evaluated, not added: the page's policy takes no script
