@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, expect
 
-from headrace.testkit.browser import Shown, a_browser, barriers, shown
+from headrace.testkit.browser import Shown, a_browser, barriers, close_pages, shown
 from headrace.testkit.client import User
 from headrace.testkit.system import Mode, System, running
 from headrace.testkit.waits import eventually
@@ -33,9 +33,15 @@ async def system(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncG
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncGenerator[Browser]:
+async def chromium() -> AsyncGenerator[Browser]:
     async with a_browser() as browser:
         yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def browser(chromium: Browser) -> AsyncGenerator[Browser]:
+    yield chromium
+    await close_pages(chromium)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
