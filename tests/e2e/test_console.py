@@ -237,7 +237,7 @@ async def test_a_rollout_goes_a_step_on_and_all_the_way_back(
         assert (await admin.get("/rollout")).json()["percent"] == 0
         return
     await expect(button(seen, "10 %")).to_have_attribute("aria-pressed", "true")
-    await expect(seen.page.get_by_text("apply version")).to_be_visible()
+    await expect(seen.page.get_by_text("every one applies version")).to_be_visible()
     await button(seen, "Roll everything back").click()
     await button(seen, "Roll back").click()
     await expect(seen.page.get_by_text("Everything is rolled back")).to_be_visible()
