@@ -24,15 +24,15 @@ from headrace.api.auth import Keys, digest_of
 from headrace.api.deps import ApiDeps, Limits
 from headrace.api.presence import Presence
 from headrace.api.role import Api
-from headrace.contracts.ids import Lane, TenantId
 from headrace.api.steering import Steering
+from headrace.contracts.ids import Lane, TenantId
 from headrace.contracts.messages import EngineCard
 from headrace.core.keyring import Keyring
 from headrace.core.lookup import Lookup
 from headrace.core.ports.keys import Scope
-from headrace.testkit.builders import an_api_key
 from headrace.core.ports.paths import DISTRIBUTED
 from headrace.core.rollout import Basis
+from headrace.testkit.builders import an_api_key
 from headrace.testkit.infra import fresh_database, fresh_prefix
 
 # Red's and the looker's are kept in the store, blue's and the operators' come from the environment.

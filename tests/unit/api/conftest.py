@@ -34,8 +34,8 @@ from headrace.core.lookup import Lookup
 from headrace.core.ports.keys import Scope
 from headrace.core.ports.store import AttemptEnd, Change, Store
 from headrace.core.ports.streams import Batch, Streams
-from headrace.testkit.builders import an_api_key
 from headrace.core.rollout import Basis
+from headrace.testkit.builders import an_api_key
 
 RED, BLUE = {"apikey": "key-of-red"}, {"apikey": "key-of-blue"}
 ECHO = EngineCard(
