@@ -98,8 +98,10 @@ class Settings(BaseSettings):
         if self.execution_mode is Mode.EDA:
             self._need("RABBITMQ_URL", self.rabbitmq_url, "amqp://user:password@host:5672/")
             self._need("REDIS_URL", self.redis_url, "redis://host:6379/0")
-        if self.allow_anonymous is False and not self.api_keys:
-            raise ValueError("API_KEYS: ALLOW_ANONYMOUS=false without a key shuts everybody out")
+        if self.allow_anonymous is False and not self.has_keys:
+            raise ValueError(
+                "API_KEYS: ALLOW_ANONYMOUS=false without them or an ADMIN_KEY shuts everybody out"
+            )
         return self
 
     @staticmethod
@@ -132,6 +134,11 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.data_dir / 'headrace.db'}"
 
     @property
+    def has_keys(self) -> bool:
+        """Those of tenants, or the one that makes them."""
+        return bool(self.api_keys or self.admin_key.get_secret_value())
+
+    @property
     def anonymous(self) -> bool:
         """Whether a caller without a key is let in, as the tenant `local`."""
         if self.allow_anonymous is not None:
@@ -146,10 +153,11 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         problems = [_plain(dict(each)) for each in error.errors()]
         raise Misconfigured("; ".join(problems) + ".", "See .env.example.") from error
-    if not settings.anonymous and not settings.api_keys:
+    if not settings.anonymous and not settings.has_keys:
         raise Misconfigured(
             f"HOST={settings.host} can be reached from outside and there are no API_KEYS.",
-            "Set API_KEYS=tenant:key, or ALLOW_ANONYMOUS=true if that is what you want.",
+            "Set API_KEYS=tenant:key, or an ADMIN_KEY to make keys with, or ALLOW_ANONYMOUS=true if"
+            " that is what you want.",
         )
     return settings
 
