@@ -76,7 +76,7 @@ export interface Calls {
   };
   "GET /jobs/{job}/events": {
     path: { job: string };
-    query: { ticket?: string | null; after?: string | null };
+    query: { after?: string | null; ticket?: string | null };
     body: undefined;
     answer: Blob;
   };
@@ -379,6 +379,8 @@ export interface TimelineView {
   /** From submission to the end. */
   total_s: number | null;
   trace_id: string | null;
+  /** The id of the key it was submitted with, if that is one the store keeps. */
+  api_key: string | null;
   /** Where to look at it, if TRACE_URL is set. */
   trace_url: string | null;
   attempts: AttemptView[];
