@@ -17,6 +17,7 @@ from headrace.adapters.store.sql import SqlStore, migrate, open_sql_store
 from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import Stages
 from headrace.core.job import Event, State, advance
+from headrace.core.ports.keys import ApiKey
 from headrace.core.ports.store import (
     AttemptEnd,
     Change,
@@ -156,6 +157,7 @@ async def share(tx: Transaction) -> None:
 async def keep_keys(tx: Transaction) -> None:
     digests = [f"digest-{n}" for n in range(1, 101)]
     assert len(await tx.live_keys([*digests, "nobody's"])) == len(digests)
+    page: list[ApiKey] = []
     for whose in (TenantId("tenant-7"), None):
         page = await tx.keys(whose, before=None, limit=20)
         assert page[-1].created_at is not None
