@@ -17,6 +17,7 @@ from headrace.adapters.store.sql import SqlStore, migrate, open_sql_store
 from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import Stages
 from headrace.core.job import Event, State, advance
+from headrace.core.ports.keys import ApiKey
 from headrace.core.ports.queries import Search
 from headrace.core.ports.store import (
     AttemptEnd,
@@ -46,10 +47,13 @@ INSERT INTO attempts (job, attempt, epoch, worker, started_at)
 SELECT id, 1, 1, 'w', now() FROM jobs;
 INSERT INTO idempotency_keys (tenant, key, fingerprint, job, created_at)
 SELECT tenant, 'key-' || number, 'f', id, created_at FROM jobs;
+INSERT INTO api_keys (id, tenant, name, scopes, digest, hint, created_at)
+SELECT 'key-' || n, 'tenant-' || n % 1000, 'ci', '["read"]', 'digest-' || n, 'abcd', now()
+FROM generate_series(1, 100000) AS n;
 UPDATE jobs SET finished_at = created_at WHERE state = 'succeeded';
 ANALYZE
 """
-FROM_END_TO_END = re.compile(r"Seq Scan on (jobs|outbox|attempts|idempotency_keys)")
+FROM_END_TO_END = re.compile(r"Seq Scan on (jobs|outbox|attempts|idempotency_keys|api_keys)")
 ECHO = Lane("echo")
 
 
@@ -151,6 +155,21 @@ async def share(tx: Transaction) -> None:
     assert await tx.backlog(None, at_most=500) == 500
 
 
+async def keep_keys(tx: Transaction) -> None:
+    digests = [f"digest-{n}" for n in range(1, 101)]
+    assert len(await tx.live_keys([*digests, "nobody's"])) == len(digests)
+    page: list[ApiKey] = []
+    for whose in (TenantId("tenant-7"), None):
+        page = await tx.keys(whose, before=None, limit=20)
+        assert page[-1].created_at is not None
+        await tx.keys(whose, before=(page[-1].created_at, page[-1].id), limit=20)
+    await tx.key(page[0].id)
+    await tx.revoke_key(page[0].id)
+    await tx.use_keys([each.id for each in page], unless_since=await tx.now())
+    found = await tx.standings(besides=[], after="tenant-5", limit=100, at_most=1000)
+    assert {(each.waiting, each.keys) for each in found} <= {(100, 100), (0, 100)}
+
+
 async def look_after(tx: Transaction) -> None:
     now = await tx.now()
     await tx.purge_keys(older_than=now - timedelta(hours=20), limit=100)
@@ -189,7 +208,8 @@ async def operate(tx: Transaction) -> None:
 
 
 @pytest.mark.parametrize(
-    "verbs", [submit, claim, heartbeat, sweep, release, share, read, look_after, operate]
+    "verbs",
+    [submit, claim, heartbeat, sweep, release, share, read, look_after, operate, keep_keys],
 )
 async def test_nothing_is_read_from_end_to_end(store: SqlStore, full: str, verbs: Any) -> None:
     asked = Asked()

@@ -11,7 +11,7 @@ import pytest
 
 from headrace.core import keyring
 from headrace.core.errors import Unavailable
-from headrace.core.keyring import FRESH_S, KNOWN_S, UNKNOWN_S, Keyring
+from headrace.core.keyring import FRESH_S, KNOWN_S, PATIENCE_S, UNKNOWN_S, Keyring
 from headrace.core.ports.keys import ApiKey
 from headrace.core.ports.store import Store, Transaction
 from headrace.testkit.builders import an_api_key
@@ -185,16 +185,24 @@ async def test_while_the_store_is_away_a_new_key_is_neither_good_nor_bad(
     assert await ring.find(DIGEST) == kept
 
 
-async def test_a_store_that_is_silent_holds_a_known_key_up_for_a_moment(
-    ring: Keyring, watched: Watched, hands: Hands, kept: ApiKey, monkeypatch: pytest.MonkeyPatch
+async def test_who_comes_while_the_store_takes_long_goes_by_what_is_known(
+    ring: Keyring, watched: Watched, hands: Hands, kept: ApiKey
 ) -> None:
-    monkeypatch.setattr(keyring, "PATIENCE_S", 0.05)
     await ring.find(DIGEST)
     hands.now += FRESH_S
     watched.answers.clear()
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(ring.find(DIGEST))
+        await eventually(lambda: watched.begun == 2)
+        hands.now += PATIENCE_S
 
-    async with asyncio.timeout(5):
+        assert ring.silent
         assert await ring.find(DIGEST) == kept
+        watched.answers.set()
+
+    assert first.result() == kept  # it is not cut off, and its answer counts
+    assert not ring.silent
+    assert watched.begun == 2
 
 
 async def test_a_use_is_written_beside_the_requests(

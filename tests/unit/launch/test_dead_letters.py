@@ -128,7 +128,8 @@ async def test_a_tenant_is_told_whose_key_it_takes(inside: Command) -> None:
 
     assert ran.code == 2
     assert ran.err == (
-        "headrace: This needs the admin key. Set HEADRACE_KEY to the ADMIN_KEY of the api.\n"
+        "headrace: This key has not the scope 'admin:read'. "
+        "Set HEADRACE_KEY to an operator's key, or to the ADMIN_KEY of the api.\n"
     )
 
 

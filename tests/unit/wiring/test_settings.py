@@ -101,6 +101,19 @@ def test_a_server_that_can_be_reached_from_outside_needs_keys(
     assert "API_KEYS" in said
 
 
+@pytest.mark.parametrize(
+    "address",
+    [{"HOST": "0.0.0.0"}, {"ALLOW_ANONYMOUS": "false"}],  # noqa: S104  # the danger under test
+)
+def test_the_admin_key_alone_lets_it_start_since_keys_can_be_made_with_it(
+    monkeypatch: pytest.MonkeyPatch, address: dict[str, str]
+) -> None:
+    assert "API_KEYS" in refusal(monkeypatch, **address)
+    monkeypatch.setenv("ADMIN_KEY", "key-of-admin")
+
+    assert not load_settings().anonymous
+
+
 def test_secrets_are_never_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     said = refusal(monkeypatch, API_KEYS="no-colon-xyzzy")
 

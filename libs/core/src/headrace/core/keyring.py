@@ -4,7 +4,8 @@ Laws:
 1. A key that was revoked or has expired is refused within `FRESH_S` by every process: what is known of
    a key is asked for again once it is older, and the question begins after that.
 2. While the store does not answer, a key goes on being good for `KNOWN_S` after it was last found. One
-   that is not known is neither good nor bad then: Unavailable.
+   that is not known is neither good nor bad then: Unavailable. Nobody who has waited for the store is
+   cut off in the middle: a transaction that is cancelled may hold a lock for a while.
 3. However many ask with however many wrong keys, the store has one question at a time from this
    process, each an indexed look-up of `together.MOST` digests at most, and a wrong key is remembered.
 4. When a key was last used is written beside the requests, never in the way of one, and at most once a
@@ -31,7 +32,7 @@ from headrace.core.together import Together
 FRESH_S: Final = 1.0
 KNOWN_S: Final = 60.0
 UNKNOWN_S: Final = 30.0  # a key is told once it is kept, so none that was refused becomes good
-PATIENCE_S: Final = 1.0  # for the store, where a key is known
+PATIENCE_S: Final = 1.0  # with a question; who comes later goes by what is known
 REMEMBERED: Final = 10_000  # keys that are known, and as many that are not
 WRITTEN_EVERY_S: Final = 15.0
 USED_EVERY: Final = timedelta(minutes=1)
@@ -54,6 +55,7 @@ class Keyring:
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._unknown: OrderedDict[str, float] = OrderedDict()  # until when
         self._away_until = monotonic()
+        self._asked_at: float | None = None  # the question that is under way
         self._used: set[KeyId] = set()
 
     async def find(self, digest: str) -> ApiKey | None:
@@ -69,16 +71,21 @@ class Keyring:
             refused = self._unknown.get(digest, now) > now
             return None if refused else await self._look(digest, now)
         age_s = now - known.asked_at
-        if age_s < FRESH_S or (now < self._away_until and age_s < KNOWN_S):
+        if age_s < FRESH_S or (self.silent and age_s < KNOWN_S):
             return known.key
-        if age_s >= KNOWN_S:
-            return await self._look(digest, now)
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                return await self._look(digest, now)
-        except (Unavailable, TimeoutError):
-            self._away_until = self._monotonic() + FRESH_S
+            return await self._look(digest, now)
+        except Unavailable:
+            if age_s >= KNOWN_S:
+                raise
             return known.key
+
+    @property
+    def silent(self) -> bool:
+        """Whether the store did not answer a moment ago, or takes long over it now."""
+        now = self._monotonic()
+        slow = self._asked_at is not None and now - self._asked_at >= PATIENCE_S
+        return slow or now < self._away_until
 
     async def _look(self, digest: str, now: float) -> ApiKey | None:
         found = await self._questions.ask(digest)
@@ -90,8 +97,15 @@ class Keyring:
         return found
 
     async def _ask(self, digests: Set[str]) -> dict[str, ApiKey]:
-        async with self._store.begin() as tx:
-            return await tx.live_keys(sorted(digests))
+        self._asked_at = self._monotonic()
+        try:
+            async with self._store.begin() as tx:
+                return await tx.live_keys(sorted(digests))
+        except Unavailable:
+            self._away_until = self._monotonic() + FRESH_S
+            raise
+        finally:
+            self._asked_at = None
 
     async def run(self) -> None:
         while True:

@@ -120,8 +120,10 @@ class Settings(BaseSettings):
             self._need("REDIS_URL", self.redis_url, "redis://host:6379/0")
         if (lacks := self.lacks_for_distributed) and self.rollout_basis.of(None).moves:
             raise ValueError(f"{self.rollout_basis.fixed_by[0]}: {lacks}")
-        if self.allow_anonymous is False and not self.api_keys:
-            raise ValueError("API_KEYS: ALLOW_ANONYMOUS=false without a key shuts everybody out")
+        if self.allow_anonymous is False and not self.has_keys:
+            raise ValueError(
+                "API_KEYS: ALLOW_ANONYMOUS=false without them or an ADMIN_KEY shuts everybody out"
+            )
         return self
 
     @staticmethod
@@ -179,6 +181,11 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.data_dir / 'headrace.db'}"
 
     @property
+    def has_keys(self) -> bool:
+        """Those of tenants, or the one that makes them."""
+        return bool(self.api_keys or self.admin_key.get_secret_value())
+
+    @property
     def anonymous(self) -> bool:
         """Whether a caller without a key is let in, as the tenant `local`."""
         if self.allow_anonymous is not None:
@@ -193,10 +200,11 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         problems = [_plain(dict(each)) for each in error.errors()]
         raise Misconfigured("; ".join(problems) + ".", "See .env.example.") from error
-    if not settings.anonymous and not settings.api_keys:
+    if not settings.anonymous and not settings.has_keys:
         raise Misconfigured(
             f"HOST={settings.host} can be reached from outside and there are no API_KEYS.",
-            "Set API_KEYS=tenant:key, or ALLOW_ANONYMOUS=true if that is what you want.",
+            "Set API_KEYS=tenant:key, or an ADMIN_KEY to make keys with, or ALLOW_ANONYMOUS=true if"
+            " that is what you want.",
         )
     return settings
 

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, TypeAlias
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from headrace.core.errors import HeadraceError, Unavailable
-from headrace.launch import cli_dead_letters, cli_rollout, cli_schedules, cli_tenants
+from headrace.launch import cli_dead_letters, cli_keys, cli_rollout, cli_schedules, cli_tenants
 from headrace.launch.cast import RoleName
 from headrace.launch.command import (
     AsJson,
@@ -50,7 +50,7 @@ app = App(
     print_error=False,
     result_action="return_value",
 )
-for part in (cli_dead_letters, cli_rollout, cli_schedules, cli_tenants):
+for part in (cli_dead_letters, cli_keys, cli_rollout, cli_schedules, cli_tenants):
     app.command(part.app)
 
 

@@ -6,11 +6,19 @@ from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import App, Parameter
 
-from headrace.launch.command import AsJson, console, run, settings
+from headrace.launch.command import AsJson, Limit, console, run, settings
 from headrace.launch.errors import Misused
 
-app = App(name="tenants", help="What a tenant gets and may take. HEADRACE_KEY is the admin's.")
+app = App(name="tenants", help="What tenants get, may take and have. HEADRACE_KEY is the admin's.")
 Cap: TypeAlias = int | Literal["none"] | None
+
+
+@app.default
+def list_tenants(*, limit: Limit = 200, json: AsJson = False) -> None:
+    """List those with terms, a key, or a job that has not ended; by name."""
+    from headrace.launch import tenants
+
+    run(tenants.show_list(settings(), console(), limit=limit, as_json=json))
 
 
 @app.command

@@ -51,18 +51,22 @@ class Refused(LaunchError):
 
 _PASSING: Final = frozenset({429, 503})
 _FORBIDDEN: Final = 403
+_OF_TENANTS: Final = frozenset({"submit", "read"})  # the admin's key is of no use for these
 _REMEDIES: Final[Mapping[int, str]] = {
     401: "Set HEADRACE_KEY to a key the api knows.",
-    _FORBIDDEN: "Set HEADRACE_KEY to the ADMIN_KEY of the api.",
+    _FORBIDDEN: "Set HEADRACE_KEY to an operator's key, or to the ADMIN_KEY of the api.",
     503: "It may be passing: try again, or look with `headrace doctor`.",
 }
 
 
 def _in_words(status: int, problem: Mapping[str, Any], after: str) -> str:
-    detail = None if status == _FORBIDDEN else problem.get("detail")  # it speaks of headers
+    of_headers = status == _FORBIDDEN and "scope" not in problem
+    detail = None if of_headers else problem.get("detail")
     said = str(detail or problem.get("title") or f"The api answered {status}")
     if problem.get("known") == []:
         return f"{said}. Engines may still be loading: try again in a moment (`headrace models`)."
     sentence = said if said.endswith((".", "!", "?")) else f"{said}."
     remedy = f"Come back in {after} s." if after.isdigit() else _REMEDIES.get(status, "")
+    if problem.get("scope") in _OF_TENANTS:
+        remedy = "Set HEADRACE_KEY to a key that has it."
     return f"{sentence[:1].upper()}{sentence[1:]} {remedy}".rstrip()

@@ -1,4 +1,4 @@
-"""The commands for operators about tenants and each other: what a tenant gets, and the audit."""
+"""The commands for operators about tenants and each other: who there is, what each gets, and the audit."""
 
 from __future__ import annotations
 
@@ -12,9 +12,30 @@ from rich.text import Text
 from headrace.launch.printing import a_table, print_facts, print_json
 from headrace.launch.settings import ClientSettings
 from headrace.launch.talking import operating
-from headrace.launch.words import harmless, moment
+from headrace.launch.words import count, harmless, moment
 
 _CAPS = ("max_running", "max_running_per_lane")
+
+
+async def show_list(
+    settings: ClientSettings, console: Console, *, limit: int, as_json: bool
+) -> None:
+    async with operating(settings) as client:
+        page = await client.ask("GET", "/admin/tenants", params={"limit": limit})
+    tenants = page["tenants"]
+    if as_json:
+        print_json(console, tenants)
+        return
+    table = a_table("tenant", "waiting", "running", "weight", "caps", "keys", elastic="caps")
+    for each in tenants:
+        caps = [
+            f"{name} {each[name]:,}" for name in (*_CAPS, "max_queued") if each[name] is not None
+        ]
+        numbers = (f"{each[name]:,}" for name in ("waiting", "running", "weight"))
+        table.add_row(each["tenant"], *numbers, ", ".join(caps), f"{each['keys']:,}")
+    console.print(table if tenants else "There is no tenant yet.")
+    if page["next"] is not None:
+        console.print(Text(f"\nThere are more than {count(limit, 'tenant')}.", style="dim"))
 
 
 async def show_terms(

@@ -152,7 +152,7 @@ class Conversation:
             await self._authorize(first)
         except TimeoutError:
             await self._complain(malformed('Send {"authorization": KEY} first.'))
-        except Refused as error:
+        except (Refused, HeadraceError) as error:
             await self._complain(error)
         if self._holder is None:
             self.code = _POLICY
