@@ -135,6 +135,24 @@ class TestFrozen:
 
         await eventually(lambda: is_well(bus), within=15)
 
+    async def test_a_receiver_that_hears_nothing_knows_for_how_long(
+        self, bus: RabbitBus, broker: Server, name: str
+    ) -> None:
+        async with bus.receive(name, prefetch=1) as deliveries, asyncio.TaskGroup() as group:
+            waiting = group.create_task(bodies(deliveries, 1))
+            await eventually(lambda: _listened_to(bus, name))
+            # Silence alone is looked into, twice a second here, and is no reason to worry.
+            await eventually(lambda: 0 < (deliveries.alive_s or 0) < 0.2, within=15, every=0.02)
+            await broker.pause()
+            try:
+                await eventually(lambda: (deliveries.alive_s or 0) > 3, within=25)
+            finally:
+                await broker.resume()
+            await eventually(lambda: (deliveries.alive_s or 9) < 1, within=25, every=0.02)
+            await eventually(lambda: is_kept(bus, name), within=15)
+
+        assert waiting.result() == [b"after"]
+
     async def test_a_receiver_may_leave_a_frozen_broker(
         self, bus: RabbitBus, broker: Server, name: str
     ) -> None:

@@ -198,3 +198,126 @@ async def test_an_unknown_letter_is_not_found(http: httpx.AsyncClient) -> None:
 
     assert answer.status_code == 404
     assert answer.json()["type"] == "urn:headrace:problem:no-such-dead-letter"
+
+
+async def a_dead_job(http: httpx.AsyncClient, store: Store, job: str, backstage: Any) -> Any:
+    """Its letter, as it is listed."""
+    await backstage.start(job)
+    await backstage.fail(job, {"kind": "internal", "message": "it broke"})
+    letter = a_dead_letter(
+        source=Source.JOB, job=JobId(job), tenant=TenantId("red"), queue="echo", body=b""
+    )
+    (row,) = await parked(http, store, letter)
+    return row
+
+
+async def replay(http: httpx.AsyncClient, number: int, asked: Any, **headers: str) -> Any:
+    return await http.post(f"{AT}/{number}/replay", json=asked, headers={**ANN, **headers})
+
+
+async def test_a_dry_run_tells_what_a_replay_would_do_and_does_nothing(
+    http: httpx.AsyncClient, store: Store, submitted: str, backstage: Any
+) -> None:
+    letter = await a_dead_job(http, store, submitted, backstage)
+
+    told = await replay(http, letter["number"], {"dry_run": True})
+    unfit = await replay(http, letter["number"], {"dry_run": True, "input": {"text": 7}})
+
+    assert (told.status_code, told.json()) == (
+        200,
+        {"number": letter["number"], "would": "run", "to": "echo", "fits": True, "why": None},
+    )
+    assert unfit.json()["fits"] is False
+    assert "/text" in unfit.json()["why"]
+    (still,) = await listed(http)
+    assert still["replay_at"] is None
+    assert (await http.get("/admin/audit", headers=ANN)).json()["audit"] == []
+
+
+async def test_a_dry_run_of_many_checks_each_input_and_names_the_doubtful(
+    http: httpx.AsyncClient, store: Store, submitted: str, backstage: Any
+) -> None:
+    await a_dead_job(http, store, submitted, backstage)
+    gone = a_dead_letter(source=Source.JOB, job=a_job_id(), tenant=TenantId("red"), body=b"")
+    await parked(http, store, gone, a_dead_letter())
+    await http.post("/admin/lanes/echo/pause", headers=ANN)
+
+    answer = await http.post(f"{AT}/replay", json={"all": True, "dry_run": True}, headers=ANN)
+
+    told = answer.json()
+    assert (answer.status_code, told["count"], told["unfit"], told["more"]) == (200, 2, 0, False)
+    whys = {each["would"]: each["why"] for each in told["doubtful"]}
+    assert whys == {
+        "run": "lane echo is paused: it would wait",
+        "nothing": "the job itself has been deleted",
+    }
+    assert {each["replay_at"] for each in await listed(http)} == {None}
+
+
+async def test_a_dead_job_runs_again_with_a_mended_input_and_stays_as_it_was(
+    http: httpx.AsyncClient, store: Store, submitted: str, backstage: Any
+) -> None:
+    letter = await a_dead_job(http, store, submitted, backstage)
+    mended = {"text": "a secret", "times": 2}
+
+    answer = await replay(http, letter["number"], {"input": mended})
+
+    done = answer.json()
+    assert (answer.status_code, done["settled"], done["settled_by"]) == (202, "replayed", "ann")
+    new = (await http.get(f"/jobs/{done['retried_as']}", headers=RED)).json()
+    old = (await http.get(f"/jobs/{submitted}", headers=RED)).json()
+    assert (new["input"], new["retry_of"], new["state"]) == (mended, submitted, "queued")
+    assert (old["input"], old["state"]) == ({"text": "a"}, "failed")
+    (deed,) = (await http.get("/admin/audit", headers=ANN)).json()["audit"]
+    assert deed["detail"] == {"job": done["retried_as"], "changed": ["text", "times"]}
+    assert "secret" not in str(deed)
+
+
+async def test_a_mended_input_has_to_fit(
+    http: httpx.AsyncClient, store: Store, submitted: str, backstage: Any
+) -> None:
+    letter = await a_dead_job(http, store, submitted, backstage)
+
+    answer = await replay(http, letter["number"], {"input": {"text": "a", "times": 0}})
+
+    assert (answer.status_code, answer.json()["pointer"]) == (422, "/input/times")
+    assert [each["settled"] for each in await listed(http)] == [None]
+
+
+async def test_a_mended_input_too_large_for_a_message_is_kept_apart(
+    http: httpx.AsyncClient, store: Store, deps: ApiDeps, submitted: str, backstage: Any
+) -> None:
+    letter = await a_dead_job(http, store, submitted, backstage)
+    roomy = replace(deps, admin_key=ANN["apikey"], limits=replace(deps.limits, job_bytes=1 << 20))
+    transport = httpx.ASGITransport(create_app(roomy))
+    async with httpx.AsyncClient(transport=transport, base_url="http://headrace") as larger:
+        done = (await replay(larger, letter["number"], {"input": {"text": "x" * 60_000}})).json()
+        new = (await larger.get(f"/jobs/{done['retried_as']}", headers=RED)).json()
+        blob = await larger.get(f"/blobs/{new['input']['input_blob']}", headers=RED)
+
+    assert blob.json() == {"text": "x" * 60_000}
+
+
+async def test_a_message_has_no_input_to_mend(http: httpx.AsyncClient, store: Store) -> None:
+    (letter,) = await parked(http, store)
+
+    answers = [
+        await replay(http, letter["number"], {"input": {}, "dry_run": dry}) for dry in (True, False)
+    ]
+
+    assert [answer.status_code for answer in answers] == [422, 422]
+    assert answers[0].json()["pointer"] == "/input"
+
+
+async def test_a_mended_replay_under_the_same_key_is_one(
+    http: httpx.AsyncClient, store: Store, submitted: str, backstage: Any
+) -> None:
+    letter = await a_dead_job(http, store, submitted, backstage)
+    asked = {"input": {"text": "b"}}
+
+    first = await replay(http, letter["number"], asked, **{"Idempotency-Key": "k"})
+    again = await replay(http, letter["number"], asked, **{"Idempotency-Key": "k"})
+    other = await replay(http, letter["number"], asked)
+
+    assert (first.status_code, again.content) == (202, first.content)
+    assert other.status_code == 409

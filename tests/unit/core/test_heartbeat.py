@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from headrace.contracts.ids import WorkerId
-from headrace.contracts.messages import Heartbeat, Heartbeats, Orders
+from headrace.contracts.messages import Heartbeat, Heartbeats, Orders, Vitals
 from headrace.core.job import Job
 from headrace.core.ports.store import Store, WorkerRecord
 from headrace.core.usecases.cancel import ask_cancel, honour_cancels
@@ -131,3 +131,25 @@ async def test_an_idle_worker_is_seen_with_its_slots(store: Store) -> None:
     (worker,) = await seen(store)
     assert (worker.id, worker.slots) == (WORKER, {LANE: 3, "flow": 1})
     assert orders.orders == []
+
+
+async def test_who_was_asked_to_drain_is_told_by_whichever_dispatcher_answers(store: Store) -> None:
+    before = await beat(store)
+    async with store.begin() as tx:
+        await tx.ask_drain(WORKER, drain=True)
+
+    # Nothing of it is in a process: a dispatcher that has just started says the same.
+    answers = [await beat(store, sequence=sequence) for sequence in (8, 9)]
+
+    assert (before.drain, [answer.drain for answer in answers]) == (False, [True, True])
+
+
+async def test_a_worker_of_an_older_build_is_heard_and_answered_as_ever(store: Store) -> None:
+    said = Vitals(memory_bytes=1, order_s=2.0)
+    await beat(store, vitals=said)
+
+    await beat(store, vitals=None)
+
+    async with store.begin() as tx:
+        (member,) = await tx.fleet(limit=10)
+    assert member.vitals == said

@@ -145,6 +145,15 @@ async def test_a_worker_that_fell_silent_does_not_count(room: Room) -> None:
     assert await room.release(Window(worker_seen_within=timedelta(seconds=-1))) == 2
 
 
+async def test_a_worker_that_drains_does_not_count(room: Room) -> None:
+    await see(room.store, slots=5)
+    async with room.store.begin() as tx:
+        await tx.ask_drain(WORKER, drain=True)
+    await room.put(5)
+
+    assert await room.release() == Window().least
+
+
 async def test_a_claim_makes_room_for_the_next(room: Room) -> None:
     first, *_ = await room.put(5)
     await room.release()

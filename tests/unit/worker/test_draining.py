@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from headrace.contracts.ids import JobId
-from headrace.contracts.messages import Claim
+from headrace.contracts.messages import Claim, Orders
 from headrace.gpu_worker.options import WorkerOptions
 from headrace.testkit.dispatching import ScriptedDispatcher
 from headrace.testkit.waits import eventually
@@ -127,3 +127,67 @@ async def test_a_worker_whose_grace_is_over_gives_back_what_it_has(
             await worker.ended()
 
     assert (result.job, result.outcome) == (JobId("job"), "released")
+
+
+async def draining(dispatcher: ScriptedDispatcher, *, said: bool) -> None:
+    """Once the worker's heartbeats say so."""
+
+    def told() -> bool:
+        vitals = dispatcher.heartbeats[-1].vitals if dispatcher.heartbeats else None
+        return vitals is not None and vitals.draining is said
+
+    await eventually(told, within=10)
+
+
+async def test_who_is_told_to_drain_finishes_and_takes_nothing_new_until_told_otherwise(
+    dispatcher: ScriptedDispatcher, options: WorkerOptions
+) -> None:
+    async with working(options, heartbeat_s=0.1):
+        await dispatcher.offer("first", "play", act="flood", times=20_000)
+        await begun(options, "first")
+        dispatcher.drain = True
+        await draining(dispatcher, said=True)
+        await dispatcher.offer("second", "play")
+        finished = await dispatcher.result("first")
+        while_draining = list(dispatcher.claims)
+        depth = await options.bus.depth(options.topology.work(options.lanes[0].lane))
+        dispatcher.drain = False
+        afterwards = await dispatcher.result("second")
+
+    assert finished.outcome == "succeeded"
+    assert [claim.job for claim in while_draining] == ["first"]
+    assert (depth.ready, depth.consumers) == (1, 0)
+    assert afterwards.outcome == "succeeded"
+
+
+async def test_an_idle_worker_that_drains_hands_back_its_place_at_the_queue(
+    dispatcher: ScriptedDispatcher, options: WorkerOptions
+) -> None:
+    queue = options.topology.work(options.lanes[0].lane)
+
+    async def nobody_listens() -> bool:
+        return (await options.bus.depth(queue)).consumers == 0
+
+    async with working(options, heartbeat_s=0.1) as worker:
+        await eventually(lambda: dispatcher.hellos, within=10)
+        dispatcher.drain = True
+        await eventually(nobody_listens, within=10)
+        worker.stop.set()
+        await worker.ended(within=5)
+
+    assert dispatcher.goodbyes
+
+
+async def test_a_hint_says_nothing_about_draining(
+    dispatcher: ScriptedDispatcher, options: WorkerOptions
+) -> None:
+    async with working(options, heartbeat_s=0.1):
+        dispatcher.drain = True
+        await draining(dispatcher, said=True)
+        beats = len(dispatcher.heartbeats)
+        dispatcher.deaf = True
+        await dispatcher.tell(options.worker, Orders(30.0, []))
+        await eventually(lambda: len(dispatcher.heartbeats) > beats + 2, within=10)
+
+    assert dispatcher.heartbeats[-1].vitals is not None
+    assert dispatcher.heartbeats[-1].vitals.draining

@@ -54,6 +54,7 @@ class ScriptedDispatcher:
     topology: Topology
     lease_s: float = 30.0
     deaf: bool = False  # to heartbeats
+    drain: bool = False  # tells who beats to take no more offers
     answer: Callable[[Claim], Answer] | None = None  # None: grants
     orders: dict[str, Told] = field(default_factory=dict)
     wanted: dict[str, Wanted] = field(default_factory=dict)
@@ -161,4 +162,4 @@ class ScriptedDispatcher:
             Order(beat.job, beat.epoch, self.orders.get(beat.job, "go"))
             for beat in message.heartbeats
         ]
-        await self.tell(message.worker, Orders(self.lease_s, orders, message.sequence))
+        await self.tell(message.worker, Orders(self.lease_s, orders, message.sequence, self.drain))

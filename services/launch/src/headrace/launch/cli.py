@@ -8,13 +8,21 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError, validators
 
 from headrace.core.errors import HeadraceError, Unavailable
-from headrace.launch import cli_dead_letters, cli_keys, cli_rollout, cli_schedules, cli_tenants
+from headrace.launch import (
+    cli_dead_letters,
+    cli_keys,
+    cli_rollout,
+    cli_schedules,
+    cli_tenants,
+    cli_workers,
+)
 from headrace.launch.cast import RoleName
+from headrace.launch.cli_filters import ANY, DryRun, Everybodys, JobFilter
 from headrace.launch.command import (
     AsJson,
     Inputs,
@@ -29,9 +37,9 @@ from headrace.launch.command import (
 from headrace.launch.errors import Exit, LaunchError, Misused
 from headrace.launch.follow import Left
 
-StateName: TypeAlias = Literal[
-    "scheduled", "queued", "running", "cancelling", "succeeded", "failed", "cancelled", "dead"
-]
+if TYPE_CHECKING:
+    from headrace.launch.everybodys import Many
+
 Out: TypeAlias = Annotated[Path | None, Parameter(help="Save the resulting picture, or JSON.")]
 Watch: TypeAlias = Annotated[bool, Parameter(help="Or leave at once, printing the job's id.")]
 
@@ -50,8 +58,18 @@ app = App(
     print_error=False,
     result_action="return_value",
 )
-for part in (cli_dead_letters, cli_keys, cli_rollout, cli_schedules, cli_tenants):
+for part in (
+    cli_dead_letters,
+    cli_keys,
+    cli_rollout,
+    cli_schedules,
+    cli_tenants,
+    cli_workers,
+):
     app.command(part.app)
+app.register_install_completion_command(
+    help="Let the shell complete commands and options: writes its script, and a line to its rc file."
+)
 
 
 @app.command
@@ -130,52 +148,110 @@ def watch(
 @app.command(name="jobs")
 def list_jobs(
     *,
-    state: StateName | None = None,
-    kind: str | None = None,
+    everybodys: Everybodys = False,
+    which: JobFilter = ANY,
     limit: Limit = 20,
+    cursor: Annotated[str | None, Parameter(help="Only older ones: the next page.")] = None,
     json: AsJson = False,
 ) -> None:
     """List jobs, newest first."""
+    from headrace.launch import everybodys as operators
     from headrace.launch import jobs
 
-    run(jobs.show_jobs(settings(), console(), state=state, kind=kind, limit=limit, as_json=json))
+    page = {"limit": limit} | ({} if cursor is None else {"cursor": cursor})
+    asked = which.said(everybodys=everybodys) | page
+    show = operators.show_jobs if everybodys else jobs.show_jobs
+    run(show(settings(), console(), asked, as_json=json))
 
 
 @app.command
-def cancel(job: str, *, json: AsJson = False) -> None:
-    """Ask a job to end."""
-    from headrace.launch import jobs
+def cancel(
+    *jobs: str,
+    everybodys: Everybodys = False,
+    which: JobFilter = ANY,
+    dry_run: DryRun = False,
+    idempotency_key: Once = None,
+    json: AsJson = False,
+) -> Exit:
+    """Ask a job to end; with --all, jobs of anybody's, by their ids or by what they have in common."""
+    from headrace.launch import jobs as own
 
-    run(jobs.cancel(settings(), job, console(), as_json=json))
+    if everybodys:
+        many = _many(jobs, which, dry_run=dry_run, key=idempotency_key)
+        return _settle("cancel", many, as_json=json)
+    _only_with_all(which, dry_run=dry_run)
+    run(own.cancel(settings(), _one(jobs), console(), as_json=json))
+    return Exit.SUCCEEDED
 
 
 @app.command
-def retry(
-    job: str,
-    *,
+def retry(  # noqa: PLR0913  # a command line has as many options as it has
+    *jobs: str,
+    everybodys: Everybodys = False,
+    which: JobFilter = ANY,
+    dry_run: DryRun = False,
     out: Out = None,
     watch: Watch = True,
     idempotency_key: Once = None,
     json: AsJson = False,
 ) -> Exit:
-    """Try a job that has ended again, as a new job, and watch that."""
-    from headrace.launch import jobs
+    """Try a job that has ended again, as a new job, and watch that; with --all, many as for cancel."""
+    from headrace.launch import jobs as own
 
-    wish = jobs.Wish(kind="", out=out, watch=watch, idempotency_key=idempotency_key, as_json=json)
-    return run(jobs.retry(settings(), job, console(), wish))
+    if everybodys:
+        many = _many(jobs, which, dry_run=dry_run, key=idempotency_key)
+        return _settle("retry", many, as_json=json)
+    _only_with_all(which, dry_run=dry_run)
+    wish = own.Wish(kind="", out=out, watch=watch, idempotency_key=idempotency_key, as_json=json)
+    return run(own.retry(settings(), _one(jobs), console(), wish))
 
 
 @app.command
-def explain(job: str, *, json: AsJson = False) -> None:
+def explain(job: str, *, everybodys: Everybodys = False, json: AsJson = False) -> None:
     """Say why a job waits, and what would help."""
+    from headrace.launch import everybodys as operators
     from headrace.launch import lanes
 
-    run(lanes.explain(settings(), job, console(), as_json=json))
+    of = operators.explain if everybodys else lanes.explain
+    run(of(settings(), job, console(), as_json=json))
+
+
+@app.command
+def move(
+    job: str,
+    *,
+    to: Literal["front", "back"] | None = None,
+    priority: Annotated[
+        int | None, Parameter(validator=validators.Number(gte=-100, lte=100))
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Give a waiting job another place among its tenant's; HEADRACE_KEY is the admin's."""
+    from headrace.launch import everybodys as operators
+
+    if (to is None) == (priority is None):
+        raise Misused("Say where: --to front, --to back, or --priority N.")
+    wish = {"to": to} if to is not None else {"priority": priority}
+    run(operators.move(settings(), job, wish, console(), as_json=json))
+
+
+@app.command
+def overview(
+    *,
+    window: Annotated[
+        Literal[60, 300, 900, 3600], Parameter(help="Seconds that the figures are of.")
+    ] = 300,
+    json: AsJson = False,
+) -> None:
+    """How the installation does: lanes, paths, workers, waits and failures; HEADRACE_KEY is the admin's."""
+    from headrace.launch import overview as seen
+
+    run(seen.show_overview(settings(), console(), window_s=window, as_json=json))
 
 
 @app.command(name="lanes")
 def list_lanes(*, json: AsJson = False) -> None:
-    """Every lane: is it paused, and who serves it; HEADRACE_KEY is the admin's."""
+    """Every lane: what waits in it, is it paused, and who serves it; HEADRACE_KEY is the admin's."""
     from headrace.launch import lanes
 
     run(lanes.show_lanes(settings(), console(), as_json=json))
@@ -229,6 +305,34 @@ def migrate() -> None:
 
     asyncio.run(migrate_store(load_settings()))
     console().print("The database is up to date.")
+
+
+def _one(jobs: tuple[str, ...]) -> str:
+    """Raises Misused."""
+    if len(jobs) != 1:
+        raise Misused("Say which job: JOB. Many are an operator's: add --all.")
+    return jobs[0]
+
+
+def _only_with_all(which: JobFilter, *, dry_run: bool) -> None:
+    if dry_run or which.said(everybodys=False):
+        raise Misused("A filter and --dry-run are about many jobs: add --all.")
+
+
+def _many(jobs: tuple[str, ...], which: JobFilter, *, dry_run: bool, key: str | None) -> Many:
+    """Raises Misused."""
+    from headrace.launch.everybodys import Many
+
+    said = which.said(everybodys=True)
+    if bool(jobs) == bool(said):
+        raise Misused("Say which: JOB ..., or a filter (--tenant, --state, --error, ...).")
+    return Many(ids=jobs, filter=said or None, dry_run=dry_run, idempotency_key=key)
+
+
+def _settle(verb: Literal["cancel", "retry"], many: Many, *, as_json: bool) -> Exit:
+    from headrace.launch.everybodys import settle
+
+    return run(settle(settings(), verb, many, console(), as_json=as_json))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from cyclopts import App, Parameter, validators
 
+from headrace.launch.cli_filters import DryRun
 from headrace.launch.command import AsJson, Limit, console, run, settings
-from headrace.launch.errors import Misused
+from headrace.launch.errors import Exit, Misused
+from headrace.launch.inputs import read_json_object
 
 app = App(
     name="dead-letters",
@@ -79,7 +82,7 @@ def show(number: int, *, json: AsJson = False) -> None:
 
 
 @app.command
-def replay(
+def replay(  # noqa: PLR0913  # a command line has as many options as it has
     number: Number = None,
     *,
     which: Filter = _ANY,
@@ -91,13 +94,27 @@ def replay(
             validator=validators.Number(gt=0, lte=1000),
         ),
     ] = None,
+    given: Annotated[
+        Path | None,
+        Parameter(name="--input", help="Of one dead job: a file with the JSON to run it with."),
+    ] = None,
+    dry_run: DryRun = False,
     json: AsJson = False,
-) -> None:
+) -> Exit:
     """Run dead jobs again as new jobs, and send messages back to their queue."""
     asked = _chosen(number, which, everything=everything)
-    if per_s is not None:
+    if given is not None and number is None:
+        raise Misused("--input is about one dead job: say its NUMBER.")
+    if per_s is not None and number is None:
         asked["per_s"] = per_s
+    if given is not None:
+        asked["input"] = read_json_object(given)
+    if dry_run:
+        from headrace.launch.rehearsing import rehearse
+
+        return run(rehearse(settings(), console(), number, asked, as_json=json))
     _settle("replay", number, asked, as_json=json)
+    return Exit.SUCCEEDED
 
 
 @app.command
@@ -130,4 +147,4 @@ def _settle(
     if number is None:
         run(work.settle_all(settings(), console(), verb, asked, as_json=as_json))
     else:
-        run(work.settle_one(settings(), console(), verb, number, as_json=as_json))
+        run(work.settle_one(settings(), console(), verb, number, asked, as_json=as_json))

@@ -133,12 +133,23 @@ def _print_message(console: Console, letter: dict[str, Any]) -> None:
 
 
 async def settle_one(
-    settings: ClientSettings, console: Console, verb: Verb, number: int, *, as_json: bool
+    settings: ClientSettings,
+    console: Console,
+    verb: Verb,
+    number: int,
+    asked: Mapping[str, Any],
+    *,
+    as_json: bool,
 ) -> None:
+    """`asked` may hold an input to replay it with."""
     async with operating(settings) as client:
-        letter = await client.ask("POST", f"{_AT}/{number}/{verb}")
+        body = {"json": asked} if asked else {}
+        letter = await client.ask("POST", f"{_AT}/{number}/{verb}", **body)
     if as_json:
         print_json(console, letter)
+    elif letter["retried_as"]:
+        told = f"Dead letter {number} runs again with that input, as job {letter['retried_as']}."
+        console.print(told, soft_wrap=True)
     elif verb == "discard":
         console.print(f"Dead letter {number} is discarded; its row stays.")
     else:

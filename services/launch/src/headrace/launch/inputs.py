@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -129,3 +130,13 @@ def _forms(schema: Mapping[str, Any], part: Mapping[str, Any]) -> list[Mapping[s
 def _either(types: frozenset[str]) -> str:
     words = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
     return " or ".join(sorted(words.get(each, f"JSON ({each})") for each in types - {"null"}))
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """An input as a file has it. Raises Misused."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except OSError as error:
+        raise Misused(f"Cannot read {path}: {error.strerror}.") from error
+    except msgspec.MsgspecError as error:
+        raise Misused(f"{path} is not a JSON object: {error}.") from error

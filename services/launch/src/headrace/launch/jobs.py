@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import mimetypes
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,14 +111,13 @@ async def _upload(client: Client, path: Path) -> str:
 async def show_jobs(
     settings: ClientSettings,
     console: Console,
+    asked_for: Mapping[str, Any],
     *,
-    state: str | None,
-    kind: str | None,
-    limit: int,
     as_json: bool,
 ) -> None:
+    """`asked_for` is the query, in the api's words."""
     async with talking(settings) as client:
-        jobs = await client.jobs(state=state, kind=kind, limit=limit)
+        jobs = await client.jobs(**asked_for)
     if as_json:
         print_json(console, jobs)
     elif not jobs:
@@ -134,7 +133,7 @@ def _jobs_table(jobs: Sequence[dict[str, Any]]) -> Table:
         table.add_row(
             job["id"],
             job["kind"],
-            Text(_state(job), style=STYLES.get(job["state"], "")),
+            Text(standing(job), style=STYLES.get(job["state"], "")),
             "" if took is None else seconds(took),
             when(job["created_at"]),
             one_line(asked(job["input"])),
@@ -142,7 +141,7 @@ def _jobs_table(jobs: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
-def _state(job: dict[str, Any]) -> str:
+def standing(job: dict[str, Any]) -> str:
     if job["state"] == "running" and job["progress"] is not None:
         return f"running {job['progress']:.0%}"
     return str(job["state"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from headrace.launch.client import Client
@@ -13,8 +15,9 @@ from headrace.launch.errors import Misused
 from headrace.launch.printing import a_table, print_json
 from headrace.launch.settings import ClientSettings
 from headrace.launch.talking import operating, talking
-from headrace.launch.words import count, harmless, when
+from headrace.launch.words import count, harmless, seconds_roughly, when
 
+COUNTED: Final = 100_000  # as the api counts
 _SAID: Final = {
     "pause": "Lane {lane} is paused: what runs goes on, nothing else starts.",
     "resume": "Lane {lane} goes on.",
@@ -27,10 +30,31 @@ async def show_lanes(settings: ClientSettings, console: Console, *, as_json: boo
     if as_json:
         print_json(console, lanes)
         return
-    table = a_table("lane", "workers", "slots", "state", elastic="state")
+    console.print(
+        lanes_table(lanes) if lanes else "No lane is known yet; engines may still be loading."
+    )
+
+
+def lanes_table(lanes: Sequence[dict[str, Any]]) -> Table:
+    table = a_table(
+        *("lane", "waiting", "oldest", "offered", "running", "slots", "workers", "state"),
+        elastic="state",
+    )
     for each in lanes:
-        table.add_row(each["lane"], str(each["workers"]), str(each["slots"]), _state(each))
-    console.print(table if lanes else "No lane is known yet; engines may still be loading.")
+        oldest = each["oldest_age_s"]
+        table.add_row(
+            each["lane"],
+            _waiting(each["waiting"]),
+            "" if oldest is None else seconds_roughly(oldest),
+            *(str(each[name]) for name in ("offered", "running", "slots", "workers")),
+            _state(each),
+        )
+    return table
+
+
+def _waiting(number: int) -> str:
+    """So many are counted, of each path."""
+    return f"{number:,}{'+' if number >= COUNTED else ''}"
 
 
 async def turn(
@@ -56,6 +80,10 @@ async def turn(
 async def explain(settings: ClientSettings, job: str, console: Console, *, as_json: bool) -> None:
     async with talking(settings) as client:
         said = await client.job(job, "/explain")
+    print_explanation(console, said, as_json=as_json)
+
+
+def print_explanation(console: Console, said: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(console, said)
         return
@@ -69,6 +97,8 @@ async def _lanes(client: Client) -> list[dict[str, Any]]:
 
 
 def _state(lane: dict[str, Any]) -> str:
+    if lane["trouble"] is not None:
+        return f"unusable: {harmless(lane['trouble'])}"
     if lane["paused_since"] is not None:
         return f"paused {when(lane['paused_since'])}: headrace resume {lane['lane']}"
     return "open" if lane["slots"] else "no worker serves it"

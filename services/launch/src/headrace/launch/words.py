@@ -132,6 +132,13 @@ def count(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
+def size(number: int) -> str:
+    """As in 512 MiB or 1.5 GiB."""
+    if number < 1 << 30:
+        return f"{number / (1 << 20):.0f} MiB"
+    return f"{number / (1 << 30):.1f} GiB"
+
+
 def seconds_roughly(duration_s: float) -> str:
     for unit, size_s in (("d", 86_400), ("h", _HOUR_S), ("min", _MINUTE_S)):
         if duration_s >= size_s:

@@ -35,6 +35,17 @@ class Receiving:
         assert again.body == b"x"
         assert again.redelivered
 
+    async def test_a_receiver_knows_that_it_was_alive_just_now(self, bus: Bus, queue: str) -> None:
+        await sent(bus, queue, b"x")
+
+        async with bus.receive(queue, prefetch=1) as deliveries:
+            delivery = await taken(deliveries)
+            alive_s = deliveries.alive_s
+            await delivery.ack()
+
+        assert alive_s is not None
+        assert 0 <= alive_s < PATIENCE_S
+
     async def test_what_is_given_back_keeps_its_order(self, bus: Bus, queue: str) -> None:
         await sent(bus, queue, b"1")
         await sent(bus, queue, b"2")

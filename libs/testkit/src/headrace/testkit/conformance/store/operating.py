@@ -265,7 +265,7 @@ class Looking(StoreRoom):
         assert told.accepted[1] >= 3
         assert told.since == since - SOON
 
-    async def test_percentiles_are_times_that_jobs_took(
+    async def test_percentiles_are_times_that_jobs_took_to_two_digits(
         self, store: Store, new: Any, path: str
     ) -> None:
         async with store.begin() as tx:
@@ -286,8 +286,8 @@ class Looking(StoreRoom):
 
         waits, runs = (sorted(each) for each in zip(*took, strict=True))
         for percentiles, times in ((told.wait_on[path], waits), (told.run_on[path], runs)):
-            assert percentiles.p50_s == pytest.approx(times[1], abs=0.0021)
-            assert percentiles.p95_s == pytest.approx(times[2], abs=0.0021)
+            assert percentiles.p50_s == pytest.approx(times[1], rel=0.051, abs=0.0021)
+            assert percentiles.p95_s == pytest.approx(times[2], rel=0.051, abs=0.0021)
         assert told.wait != Percentiles()
         assert 1 in told.wait_in
 

@@ -47,7 +47,9 @@ async def get_overview(
     return Response(view.model_dump_json(), media_type="application/json")
 
 
-@router.get("/workers", responses={200: {"model": WorkersView}, **documents.problems(403, 404)})
+@router.get(
+    "/workers", responses={200: {"model": WorkersView}, **documents.problems(403, 404, 422)}
+)
 async def list_workers(
     deps: Deps,
     who: Reader,  # noqa: ARG001  # the key is needed

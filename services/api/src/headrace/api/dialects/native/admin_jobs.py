@@ -66,7 +66,7 @@ async def search_jobs(
 @router.get(
     "/{job}",
     response_class=Response,
-    responses={200: {"model": AnybodysJobView}, **documents.problems(403, 404)},
+    responses={200: {"model": AnybodysJobView}, **documents.problems(403, 404, 422)},
 )
 async def get_anybodys_job(
     deps: Deps,
@@ -80,7 +80,7 @@ async def get_anybodys_job(
 @router.get(
     "/{job}/timeline",
     response_class=Response,
-    responses={200: {"model": TimelineView}, **documents.problems(403, 404)},
+    responses={200: {"model": TimelineView}, **documents.problems(403, 404, 422)},
 )
 async def get_anybodys_timeline(
     deps: Deps,
@@ -97,7 +97,7 @@ async def get_anybodys_timeline(
 @router.get(
     "/{job}/explain",
     response_class=Response,
-    responses={200: {"model": ExplainView}, **documents.problems(403, 404)},
+    responses={200: {"model": ExplainView}, **documents.problems(403, 404, 422)},
 )
 async def explain_anybodys_job(
     deps: Deps,

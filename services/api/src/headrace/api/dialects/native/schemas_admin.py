@@ -63,7 +63,7 @@ class EndedView(_Told):
 
 
 class PercentilesView(_Told):
-    """Times that some job did take, in seconds; null: no job did."""
+    """In seconds, to two digits; null: no job did."""
 
     p50: float | None
     p95: float | None

@@ -1,0 +1,140 @@
+"""What a worker's heartbeats say of itself: whether it hears, what it holds, and its GPUs if it can tell."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+from typing import Any
+
+from headrace.contracts.messages import Gpu, Vitals
+from headrace.gpu_worker.checkup import resident
+from headrace.gpu_worker.gpus import GpuWatch, read_gpus
+from headrace.gpu_worker.options import WorkerOptions
+from headrace.testkit.dispatching import ScriptedDispatcher
+from headrace.testkit.waits import eventually
+from headrace.testkit.working import working
+
+GIB = 1 << 30
+
+
+class NoGpu(Exception):
+    """As NVML fails."""
+
+
+class FakeNvml:
+    """A driver with two GPUs, of which the second is cut into instances."""
+
+    NVMLError = NoGpu
+
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802  # NVML's names
+        return 2
+
+    def nvmlDeviceGetHandleByIndex(self, place: int) -> int:  # noqa: N802
+        return place
+
+    def nvmlDeviceGetName(self, handle: int) -> str | bytes:  # noqa: N802
+        return "NVIDIA H100" if handle == 0 else b"NVIDIA A100"
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:  # noqa: N802
+        return SimpleNamespace(used=GIB, total=80 * GIB)
+
+    def nvmlDeviceGetUtilizationRates(self, handle: int) -> Any:  # noqa: N802
+        if handle == 1:
+            raise NoGpu
+        return SimpleNamespace(gpu=87)
+
+
+def last(dispatcher: ScriptedDispatcher) -> Vitals:
+    vitals = dispatcher.heartbeats[-1].vitals
+    assert vitals is not None
+    return vitals
+
+
+async def test_a_worker_that_waits_for_offers_says_that_it_hears(
+    dispatcher: ScriptedDispatcher, options: WorkerOptions
+) -> None:
+    async with working(options, heartbeat_s=0.1, lane={"slots": 2}):
+        await eventually(
+            lambda: dispatcher.heartbeats and (last(dispatcher).hears or {}).get("play"), within=15
+        )
+        await eventually(lambda: (last(dispatcher).hears or {})["play"].free == 2, within=15)
+        await eventually(lambda: last(dispatcher).order_s is not None, within=10)
+
+    told = last(dispatcher)
+    assert told.hears is not None
+    assert told.hears["play"].alive_s < 1
+    assert told.order_s is not None
+    assert told.order_s < 5
+
+
+async def test_a_slot_that_works_waits_for_no_offer(
+    dispatcher: ScriptedDispatcher, options: WorkerOptions
+) -> None:
+    async with working(options, heartbeat_s=0.1):
+        await dispatcher.offer("job", "play", act="wait")
+        await eventually(
+            lambda: dispatcher.heartbeats and dispatcher.heartbeats[-1].heartbeats, within=15
+        )
+
+        assert last(dispatcher).hears == {}
+        dispatcher.orders["job"] = "cancel"
+        await dispatcher.result("job")
+
+
+async def test_whom_no_order_reaches_says_for_how_long(
+    dispatcher: ScriptedDispatcher, options: WorkerOptions
+) -> None:
+    async with working(options, heartbeat_s=0.1):
+        await eventually(
+            lambda: dispatcher.heartbeats and last(dispatcher).order_s is not None, within=10
+        )
+        dispatcher.deaf = True
+        await eventually(lambda: (last(dispatcher).order_s or 0) > 0.5, within=10)
+
+
+async def test_memory_is_that_of_the_worker_and_its_engines(
+    dispatcher: ScriptedDispatcher, options: WorkerOptions
+) -> None:
+    async with working(options, heartbeat_s=0.1):
+        await eventually(lambda: dispatcher.heartbeats and last(dispatcher).hears, within=15)
+
+    told = last(dispatcher).memory_bytes
+    assert told is not None
+    assert told > resident(os.getpid()) // 2 > 0
+
+
+def test_a_process_that_has_ended_holds_nothing() -> None:
+    assert resident(2**22 + 1) == 0  # beyond what Linux numbers processes with
+
+
+def test_gpus_are_told_as_the_driver_sees_them() -> None:
+    assert read_gpus(FakeNvml()) == [
+        Gpu("NVIDIA H100", 0.87, GIB, 80 * GIB),
+        Gpu("NVIDIA A100", 0.0, GIB, 80 * GIB),
+    ]
+
+
+async def test_what_the_driver_said_last_is_told_until_it_fails() -> None:
+    answers: list[list[Gpu]] = [[Gpu("H100", 0.5, 1, 2)]]
+
+    def read() -> list[Gpu]:
+        return answers[0]
+
+    watch = GpuWatch(lambda: read, every_s=0.01)
+    with watch.running():
+        await eventually(lambda: watch.latest == answers[0], within=5)
+        del answers[0]  # the next reading fails
+        await eventually(lambda: watch.latest is None, within=5)
+
+
+async def test_without_nvml_nothing_is_told_of_gpus() -> None:
+    asked: list[bool] = []
+
+    def find_none() -> None:
+        asked.append(True)
+
+    watch = GpuWatch(find_none)
+    with watch.running():
+        await eventually(lambda: asked, within=5)
+
+    assert watch.latest is None
