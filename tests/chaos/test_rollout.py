@@ -80,7 +80,7 @@ async def compared(here: Team, count: int) -> dict[str, Any]:
 
 async def test_shadows_run_on_the_other_path_and_are_compared(house: House, tmp_path: Path) -> None:
     async with team(house, tmp_path, tenants=4, per_s=6.0) as here:
-        await here.change({"shadow_percent": 100})
+        await here.change({"percent": 0, "shadow_percent": 100})
         plain = await here.work(4, plain=True)
         other = await here.work(4)
 

@@ -41,6 +41,7 @@ async def test_every_route_is_described(document: dict[str, Any]) -> None:
         "GET /admin/dead-letters/{number}", "POST /admin/dead-letters/{number}/replay",
         "POST /admin/dead-letters/{number}/discard", "POST /admin/dead-letters/replay",
         "POST /admin/dead-letters/discard", "GET /admin/audit",
+        "GET /admin/rollout", "PUT /admin/rollout", "POST /admin/rollout/rollback",
         "POST /blobs", "GET /blobs/{blob}",
         "POST /conversations/{conversation}/messages", "GET /conversations/{conversation}/messages",
         "GET /stream/{task_id}", "POST /stream/{task_id}/stop",
