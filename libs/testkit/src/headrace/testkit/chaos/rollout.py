@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
@@ -200,7 +201,7 @@ async def team(
             for api, url in enumerate(urls)
         ]
         for door in doors:
-            await eventually(lambda door=door: _attended(door), within=60, every=0.2)
+            await eventually(partial(_attended, door), within=60, every=0.2)
         yield Team(here, doors, crowds, names, per_s)
 
 
