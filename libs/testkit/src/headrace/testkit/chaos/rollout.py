@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
@@ -133,6 +134,19 @@ class Team:
         answer = await self.doors[0].get("/admin/rollout", headers=ADMIN)
         found: dict[str, Any] = answer.raise_for_status().json()
         return found
+
+    async def command(self, *arguments: str) -> str:
+        """`headrace rollout ...`, as an operator would type it; what it prints."""
+        told = {"HEADRACE_URL": str(self.doors[0].base_url), "HEADRACE_KEY": ADMIN["apikey"]}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "headrace.launch", "rollout", *arguments),
+            env={"PATH": self.here.system.env["PATH"], **told},
+            cwd=self.here.system.folder,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(40):
+            out, _ = await process.communicate()
+        return out.decode()
 
     async def submit(self, **given: Any) -> Asked:
         """Of the next tenant at the next api, watched to its end."""
