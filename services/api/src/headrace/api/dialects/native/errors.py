@@ -26,6 +26,7 @@ from headrace.core.errors import (
     QueuesFull,
     RolloutFixed,
     RolloutMoved,
+    RolloutUnsaid,
     ScheduleNotFound,
     TenantQueueFull,
     TooLarge,
@@ -62,6 +63,9 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
             now = {"version": error.version}
             title = "Somebody else changed the rollout"
             return Problem(409, "rollout-moved", title, str(error), now)
+        case RolloutUnsaid():
+            title = "Say a percent first"
+            return Problem(422, "percent-first", title, str(error), {"pointer": "/percent"})
         case PathMissing():
             return Problem(422, "path-missing", "Nobody could run them there", str(error))
         case JobNotOver():
