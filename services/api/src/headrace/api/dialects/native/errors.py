@@ -44,6 +44,14 @@ _MISSING: Final[Mapping[type[Exception], str]] = {
     KeyNotFound: "key",
     WorkerNotFound: "worker",
 }
+# Those that have nothing more to say than their words.
+_PLAIN: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
+    LetterSettled: (409, "settled", "This dead letter is settled"),
+    JobNotOver: (409, "not-over", "This job has not ended"),
+    JobNotWaiting: (409, "not-waiting", "This job has no place to change"),
+    PathMissing: (422, "path-missing", "Nobody could run them there"),
+    IdempotencyConflict: (422, "idempotency-conflict", "This key belongs to another request"),
+}
 
 
 def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  # a table, one row an error
@@ -53,8 +61,8 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
         case HeadraceError() if (thing := _MISSING.get(type(error))) is not None:
             slug = f"no-such-{thing.replace(' ', '-')}"
             return Problem(404, slug, f"There is no such {thing}", str(error))
-        case LetterSettled():
-            return Problem(409, "settled", "This dead letter is settled", str(error))
+        case HeadraceError() if (plain := _PLAIN.get(type(error))) is not None:
+            return Problem(*plain, str(error))
         case RolloutFixed():
             fixed = {"variables": error.variables}
             title = "The environment fixes this"
@@ -66,12 +74,6 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
         case RolloutUnsaid():
             title = "Say a percent first"
             return Problem(422, "percent-first", title, str(error), {"pointer": "/percent"})
-        case PathMissing():
-            return Problem(422, "path-missing", "Nobody could run them there", str(error))
-        case JobNotOver():
-            return Problem(409, "not-over", "This job has not ended", str(error))
-        case JobNotWaiting():
-            return Problem(409, "not-waiting", "This job has no place to change", str(error))
         case BadSchedule():
             at = {"pointer": error.pointer}
             return Problem(422, "bad-schedule", "It would never fire", str(error), at)
@@ -83,9 +85,6 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
             where = f"/input{error.pointer}"
             title = "The input does not fit"
             return Problem(422, "invalid-input", title, str(error), {"pointer": where})
-        case IdempotencyConflict():
-            title = "This key belongs to another request"
-            return Problem(422, "idempotency-conflict", title, str(error))
         case TooLarge():
             limit = {"limit": error.limit}
             return Problem(413, "too-large", "The body is too large", str(error), limit)

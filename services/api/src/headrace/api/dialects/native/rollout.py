@@ -22,7 +22,7 @@ from headrace.api.dialects.native.schemas_rollout import (
     ShadowView,
     TrippedView,
 )
-from headrace.api.operators import Operator
+from headrace.api.operators import Operator, Reader
 from headrace.contracts.ids import TenantId
 from headrace.core.ports.rollouts import Comparison
 from headrace.core.ports.store import Transaction
@@ -39,7 +39,7 @@ _VIEW = {"model": RolloutView}
     response_class=Response,
     responses={200: _VIEW, **documents.problems(403, 404, 422)},
 )
-async def show_rollout(deps: Deps, who: Operator) -> Response:  # noqa: ARG001  # the key is needed
+async def show_rollout(deps: Deps, who: Reader) -> Response:  # noqa: ARG001  # the key is needed
     """What holds, who applies it already, and how both paths do."""
     return await _looked(deps)
 
