@@ -30,6 +30,7 @@ from headrace.api.dialects.native import (
 )
 from headrace.api.dialects.native.errors import problem_for
 from headrace.api.guards import Failures, RefuseNul
+from headrace.api.instrumenting import Watched, with_spans
 from headrace.api.page import NavigationFirst, Page
 from headrace.api.problems import Refused
 from headrace.api.tracing import TraceContext
@@ -53,7 +54,7 @@ def create_app(deps: ApiDeps) -> FastAPI:
         middleware=_middleware(deps, page),
         exception_handlers=dict.fromkeys(_REFUSALS, _refuse),
         redirect_slashes=False,
-        telemetry={"operation_spans": False},
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.deps = deps
     for door in (
@@ -72,7 +73,7 @@ def create_app(deps: ApiDeps) -> FastAPI:
         app.include_router(door.router)
     app.router.default = page  # every address that is not the api's
     app.openapi = lru_cache(lambda: _describe(app, deps))  # type: ignore[method-assign]  # FastAPI's own way
-    return app
+    return with_spans(app)
 
 
 def _describe(app: FastAPI, deps: ApiDeps) -> dict[str, Any]:
@@ -90,6 +91,7 @@ def _middleware(deps: ApiDeps, page: Page) -> list[Middleware]:
     )
     return [
         Middleware(TraceContext, current=deps.current_traceparent),
+        Middleware(Watched),
         *deps.middleware,
         *([cors] if deps.cors_origins else []),
         Middleware(Failures),

@@ -16,6 +16,7 @@ from headrace.core.errors import Unavailable
 from headrace.core.ports.bus import Parcel, Sent
 from headrace.gpu_worker.attempts import Attempts, Why
 from headrace.gpu_worker.heartbeats import Heartbeater
+from headrace.gpu_worker.measuring import measure
 from headrace.gpu_worker.options import WorkerOptions
 from headrace.gpu_worker.post import Post
 from headrace.gpu_worker.reports import Reports
@@ -55,6 +56,7 @@ class Worker:
                     background.create_task(self._heartbeater.beat()),
                     background.create_task(self._introduce()),
                     background.create_task(self._drain(stop)),
+                    background.create_task(measure(self._slots)),
                 ]
                 await self._serve_slots(stop)
                 for loop in loops:

@@ -15,6 +15,7 @@ from headrace.core.job import Job, State
 from headrace.core.ports.dead_letters import DeadLetters
 from headrace.core.ports.paths import Paths
 from headrace.core.ports.schedules import Schedules
+from headrace.core.ports.standing import Standings
 from headrace.core.ports.upkeep import Upkeep
 
 
@@ -141,7 +142,7 @@ class Query:
     limit: int = 50
 
 
-class Transaction(DeadLetters, Paths, Schedules, Upkeep, Protocol):
+class Transaction(DeadLetters, Paths, Schedules, Standings, Upkeep, Protocol):
     """One unit of work. Leaving it normally commits; an exception rolls back.
 
     Methods that answer a sequence answer in the order asked unless they say otherwise. Rows given

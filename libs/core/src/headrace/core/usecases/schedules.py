@@ -58,6 +58,7 @@ class Makers:
 
     new_id: Callable[[], str]
     check: Check
+    new_trace: Callable[[], str | None] = lambda: None  # for a job that nobody's request made
 
 
 async def create_schedule(
@@ -206,7 +207,7 @@ async def _admitted(tx: Transaction, schedule: Schedule, firing: Firing) -> Job:
     """Under the same caps as a submission."""
     await firing.admission.look_within(tx, schedule.tenant)
     firing.admission.refuse_if_full(schedule.tenant)
-    job = await _job_of(tx, schedule, firing.makers, None)
+    job = await _job_of(tx, schedule, firing.makers, firing.makers.new_trace())
     firing.admission.count(schedule.tenant)
     return job
 

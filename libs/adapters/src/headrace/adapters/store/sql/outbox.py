@@ -59,6 +59,7 @@ def _loosely(column: Any, name: str, *within: ColumnElement[bool] | TextClause) 
 _unsent: Final = outbox.c.sent_at.is_(None)
 _lanes: Final = _loosely(outbox.c.lane, "having_rows", _unsent, outbox.c.path == _path)
 _paused: Final = lanes.c.paused_at.is_not(None)
+LANES_OF_WAITING: Final = select(_lanes.c.value).where(_lanes.c.value.is_not(None))
 _waiting_lanes: Final = (
     select(_lanes.c.value)
     .where(
@@ -229,6 +230,11 @@ async def sent_before(
         if waiting := [to_waiting(row) for row in rows]:
             found[Lane(lane)] = waiting
     return found
+
+
+def heads_of_tenants(*columns: Any) -> tuple[Select[Any], Select[Any]]:
+    """Of every tenant in a lane, the first `each` of its queue; for PostgreSQL and for SQLite."""
+    return _heads(_tenants, _tenants.c.value, *columns, at_most="each")
 
 
 _place: Final = select(outbox.c.since, outbox.c.number).where(

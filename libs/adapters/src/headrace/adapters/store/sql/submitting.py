@@ -37,7 +37,7 @@ from headrace.core.fair_share import PRIORITY_IS_WORTH
 from headrace.core.job import State
 from headrace.core.ports.store import Conflict, Created, Insertion, NewJob, Replayed
 
-_POINT_MS: Final = round(PRIORITY_IS_WORTH.total_seconds() * 1000)
+POINT_MS: Final = round(PRIORITY_IS_WORTH.total_seconds() * 1000)
 _ASKED: Final = (
     *("id", "tenant", "kind", "model", "input", "priority", "timeout_s", "start_deadline"),
     *("labels", "lane", "path", "state", "epoch", "not_before", "trace", "retry_of"),
@@ -106,7 +106,7 @@ def into_outbox(source: FromClause) -> Insert:
 def _since(source: FromClause) -> ColumnElement[int]:
     """Who has started before is as old as it was; who was scheduled until now comes now."""
     came = case((source.c.started_at.is_(None), clock()), else_=source.c.created_at)
-    return milliseconds(came) - source.c.priority * literal_column(str(_POINT_MS))
+    return milliseconds(came) - source.c.priority * literal_column(str(POINT_MS))
 
 
 def _outbox_name(column: str) -> str:

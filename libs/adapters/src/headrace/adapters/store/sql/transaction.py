@@ -17,6 +17,7 @@ from headrace.adapters.store.sql import (
     reading,
     schedules,
     sharing,
+    standing,
     submitting,
     sweeping,
     upkeep,
@@ -38,6 +39,7 @@ from headrace.core.ports.dead_letters import (
     Settlement,
 )
 from headrace.core.ports.schedules import Fire, Schedule
+from headrace.core.ports.standing import LaneStanding
 from headrace.core.ports.store import (
     AttemptEnd,
     AttemptRecord,
@@ -259,6 +261,9 @@ class SqlTransaction:
 
     async def deserted(self, path: str) -> bool:
         return await paths.deserted(self._session, path)
+
+    async def standing(self, path: str, *, at_most: int) -> Sequence[LaneStanding]:
+        return await standing.standing(self._session, path, at_most)
 
     async def recall(self, question: Question) -> Recollection:
         return await upkeep.recall(self._session, question)

@@ -10,6 +10,7 @@ from headrace.testkit.conformance.store.reading import Fleet, Hinting, Reading
 from headrace.testkit.conformance.store.recurring import Recurring
 from headrace.testkit.conformance.store.remembering import Remembering
 from headrace.testkit.conformance.store.sharing import Sharing
+from headrace.testkit.conformance.store.standing import Standing
 from headrace.testkit.conformance.store.submitting import Submitting
 from headrace.testkit.conformance.store.sweeping import Sweeping
 from headrace.testkit.conformance.store.watching import Watching
@@ -24,6 +25,7 @@ class StoreConformance(
     Watching,
     Outbox,
     Sharing,
+    Standing,
     Producing,
     Reading,
     Fleet,
