@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 from typing import Final, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
@@ -70,6 +71,8 @@ class _Admitting(Generic[M]):
         self._metric: M = metric
         self._allowed = allowed
         self._children: dict[tuple[str, ...], M] = {}  # bounded: the values are
+        if not any(isinstance(each, Bounded) for each in allowed.values()):
+            self._bear({})
 
     def labels(self, **values: str) -> M:
         admitted = tuple(
@@ -77,8 +80,26 @@ class _Admitting(Generic[M]):
         )
         child = self._children.get(admitted)
         if child is None:
-            child = self._children[admitted] = cast("M", self._metric.labels(*admitted))
+            self._bear(dict(zip(self._allowed, admitted, strict=True)))
+            child = self._child(admitted)
         return child
+
+    def _bear(self, with_: dict[str, str]) -> None:
+        """All that closed labels can be, beside these bounded ones: a counter that begins at one has not risen.
+
+        Only of counters: a histogram is a dozen series, and one of zeros says nothing.
+        """
+        if not isinstance(self._metric, Counter):
+            return
+        choices = [
+            [with_[name]] if isinstance(allowed, Bounded) else allowed
+            for name, allowed in self._allowed.items()
+        ]
+        for values in product(*choices):
+            self._child(values)
+
+    def _child(self, values: tuple[str, ...]) -> M:
+        return self._children.setdefault(values, cast("M", self._metric.labels(*values)))
 
 
 def _admitted(allowed: Values, value: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
+from prometheus_client import disable_created_metrics
+
 from headrace.contracts.frames import TERMINAL_TYPES
 from headrace.core.job import TERMINAL
 from headrace.core.ports.bus import Sent
@@ -11,6 +13,7 @@ from headrace.core.ports.dead_letters import Source
 from headrace.core.retry import ErrorKind
 from headrace.telemetry.catalog import MOST_DEVICES, MOST_LANES, Bounded, Catalog
 
+disable_created_metrics()  # a second series for each counter, that nobody asks for
 CATALOG: Final = Catalog()
 LANES: Final = Bounded(MOST_LANES, "lane")
 STAGES: Final = ("claim", "load", "run", "store")

@@ -23,6 +23,7 @@ from headrace.api.dialects.native import (
     changing,
     dead_letters,
     live,
+    logs,
     reading,
     schedules,
     submitting,
@@ -60,6 +61,7 @@ def create_app(deps: ApiDeps) -> FastAPI:
     for door in (
         submitting,
         reading,
+        logs,
         changing,
         live,
         tickets,

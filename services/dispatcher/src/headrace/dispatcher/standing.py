@@ -40,6 +40,7 @@ class Standing:
         metrics.WORKERS.set(len(workers))
         for lane in self._known:
             metrics.SLOTS.labels(lane=lane).set(slots[lane])
+            metrics.ATTEMPTS_ENDED.labels(lane=lane, outcome="lost")  # at 0 before there is one
             _tell_lane(lane, [each for each in lanes if each.lane == lane])
 
 

@@ -19,6 +19,7 @@ from headrace.launch.command import (
     AsJson,
     Inputs,
     Limit,
+    LogLimit,
     Model,
     Once,
     Prompt,
@@ -171,6 +172,22 @@ def explain(job: str, *, json: AsJson = False) -> None:
     from headrace.launch import lanes
 
     run(lanes.explain(settings(), job, console(), as_json=json))
+
+
+@app.command
+def trace(which: str, *, json: AsJson = False) -> None:
+    """Where the time of a job went, drawn to scale; `which` is a job, or a trace of late."""
+    from headrace.launch import waterfall
+
+    run(waterfall.show_trace(settings(), which, console(), as_json=json))
+
+
+@app.command
+def logs(job: str, *, limit: LogLimit = 500, json: AsJson = False) -> None:
+    """What happened to a job, and what its engines said, in order."""
+    from headrace.launch import waterfall
+
+    run(waterfall.show_logs(settings(), job, console(), limit=limit, as_json=json))
 
 
 @app.command(name="lanes")
