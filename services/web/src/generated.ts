@@ -62,6 +62,12 @@ export interface Calls {
     body: undefined;
     answer: ModelView[];
   };
+  "GET /jobs/{job}/logs": {
+    path: { job: string };
+    query: { limit?: number };
+    body: undefined;
+    answer: JobLogView;
+  };
   "POST /jobs/{job}/cancel": {
     path: { job: string };
     query: undefined;
@@ -190,6 +196,17 @@ export interface Failed {
 
 export type Frame = Queued | Started | Attempt | Progress | Token | Preview | Log | Metric | Reset | Cancelling | Succeeded | Failed | Cancelled | Dead;
 
+export interface JobLogView {
+  id: string;
+  state: State;
+  trace_id: string | null;
+  lines: LogLineView[];
+  /** Earlier lines of its engines, beyond `limit`. */
+  left_out: number;
+  /** false: the live stream is gone or away, and its engines may have said more. */
+  complete: boolean;
+}
+
 export interface JobRequest {
   kind: string;
   /** The kind's default when left out. */
@@ -255,6 +272,16 @@ export interface Links {
 export interface Log {
   type: "log";
   line: string;
+}
+
+export interface LogLineView {
+  source: "job" | "attempt" | "engine";
+  text: string;
+  /** null for an engine's: it stands where it was said. */
+  at: string | null;
+  attempt: number | null;
+  /** Of an engine's line, in the job's stream. */
+  position: string | null;
 }
 
 export interface Metric {

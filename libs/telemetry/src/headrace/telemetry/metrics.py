@@ -90,7 +90,7 @@ DEAD_LETTERS: Final = CATALOG.counters(
 CLAIMS: Final = CATALOG.counters(
     "headrace_claims_total",
     "Claims of workers, by the answer.",
-    do="Some `taken` and `stale` are usual after a restart; many all the time: look at `OffersRepeated`.",
+    do="Some `taken` and `stale` are usual after a restart; many all the time: offers are repeated, below.",
     answer=("granted", "unknown", "stale", "taken", "over"),
 )
 OFFERS_SENT: Final = CATALOG.counter(
