@@ -129,8 +129,12 @@ def _histograms(family: Family, since_ns: int, now_ns: int) -> Iterator[Histogra
 
 def _exemplar(found: Found, now_ns: int) -> Exemplar:
     at_ns = now_ns if found.timestamp is None else int(float(found.timestamp) * 1e9)
-    trace = found.labels.get("trace_id")
-    return Exemplar({}, found.value, at_ns, None, None if trace is None else int(trace, 16))
+    span_id, trace_id = (_number(found.labels.get(name)) for name in ("span_id", "trace_id"))
+    return Exemplar({}, found.value, at_ns, span_id, trace_id)
+
+
+def _number(digits: str | None) -> int | None:
+    return None if digits is None else int(digits, 16)
 
 
 def _by_labels(family: Family) -> Iterator[tuple[Mapping[str, str], list[Sample]]]:
