@@ -52,4 +52,4 @@ def test_an_alert_that_does_not_fire_would_be_noticed(promtool: str, tmp_path: P
     ran = run(promtool, "alerts", broken)
 
     assert ran.returncode != 0
-    assert "HeadraceNoWorker" in ran.stdout
+    assert "HeadraceNoWorker" in ran.stdout + ran.stderr

@@ -9,31 +9,28 @@ from typing import Any
 import pytest
 
 from headrace.launch.chart import bars
+from headrace.launch.client import Client
+from headrace.testkit.waits import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 Command = Any  # of conftest: a test module cannot import it
 
 
-async def a_retried_job(inside: Command) -> str:
-    given = [
-        "-i",
-        "text=one two",
-        "-i",
-        "fail=transient",
-        "-i",
-        "fail_attempts=1",
-        "-i",
-        "delay_s=0.2",
-    ]
-    ran = await inside("submit", "echo", *given, "--json")
-    assert ran.code == 0, ran.err
-    return str(json.loads(ran.out)["id"])
+async def a_retried_job(client: Client) -> str:
+    given = {"text": "one two", "fail": "transient", "fail_attempts": 1, "delay_s": 0.2}
+    job = str((await client.submit({"kind": "echo", "input": given}))["id"])
+
+    async def ended() -> bool:
+        return bool((await client.job(job))["state"] == "succeeded")
+
+    await eventually(ended, within=30, every=0.1)
+    return job
 
 
 async def test_a_trace_shows_each_attempt_to_scale_and_why_there_was_another(
-    inside: Command,
+    inside: Command, client: Client
 ) -> None:
-    job = await a_retried_job(inside)
+    job = await a_retried_job(client)
 
     drawn = await inside("trace", job, COLUMNS="110")
 
@@ -48,8 +45,8 @@ async def test_a_trace_shows_each_attempt_to_scale_and_why_there_was_another(
     assert first.count("█") < second.count("█"), "one word, then two"
 
 
-async def test_a_trace_id_finds_its_job(inside: Command) -> None:
-    job = await a_retried_job(inside)
+async def test_a_trace_id_finds_its_job(inside: Command, client: Client) -> None:
+    job = await a_retried_job(client)
     by_job = json.loads((await inside("trace", job, "--json")).out)
 
     by_trace = json.loads((await inside("trace", by_job["trace_id"], "--json")).out)
@@ -58,8 +55,8 @@ async def test_a_trace_id_finds_its_job(inside: Command) -> None:
     assert by_trace == by_job
 
 
-async def test_for_a_program_the_bars_add_up_to_the_whole(inside: Command) -> None:
-    told = json.loads((await inside("trace", await a_retried_job(inside), "--json")).out)
+async def test_for_a_program_the_bars_add_up_to_the_whole(inside: Command, client: Client) -> None:
+    told = json.loads((await inside("trace", await a_retried_job(client), "--json")).out)
 
     assert {bar["attempt"] for bar in told["bars"]} == {1, 2}
     last = max(bar["start_s"] + bar["length_s"] for bar in told["bars"])
@@ -75,8 +72,10 @@ async def test_a_trace_that_nobody_knows_is_refused(inside: Command) -> None:
     assert "No job of the latest 1,000" in ran.err
 
 
-async def test_the_log_of_a_job_reads_from_its_beginning_to_its_end(inside: Command) -> None:
-    job = await a_retried_job(inside)
+async def test_the_log_of_a_job_reads_from_its_beginning_to_its_end(
+    inside: Command, client: Client
+) -> None:
+    job = await a_retried_job(client)
 
     ran = await inside("logs", job)
 
@@ -87,8 +86,8 @@ async def test_the_log_of_a_job_reads_from_its_beginning_to_its_end(inside: Comm
     assert "2 words to say" in lines
 
 
-async def test_a_log_as_json_is_the_apis_answer(inside: Command) -> None:
-    job = await a_retried_job(inside)
+async def test_a_log_as_json_is_the_apis_answer(inside: Command, client: Client) -> None:
+    job = await a_retried_job(client)
 
     told = json.loads((await inside("logs", job, "--limit", "1", "--json")).out)
 
