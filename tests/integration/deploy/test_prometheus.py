@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml  # type: ignore[import-untyped]  # it ships no types
 
 from headrace.testkit import infra
+
+# It makes a database for each of them: a few seconds, on a machine that does little else.
+pytestmark = pytest.mark.timeout(250)
 
 FOLDER: Final = Path(__file__).parents[3] / "deploy/prometheus"
 ASKED: Final = {
@@ -30,7 +34,7 @@ def run(promtool: str, what: str, folder: Path) -> subprocess.CompletedProcess[s
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=240,
         check=False,
     )
 
@@ -46,6 +50,10 @@ def test_promtool_agrees(promtool: str, what: str) -> None:
 def test_an_alert_that_does_not_fire_would_be_noticed(promtool: str, tmp_path: Path) -> None:
     broken = tmp_path / "prometheus"
     shutil.copytree(FOLDER, broken)
+    tests = broken / "tests/headrace.test.yml"
+    whole = yaml.safe_load(tests.read_text())
+    some = [case for case in whole["tests"] if case["name"].startswith("HeadraceNoWorker")]
+    tests.write_text(yaml.safe_dump({**whole, "tests": some}))
     rules = broken / "rules/headrace.yml"
     rules.write_text(rules.read_text().replace("headrace_slots) == 0", "headrace_slots) < 0"))
 

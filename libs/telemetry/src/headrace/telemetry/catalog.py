@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
-from typing import Final, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
+from typing import Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
@@ -99,7 +99,7 @@ class _Admitting(Generic[M]):
             self._child(values)
 
     def _child(self, values: tuple[str, ...]) -> M:
-        return self._children.setdefault(values, cast("M", self._metric.labels(*values)))
+        return self._children.setdefault(values, self._metric.labels(*values))
 
 
 def _admitted(allowed: Values, value: str) -> str:

@@ -13,7 +13,7 @@ from headrace.core.ports.dead_letters import Source
 from headrace.core.retry import ErrorKind
 from headrace.telemetry.catalog import MOST_DEVICES, MOST_LANES, Bounded, Catalog
 
-disable_created_metrics()  # a second series for each counter, that nobody asks for
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, that nobody asks for
 CATALOG: Final = Catalog()
 LANES: Final = Bounded(MOST_LANES, "lane")
 STAGES: Final = ("claim", "load", "run", "store")
