@@ -132,6 +132,14 @@ bench-cancel: $(STAMPS)/dev ## Measure how soon a cancelled job has ended and it
 bench-choose: $(STAMPS)/dev ## Measure what the next offers cost to choose as the backlog grows; JOBS=1000000
 	$(BIN)/python tests/bench/choose.py $(or $(JOBS),1000000)
 
+.PHONY: bench-telemetry
+bench-telemetry: $(STAMPS)/dev ## Measure what a collector that is down or silent costs a job; JOBS=40
+	$(BIN)/python tests/bench/telemetry.py $(or $(JOBS),40)
+
+.PHONY: alerts
+alerts: ## Prometheus's own tool on its configuration, the alerts and their tests
+	cd deploy/prometheus && promtool check config prometheus.yml && promtool test rules tests/headrace.test.yml
+
 .PHONY: chaos chaos-full
 chaos: $(STAMPS)/dev ## The same under faults; SEED=1,2 MINUTES=3 MODE=EDA is the nemesis alone
 	$(PYTEST) $(if $(SEED)$(MINUTES)$(MODE),-s tests/chaos/test_nemesis.py,tests/chaos) $(ARGS)

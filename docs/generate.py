@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from headrace.core.job import HELD, TERMINAL, TRANSITIONS, Event, State
+from headrace.testkit.dashboards import jobs_dashboard, machines_dashboard
+from headrace.testkit.metrics_page import metrics_page
 from headrace.testkit.typescript import api_types
 
 DOCS = Path(__file__).parent
@@ -51,7 +53,10 @@ def _names(states: frozenset[State]) -> str:
 
 GENERATED = {
     "state-machine.md": state_machine,
+    "metrics.md": metrics_page,
     "../services/web/src/generated.ts": api_types,
+    "../deploy/grafana/dashboards/jobs.json": jobs_dashboard,
+    "../deploy/grafana/dashboards/machines.json": machines_dashboard,
 }
 
 if __name__ == "__main__":

@@ -62,6 +62,12 @@ export interface Calls {
     body: undefined;
     answer: ModelView[];
   };
+  "GET /jobs/{job}/logs": {
+    path: { job: string };
+    query: { limit?: number };
+    body: undefined;
+    answer: JobLogView;
+  };
   "POST /jobs/{job}/cancel": {
     path: { job: string };
     query: undefined;
@@ -532,6 +538,17 @@ export interface JobFilter {
   created_before?: string | null;
 }
 
+export interface JobLogView {
+  id: string;
+  state: State;
+  trace_id: string | null;
+  lines: LogLineView[];
+  /** Earlier lines of its engines, beyond `limit`. */
+  left_out: number;
+  /** false: the live stream is gone or away, and its engines may have said more. */
+  complete: boolean;
+}
+
 export interface JobRequest {
   kind: string;
   /** The kind's default when left out. */
@@ -708,6 +725,16 @@ export interface Log {
   line: string;
 }
 
+export interface LogLineView {
+  source: "job" | "attempt" | "engine";
+  text: string;
+  /** null for an engine's: it stands where it was said. */
+  at: string | null;
+  attempt: number | null;
+  /** Of an engine's line, in the job's stream. */
+  position: string | null;
+}
+
 /** Either `ids`, or all that a `filter` finds, so many a request. */
 export interface ManyRequest {
   ids?: string[] | null;
@@ -811,7 +838,7 @@ export interface OverviewView {
   series: BucketView[];
 }
 
-/** Times that some job did take, in seconds; null: no job did. */
+/** In seconds, to two digits; null: no job did. */
 export interface PercentilesView {
   p50: number | null;
   p95: number | null;

@@ -213,7 +213,7 @@ async def roll_out(tx: Transaction) -> None:
         await tx.ended(path, since=since, created_since=None, limit=2000)
         await tx.ended(path, since=since, created_since=since, limit=2000)
         await tx.unended(path, created_since=since, limit=2000)
-    await tx.standings(since=since)
+    await tx.path_standings(since=since)
     await tx.shadows_over(limit=100)
     await tx.give_up_shadows(waiting_since=since, limit=100)
     await tx.discard_shadows(SOME)

@@ -246,7 +246,9 @@ async def test_every_grant_begins_an_attempt_in_the_history(store: Store) -> Non
 
 
 async def test_no_claims_are_no_answers(store: Store) -> None:
-    assert await claimed(store) == Claimed([], [])
+    nothing = await claimed(store)
+
+    assert (nothing.answers, nothing.announcements, nothing.won) == ([], [], [])
 
 
 @pytest.mark.parametrize("lease", [timedelta(seconds=3), timedelta(minutes=10)])

@@ -49,7 +49,7 @@ async def test_a_job_is_queued_when_its_time_has_come(store: Store) -> None:
     announced = await queue_due(store, path=PATH, limit=10)
 
     after = await read(store, job.id)
-    assert (after.state, after.not_before) == (State.QUEUED, None)
+    assert (after.state, after.runnable_since) == (State.QUEUED, LONG_AGO)
     assert [row.job for row in await outbox(store)] == [job.id]
     assert told(announced) == [(job.id, 0, "queued")]
 

@@ -19,10 +19,14 @@ from headrace.testkit.builders import LONG_AGO, a_job
 BROKE = JobError(kind="internal", message="it broke")
 
 
+def recorded(job: Job, *stale: Result) -> Recorded:
+    return Recorded([], moved=[job], stale=list(stale), jobs={job.id: job}, at=LONG_AGO)
+
+
 def told(job: Job, outcome: Any = "failed", error: JobError | None = BROKE) -> Any:
     result = Result(job=job.id, epoch=1, outcome=outcome, error=error, stages=Stages())
     with capture_logs() as lines:
-        tell_ended(Results(WorkerId("w1"), [result]), Recorded([], moved=[job], stale=[]))
+        tell_ended(Results(WorkerId("w1"), [result]), recorded(job))
     (line,) = lines
     return line
 
@@ -61,7 +65,7 @@ def test_of_a_result_that_came_twice_only_one_did_something() -> None:
     first, again = (Result(job=job.id, epoch=7, outcome="succeeded", stages=Stages()) for _ in "12")
     with capture_logs() as lines:
         message = Results(WorkerId("w1"), [first, again])
-        tell_ended(message, Recorded([], moved=[job], stale=[again]))
+        tell_ended(message, recorded(job, again))
 
     assert [line["event"] for line in lines] == ["job.attempt_ended", "result.stale"]
 

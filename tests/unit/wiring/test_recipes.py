@@ -17,6 +17,7 @@ from headrace.core.errors import Misconfigured, Unavailable
 from headrace.core.ports.blobs import Blob
 from headrace.core.ports.bus import Parcel, Sent
 from headrace.telemetry.bus import TracedBus
+from headrace.telemetry.streams import WatchedStreams
 from headrace.testkit.deciding import ECHO
 from headrace.wiring.recipes import Wiring, migrate, wiring_for
 from headrace.wiring.settings import Settings, load_settings
@@ -63,7 +64,8 @@ async def test_what_lies_on_the_bus_survives_a_role_that_leaves(monolith: Wiring
 
 async def test_without_redis_every_role_gets_the_same_streams(monolith: Wiring) -> None:
     async with monolith.streams() as one, monolith.streams() as other:
-        assert isinstance(one, InProcessStreams)
+        assert isinstance(one, WatchedStreams)
+        assert isinstance(one._inner, InProcessStreams)
         assert one is other
 
 
@@ -79,7 +81,8 @@ async def test_with_redis_monolith_streams_through_it(tmp_path: Path) -> None:
     wiring = wiring_for(settings_of(tmp_path, redis_url=f"redis://{NOBODY}/0"))
 
     async with wiring.streams() as streams, wiring.bus() as bus:
-        assert isinstance(streams, RedisStreams)
+        assert isinstance(streams, WatchedStreams)
+        assert isinstance(streams._inner, RedisStreams)
         assert isinstance(bus, TracedBus)
         assert isinstance(bus._inner, InProcessBus)
 

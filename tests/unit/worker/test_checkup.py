@@ -6,9 +6,12 @@ import os
 from types import SimpleNamespace
 from typing import Any
 
+from prometheus_client import REGISTRY
+
 from headrace.contracts.messages import Gpu, Vitals
-from headrace.gpu_worker.checkup import resident
 from headrace.gpu_worker.gpus import GpuWatch, read_gpus
+from headrace.gpu_worker.host.memory import resident_bytes
+from headrace.gpu_worker.measuring import tell_gpus
 from headrace.gpu_worker.options import WorkerOptions
 from headrace.testkit.dispatching import ScriptedDispatcher
 from headrace.testkit.waits import eventually
@@ -100,11 +103,25 @@ async def test_memory_is_that_of_the_worker_and_its_engines(
 
     told = last(dispatcher).memory_bytes
     assert told is not None
-    assert told > resident(os.getpid()) // 2 > 0
+    assert told > resident_bytes(os.getpid()) // 2 > 0
 
 
 def test_a_process_that_has_ended_holds_nothing() -> None:
-    assert resident(2**22 + 1) == 0  # beyond what Linux numbers processes with
+    assert resident_bytes(2**22 + 1) == 0  # beyond what Linux numbers processes with
+
+
+def test_gpus_are_in_the_metrics_by_their_numbers() -> None:
+    tell_gpus([Gpu("NVIDIA H100", 0.87, GIB, 80 * GIB)])
+
+    figures = {
+        name: REGISTRY.get_sample_value(f"headrace_gpu_{name}", {"gpu": "0"})
+        for name in ("utilisation_ratio", "memory_used_bytes", "memory_total_bytes")
+    }
+    assert figures == {
+        "utilisation_ratio": 0.87,
+        "memory_used_bytes": GIB,
+        "memory_total_bytes": 80 * GIB,
+    }
 
 
 def test_gpus_are_told_as_the_driver_sees_them() -> None:

@@ -121,7 +121,7 @@ class Job:
     worker: WorkerId | None = None
     claim: ClaimId | None = None
     lease_until: datetime | None = None
-    not_before: datetime | None = None
+    not_before: datetime | None = None  # the time it waited for, or waits for
     cancel_asked_at: datetime | None = None
     cancel_reason: str | None = None  # why, where nobody asked in person
     progress: float | None = None
@@ -142,6 +142,11 @@ class Job:
     @property
     def terminal(self) -> bool:
         return self.state in TERMINAL
+
+    @property
+    def runnable_since(self) -> datetime | None:
+        """Of a queued job: since when a worker could have had it. None: it was lost or given back."""
+        return self.not_before or (self.created_at if self.attempt == 0 else None)
 
 
 def advance(job: Job, event: Event, *, epoch: int | None = None) -> tuple[Verdict, Job]:

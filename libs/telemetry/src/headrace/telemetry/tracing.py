@@ -2,42 +2,54 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from typing import Final
 
 import structlog
 from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
+from headrace.core.job import Job
+from headrace.telemetry.otlp_metrics import Pusher
+from headrace.telemetry.sending import AT_ONCE, SEND_WITHIN_S, Courier
+
 _propagator = TraceContextTextMapPropagator()
 _tracer = trace.get_tracer("headrace")  # a proxy: it follows the provider that is set later
+_NS: Final = 1_000_000_000
 
 
 @contextmanager
 def exporting(service: str, *, endpoint: str | None) -> Iterator[None]:
-    """Make spans for as long as this lasts; send them when there is an OTLP endpoint.
+    """Make spans for as long as this lasts; send them and the metrics where there is an endpoint.
 
-    Sending is in a thread of its own with a bounded queue: a collector that is down costs spans,
-    never a job. Leaving waits at most two seconds for what is still queued.
+    Sending is in threads of its own, with a bounded queue: a collector that is down or silent costs
+    spans, never a job. Leaving waits at most two seconds for what is still queued.
     """
-    provider = TracerProvider(resource=Resource.create({"service.name": service}))
-    if endpoint is not None:
-        exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=2)
-        provider.add_span_processor(
-            BatchSpanProcessor(exporter, max_queue_size=4096, schedule_delay_millis=500)
-        )
+    resource = Resource.create(
+        {"service.name": service, "service.instance.id": f"{socket.gethostname()}-{os.getpid()}"}
+    )
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     trace.set_tracer_provider(provider)
-    try:
+    with ExitStack() as leaving:
+        if endpoint is not None:
+            at = endpoint.rstrip("/")
+            figures = OTLPMetricExporter(endpoint=f"{at}/v1/metrics", timeout=SEND_WITHIN_S)
+            leaving.callback(Pusher(figures, resource).close)
+            spans = OTLPSpanExporter(endpoint=f"{at}/v1/traces", timeout=SEND_WITHIN_S)
+            provider.add_span_processor(Courier(spans))
+        leaving.callback(provider.shutdown)
         yield
-    finally:
-        provider.force_flush(2000)
-        provider.shutdown()
 
 
 @contextmanager
@@ -48,17 +60,69 @@ def span(
     links: Sequence[str] = (),
     kind: SpanKind = SpanKind.INTERNAL,
     attributes: Mapping[str, AttributeValue] | None = None,
+    faults: bool = True,
 ) -> Iterator[Span]:
-    """A span around a piece of work; `parent` and `links` are W3C traceparents from elsewhere."""
-    context = _propagator.extract({"traceparent": parent}) if parent else None
+    """A span around a piece of work; `parent` and `links` are W3C traceparents from elsewhere.
+
+    `faults`: an exception makes it red. Not where exceptions are answers.
+    """
     with _tracer.start_as_current_span(
         name,
-        context=context,
+        context=_context(parent),
         kind=kind,
         links=[link for each in links if (link := _link(each)) is not None],
         attributes=attributes,
+        record_exception=faults,
+        set_status_on_exception=faults,
     ) as current:
         yield current
+
+
+def begin(name: str, *, parent: str | None, kind: SpanKind = SpanKind.INTERNAL) -> Span:
+    """A span that is nobody's context; whoever begins it ends it."""
+    return _tracer.start_span(name, context=_context(parent), kind=kind)
+
+
+def tell(
+    name: str,
+    *,
+    parent: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    attributes: Mapping[str, AttributeValue] | None = None,
+    error: str | None = None,
+) -> None:
+    """A span about what is over already, or has only just begun: sent at once, not with the next batch.
+
+    So what a process was at is known although it is killed before its own span has ended.
+    """
+    told = _tracer.start_span(
+        name,
+        context=_context(parent),
+        start_time=_ns(since),
+        attributes={**(attributes or {}), AT_ONCE: True},
+    )
+    if error is not None:
+        fail(told, error)
+    told.end(_ns(until))
+
+
+def new_trace(name: str) -> str | None:
+    """A trace that begins here: its first span is over already."""
+    first = begin(name, parent=None)
+    first.end()
+    return traceparent_of(first)
+
+
+@contextmanager
+def about_job(job: Job, **more: str | int) -> Iterator[None]:
+    """Every log line in this block names the job, its tenant and its trace, also where no span is."""
+    of = trace_id(job.trace)
+    with (
+        about(job_id=job.id, tenant=job.tenant, **more),
+        structlog.contextvars.bound_contextvars(**({} if of is None else {"trace_id": of})),
+    ):
+        yield
 
 
 @contextmanager
@@ -76,6 +140,12 @@ def traceparent() -> str | None:
     return carrier.get("traceparent")
 
 
+def traceparent_of(of: Span) -> str | None:
+    carrier: dict[str, str] = {}
+    _propagator.inject(carrier, trace.set_span_in_context(of))
+    return carrier.get("traceparent")
+
+
 def trace_id(parent: str | None) -> str | None:
     """The trace a traceparent belongs to: 32 hexadecimal digits."""
     return None if parent is None else parent.split("-")[1]
@@ -83,6 +153,14 @@ def trace_id(parent: str | None) -> str | None:
 
 def fail(current: Span, why: str) -> None:
     current.set_status(Status(StatusCode.ERROR, why))
+
+
+def _context(parent: str | None) -> Context | None:
+    return _propagator.extract({"traceparent": parent}) if parent else None
+
+
+def _ns(time: datetime | None) -> int | None:
+    return None if time is None else int(time.timestamp() * _NS)
 
 
 def _link(parent: str) -> Link | None:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from typing_extensions import override
 
 
@@ -26,12 +29,15 @@ class CollectedSpan:
     start_ns: int
     end_ns: int
     links: tuple[str, ...]  # trace-span of each
+    attributes: Mapping[str, str]
+    failed: bool
 
 
 @dataclass(slots=True)
 class Collector:
     port: int
     spans: list[CollectedSpan] = field(default_factory=list)
+    metrics: set[str] = field(default_factory=set)  # names that were pushed
 
     @property
     def endpoint(self) -> str:
@@ -66,7 +72,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:  # the base class's name
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.collector.spans += _spans(ExportTraceServiceRequest.FromString(body))
+        if self.path.endswith("/metrics"):
+            self.server.collector.metrics |= _names(ExportMetricsServiceRequest.FromString(body))
+        else:
+            self.server.collector.spans += _spans(ExportTraceServiceRequest.FromString(body))
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -74,6 +83,15 @@ class _Handler(BaseHTTPRequestHandler):
     @override
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: the spans are what matters."""
+
+
+def _names(request: ExportMetricsServiceRequest) -> set[str]:
+    return {
+        metric.name
+        for resource in request.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    }
 
 
 def _spans(request: ExportTraceServiceRequest) -> Generator[CollectedSpan]:
@@ -92,7 +110,14 @@ def _spans(request: ExportTraceServiceRequest) -> Generator[CollectedSpan]:
                     links=tuple(
                         f"{each.trace_id.hex()}-{each.span_id.hex()}" for each in span.links
                     ),
+                    attributes={each.key: _text(each.value) for each in span.attributes},
+                    failed=span.status.code == Status.STATUS_CODE_ERROR,
                 )
+
+
+def _text(value: AnyValue) -> str:
+    kind = value.WhichOneof("value")
+    return "" if kind is None else str(getattr(value, kind))
 
 
 def waterfall(spans: Iterable[CollectedSpan], *, width: int = 40) -> str:
@@ -118,6 +143,7 @@ def _line(span: CollectedSpan, depth: int, begin: int, whole: int, width: int) -
     name = f"{'  ' * depth}{span.name}"
     took = (span.end_ns - span.start_ns) / 1e6
     linked = f"  -> {len(span.links)} link" if span.links else ""
+    linked += "  failed" if span.failed else ""
     return f"{span.service:<11} {name:<44.44} |{bar}| {took:9.1f} ms{linked}"
 
 

@@ -140,10 +140,16 @@ def from_a_container(kind: Kind) -> str | None:
 
 
 def from_debian(kind: Kind) -> str | None:
+    install(kind.package)
+    return from_the_usual_port(kind) or from_a_binary(kind)
+
+
+def install(package: str) -> None:
+    """Where we may: on Debian, as root."""
     if os.geteuid() != 0 or not Path("/etc/debian_version").exists():
-        return None
+        return
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["update"], ["install", "--yes", "--no-install-recommends", kind.package]):
+    for command in (["update"], ["install", "--yes", "--no-install-recommends", package]):
         subprocess.run(  # noqa: S603  # our own argument list, no shell
             ["/usr/bin/apt-get", "--quiet", *command],
             env=quiet,
@@ -151,7 +157,6 @@ def from_debian(kind: Kind) -> str | None:
             capture_output=True,
             timeout=APT_WITHIN_S,
         )
-    return from_the_usual_port(kind) or from_a_binary(kind)
 
 
 SOURCES: Final = (
@@ -167,6 +172,13 @@ def need_binary(kind: Kind) -> None:
     """For what starts a server of its own: a URL or a container does not help."""
     if kind.binary() is None:
         without(f"no {kind.name} binary on this machine: install {kind.package}")
+
+
+def tool(name: str, *, package: str) -> str:
+    """A program's path: of this machine, or of a Debian package."""
+    if shutil.which(name) is None:
+        install(package)
+    return shutil.which(name) or without(f"no {name} on this machine: install {package}")
 
 
 def give_up(kind: Kind) -> NoReturn:

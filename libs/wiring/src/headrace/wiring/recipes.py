@@ -19,7 +19,9 @@ from headrace.core.ports.producers import Producers
 from headrace.core.ports.store import Store
 from headrace.core.ports.streams import Streams
 from headrace.core.ports.tickets import Tickets
-from headrace.telemetry.bus import TracedBus
+from headrace.telemetry.bus import Place, TracedBus
+from headrace.telemetry.store import WatchedStore
+from headrace.telemetry.streams import WatchedStreams
 from headrace.wiring.modes import Mode
 from headrace.wiring.settings import Settings
 
@@ -72,7 +74,8 @@ def _bus(settings: Settings, topology: Topology) -> OpenBus:
         case Mode.MONOLITH:
             from headrace.adapters.bus.inprocess.bus import InProcessBus
 
-            shared: Bus = TracedBus(InProcessBus(topology))  # one for every role of this process
+            # One for every role of this process.
+            shared: Bus = TracedBus(InProcessBus(topology), Place("headrace", topology))
             return lambda: nullcontext(shared)
         case _:
             assert_never(settings.execution_mode)
@@ -83,7 +86,7 @@ def _streams(settings: Settings) -> OpenStreams:
         return partial(_open_redis, settings)
     from headrace.adapters.streams.inprocess.streams import InProcessStreams
 
-    shared: Streams = InProcessStreams(ttl_s=settings.stream_ttl_s)
+    shared: Streams = WatchedStreams(InProcessStreams(ttl_s=settings.stream_ttl_s))
     return lambda: nullcontext(shared)
 
 
@@ -116,7 +119,7 @@ async def _open_rabbit(settings: Settings, topology: Topology) -> AsyncGenerator
 
     url = settings.rabbitmq_url.get_secret_value()
     async with open_rabbit_bus(url, topology=topology, connection_name=topology.namespace) as bus:
-        yield TracedBus(bus)
+        yield TracedBus(bus, Place("rabbitmq", topology))
 
 
 @asynccontextmanager
@@ -127,7 +130,7 @@ async def _open_redis(settings: Settings) -> AsyncGenerator[Streams]:
     async with open_redis_streams(
         url, prefix=settings.namespace, ttl_s=settings.stream_ttl_s
     ) as streams:
-        yield streams
+        yield WatchedStreams(streams)
 
 
 @asynccontextmanager
@@ -136,7 +139,8 @@ async def _open_store(settings: Settings) -> AsyncGenerator[Store]:
 
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     async with open_sql_store(settings.store_url) as store:
-        yield store
+        postgresql = settings.store_url.startswith("postgres")
+        yield WatchedStore(store, "postgresql" if postgresql else "sqlite")
 
 
 @asynccontextmanager

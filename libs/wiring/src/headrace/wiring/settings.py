@@ -77,6 +77,8 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "json", "console"] = "auto"
     otel_exporter_otlp_endpoint: str = ""
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None  # None: no door of its own
+    metrics_host: str = "127.0.0.1"
     trace_url: Annotated[str, Field(pattern=r"^(https?://.*\{trace_id\}.*)?$")] = ""
 
     @field_validator("engines", "upstream_models", "cors_origins", mode="before")

@@ -26,6 +26,7 @@ from headrace.api.dialects.native import (
     dead_letters,
     keys,
     live,
+    logs,
     reading,
     rollout,
     schedules,
@@ -34,6 +35,7 @@ from headrace.api.dialects.native import (
 )
 from headrace.api.dialects.native.errors import problem_for
 from headrace.api.guards import Failures, RefuseNul
+from headrace.api.instrumenting import Watched, with_spans
 from headrace.api.page import NavigationFirst, Page
 from headrace.api.problems import Refused
 from headrace.api.tracing import TraceContext
@@ -57,12 +59,13 @@ def create_app(deps: ApiDeps) -> FastAPI:
         middleware=_middleware(deps, page),
         exception_handlers=dict.fromkeys(_REFUSALS, _refuse),
         redirect_slashes=False,
-        telemetry={"operation_spans": False},
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.state.deps = deps
     for door in (
         submitting,
         reading,
+        logs,
         changing,
         live,
         tickets,
@@ -80,7 +83,7 @@ def create_app(deps: ApiDeps) -> FastAPI:
         app.include_router(door.router)
     app.router.default = page  # every address that is not the api's
     app.openapi = lru_cache(lambda: _describe(app, deps))  # type: ignore[method-assign]  # FastAPI's own way
-    return app
+    return with_spans(app)
 
 
 def _describe(app: FastAPI, deps: ApiDeps) -> dict[str, Any]:
@@ -98,6 +101,7 @@ def _middleware(deps: ApiDeps, page: Page) -> list[Middleware]:
     )
     return [
         Middleware(TraceContext, current=deps.current_traceparent),
+        Middleware(Watched),
         *deps.middleware,
         *([cors] if deps.cors_origins else []),
         Middleware(Failures),

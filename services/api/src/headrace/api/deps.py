@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -72,6 +73,9 @@ class ApiDeps:
     stopping: Stopping = field(default_factory=Stopping)  # set: streams say goodbye
     version: str = "0.0.0"
     current_traceparent: Callable[[], str | None] = lambda: None
+    watched: Callable[[str], AbstractContextManager[object]] = lambda _: (
+        nullcontext()
+    )  # around a stream, by its door; gateways know no telemetry
     on_submitted: Callable[[Submitted], None] = lambda _: None  # for the log; dialects know none
     middleware: Sequence[
         Middleware

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal
 
 from fastapi import APIRouter
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -15,6 +14,7 @@ from headrace.api.deps import ApiDeps, Deps
 from headrace.api.dialects.native.schemas import DependencyView, HealthView
 from headrace.api.operators import may_look
 from headrace.core.errors import HeadraceError
+from headrace.telemetry.exposition import render
 from headrace.telemetry.logs import get_logger
 
 router = APIRouter(tags=["operations"])
@@ -49,11 +49,17 @@ async def health(request: Request, deps: Deps) -> Response:
 @router.get(
     "/metrics",
     response_class=Response,
-    responses={200: {"description": "Prometheus text format.", "content": {"text/plain": {}}}},
+    responses={
+        200: {
+            "description": "Prometheus text format, or OpenMetrics to who accepts that.",
+            "content": {"text/plain": {}, "application/openmetrics-text": {}},
+        }
+    },
 )
-async def metrics() -> Response:
-    """Counters of this process."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+async def metrics(request: Request) -> Response:
+    """Metrics of this process; docs/metrics.md says what each means."""
+    body, content_type = render(request.headers.get("accept", ""))
+    return Response(body, media_type=content_type)
 
 
 async def _answer(deps: ApiDeps, *, frankly: bool) -> Response:

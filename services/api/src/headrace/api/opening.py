@@ -13,6 +13,7 @@ from headrace.api.app import create_app
 from headrace.api.auth import Keys
 from headrace.api.deps import ApiDeps
 from headrace.api.guards import OwnNameOnly
+from headrace.api.instrumenting import watched
 from headrace.api.presence import Presence
 from headrace.api.role import Api
 from headrace.api.steering import Steering
@@ -55,6 +56,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
             trace_url=settings.trace_url or None,
             version=version("headrace-api"),
             current_traceparent=traceparent,
+            watched=watched,
             on_submitted=_log_submitted,
             middleware=[Middleware(OwnNameOnly)] if _open_to_this_machine(settings) else (),
         )

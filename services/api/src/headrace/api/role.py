@@ -61,7 +61,7 @@ class Api:
     def _config(self) -> uvicorn.Config:
         limits = self._deps.limits
         return uvicorn.Config(
-            OutermostStreams(self._app),
+            OutermostStreams(self._app, watched=lambda: self._deps.watched("sse")),
             lifespan="off",
             log_config=None,  # records go where the process sends them
             log_level="warning",  # below that it tells whole addresses, and one may hold a ticket

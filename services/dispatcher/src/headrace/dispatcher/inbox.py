@@ -10,7 +10,6 @@ from headrace.contracts.ids import Lane
 from headrace.contracts.messages import (
     Claims,
     Goodbye,
-    Grant,
     Grants,
     Heartbeats,
     Hello,
@@ -24,14 +23,14 @@ from headrace.core.ports.store import Store
 from headrace.core.ports.streams import Streams
 from headrace.core.usecases.claim import claim
 from headrace.core.usecases.heartbeat import heartbeat
-from headrace.core.usecases.record import Recorded, record
+from headrace.core.usecases.record import record
 from headrace.dispatcher.announcer import announce
-from headrace.dispatcher.counting import count_ended
+from headrace.dispatcher.counting import count_claimed, count_recorded
 from headrace.dispatcher.loops import Wake
 from headrace.dispatcher.options import DispatcherOptions
-from headrace.dispatcher.telling import tell_ended
+from headrace.dispatcher.telling import tell_claimed, tell_ended
 from headrace.telemetry.logs import get_logger
-from headrace.telemetry.tracing import about, span
+from headrace.telemetry.tracing import span
 
 _log = get_logger("dispatcher.inbox")
 
@@ -64,9 +63,8 @@ class Inbox:
             # One by one: two inputs that each fit into a message may not fit into one together.
             answers = [encode(Grants([answer])) for answer in claimed.answers]
             await self._bus.send([Parcel(message.reply_to, answer) for answer in answers])
-            for answer in claimed.answers:
-                with about(job_id=answer.job, worker=message.worker):
-                    _log_answer(answer)
+            count_claimed(claimed)
+            tell_claimed(message, claimed)
 
     async def heartbeats(self, message: Message, delivery: Delivery) -> None:
         """Renewals are guarded by worker and epoch; one that comes twice renews twice."""
@@ -104,16 +102,5 @@ class Inbox:
             )
             self._room()
             await announce(self._streams, recorded.announcements)
-            _log_recorded(recorded, message)
-
-
-def _log_answer(answer: object) -> None:
-    if isinstance(answer, Grant):
-        _log.info("job.granted", attempt=answer.attempt, epoch=answer.epoch)
-    else:
-        _log.info("job.refused", reason=getattr(answer, "reason", ""))
-
-
-def _log_recorded(recorded: Recorded, message: Results) -> None:
-    count_ended(recorded.moved)
-    tell_ended(message, recorded)
+            count_recorded(message.results, recorded)
+            tell_ended(message, recorded)

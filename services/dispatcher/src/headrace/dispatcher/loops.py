@@ -48,8 +48,9 @@ async def loop(
 
 async def _take(name: str, turn: Turn, limit: timedelta) -> bool:
     try:
-        async with asyncio.timeout(limit.total_seconds()):
-            more = await turn()
+        with metrics.LOOP_TURN.labels(loop=name).time():
+            async with asyncio.timeout(limit.total_seconds()):
+                more = await turn()
     except TimeoutError:
         _log.warning("loop.turn_failed", loop=name, error="took too long")
         return False

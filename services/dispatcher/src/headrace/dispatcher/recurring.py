@@ -13,6 +13,7 @@ from headrace.dispatcher.attendance import Attendance
 from headrace.dispatcher.options import DispatcherOptions
 from headrace.telemetry import metrics
 from headrace.telemetry.logs import get_logger
+from headrace.telemetry.tracing import about_job, new_trace
 
 _log = get_logger("dispatcher.recurring")
 
@@ -28,7 +29,9 @@ class Recurring:
         self._store, self._options, self._attendance = store, options, attendance
         self._firing = Firing(
             missed=options.missed,
-            makers=Makers(new_id, _checked_at_the_door),
+            makers=Makers(
+                new_id, _checked_at_the_door, new_trace=lambda: new_trace("schedule.fire")
+            ),
             admission=Admission(options.caps, options.monotonic),
             basis=options.basis,
         )
@@ -42,7 +45,8 @@ class Recurring:
         fired = await fire_due(self._store, self._firing, path=path, limit=self._options.batch)
         for job in fired.jobs:
             metrics.SCHEDULES_FIRED.labels(outcome="job").inc()
-            _log.info("schedule.fired", job_id=job.id, tenant=job.tenant)
+            with about_job(job):
+                _log.info("schedule.fired")
         for fire in fired.failed:
             metrics.SCHEDULES_FIRED.labels(outcome="failed").inc()
             _log.error("schedule.failed", schedule=fire.schedule, error=fire.error)

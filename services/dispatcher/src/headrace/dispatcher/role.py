@@ -15,6 +15,8 @@ from headrace.dispatcher.producing import ProducersDesk
 from headrace.dispatcher.recurring import Recurring
 from headrace.dispatcher.releasing import Releaser
 from headrace.dispatcher.rolling import RolloutKeeper
+from headrace.dispatcher.standing import EVERY as STANDING_EVERY
+from headrace.dispatcher.standing import Standing
 from headrace.dispatcher.sweeping import Sweeper
 from headrace.dispatcher.undertaker import Undertaker
 from headrace.telemetry import metrics
@@ -46,6 +48,7 @@ class Dispatcher:
             if ports.producers is None
             else ProducersDesk(ports, ports.producers, options, self._attendance)
         )
+        self._standing = Standing(store, self._attendance)
         self._cleaner = Cleaner(store, ports.blobs, options, self._sweeper)
         self._rollout = RolloutKeeper(ports, options)
 
@@ -68,6 +71,7 @@ class Dispatcher:
             group.create_task(self._sweep_loop(stop))
             group.create_task(self._upkeep_loop(stop))
             group.create_task(self._purge_loop(stop))
+            group.create_task(self._standing_loop(stop))
             group.create_task(self._collect_loop(stop))
             group.create_task(self._guard_loop(stop))
             group.create_task(self._shadows_loop(stop))
@@ -110,6 +114,10 @@ class Dispatcher:
         options = self._options
         every, limit = options.purge_every, options.turn_limit
         await loop("purge", self._cleaner.purge, Wake(), stop, every=every, limit=limit)
+
+    async def _standing_loop(self, stop: asyncio.Event) -> None:
+        turn, limit = self._standing.turn, self._options.turn_limit
+        await loop("standing", turn, Wake(), stop, every=STANDING_EVERY, limit=limit)
 
     async def _collect_loop(self, stop: asyncio.Event) -> None:
         options = self._options

@@ -9,13 +9,14 @@ from headrace.core.ports.store import Store
 from headrace.core.ports.streams import Streams
 from headrace.core.usecases.sweep import sweep
 from headrace.dispatcher.announcer import announce
-from headrace.dispatcher.counting import count_ended
+from headrace.dispatcher.counting import count_lost
 from headrace.dispatcher.loops import Wake
 from headrace.dispatcher.options import DispatcherOptions
 from headrace.dispatcher.releasing import Releaser
 from headrace.dispatcher.telling import tell_found
+from headrace.telemetry import metrics
 from headrace.telemetry.logs import get_logger
-from headrace.telemetry.tracing import about
+from headrace.telemetry.tracing import about_job
 
 _log = get_logger("dispatcher.sweeping")
 
@@ -50,6 +51,7 @@ class Sweeper:
         full = self.judges and await self._judge()
         if again := await self._releaser.offer_again(self._options.reoffer_after):
             _log.warning("sweep.reoffered", offers=again)
+            metrics.OFFERS_REPEATED.inc(again)
             self._work()
         return full
 
@@ -60,7 +62,7 @@ class Sweeper:
     async def _judge_on(self, path: str) -> bool:
         options = self._options
         swept = await sweep(self._store, path=path, policy=options.retry, limit=options.batch)
-        count_ended([change.after for change in swept.changes])
+        count_lost(swept.changes)
         await announce(self._streams, swept.announcements)
         await self._give_up_deserted(path)
         if swept.announcements:
@@ -73,8 +75,9 @@ class Sweeper:
         """Of jobs that are to end with their watchers. The apis too could say nothing in an outage."""
         async with self._store.begin() as tx:
             deserted = await tx.wish_deserted(path, limit=self._options.batch)
-        for job in deserted:
-            with about(job_id=job):
+            jobs = await tx.load(deserted) if deserted else {}
+        for job in jobs.values():
+            with about_job(job):
                 _log.info("job.deserted")
 
     async def _see_who_is_there(self) -> None:

@@ -13,10 +13,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from enum import StrEnum
+
+from structlog.contextvars import bound_contextvars
 
 from headrace.contracts.ids import JobId
 from headrace.contracts.messages import Grant
+from headrace.telemetry.tracing import trace_id
 
 
 class Why(StrEnum):
@@ -39,6 +43,16 @@ class Attempt:
         self.fraction: float | None = None
         self.why: Why | None = None
         self.ending = asyncio.Event()
+
+    def ids(self) -> dict[str, str]:
+        """What every log line about it names."""
+        of = trace_id(self.grant.trace)
+        named = {"job_id": self.grant.job, "tenant": self.grant.tenant}
+        return named if of is None else {**named, "trace_id": of}
+
+    def named(self) -> AbstractContextManager[object]:
+        """For lines that are written outside of its own context."""
+        return bound_contextvars(**self.ids())
 
     @property
     def doubtful(self) -> bool:

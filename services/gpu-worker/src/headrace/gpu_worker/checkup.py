@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-import psutil
-
 from headrace.contracts.messages import Hearing, Vitals
 from headrace.gpu_worker.gate import Gate
 from headrace.gpu_worker.gpus import GpuWatch
+from headrace.gpu_worker.host.memory import resident_bytes
 from headrace.gpu_worker.slot import Slot
 
 
@@ -19,10 +18,9 @@ class Checkup:
 
     def vitals(self, order_s: float | None) -> Vitals:
         """`order_s`: since an order last reached this worker."""
-        children = [pid for slot in self._slots if (pid := slot.child) is not None]
         return Vitals(
             draining=self._gate.draining,
-            memory_bytes=sum(resident(pid) for pid in (os.getpid(), *children)),
+            memory_bytes=resident_bytes(os.getpid()),
             gpus=self._gpus.latest,
             hears=self._hears(),
             order_s=order_s,
@@ -35,11 +33,3 @@ class Checkup:
             if (silent_s := slot.silent_s) is not None:
                 silences.setdefault(str(slot.lane.lane), []).append(silent_s)
         return {lane: Hearing(len(each), round(max(each), 3)) for lane, each in silences.items()}
-
-
-def resident(pid: int) -> int:
-    """Bytes of memory that a process holds; none of one that has just ended."""
-    try:
-        return int(psutil.Process(pid).memory_info().rss)
-    except psutil.Error:
-        return 0

@@ -16,13 +16,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from opentelemetry.trace import Span
+
 from headrace.core.errors import Unavailable
 from headrace.core.job import Verdict
 from headrace.core.ports.streams import Batch
 from headrace.gpu_worker.attempts import Attempt, Why
 from headrace.gpu_worker.options import WorkerOptions
 from headrace.gpu_worker.waiting import pauses, rings
+from headrace.telemetry import metrics
+from headrace.telemetry.exemplars import exemplar
 from headrace.telemetry.logs import get_logger
+from headrace.telemetry.tracing import span
 
 FIRST_SEQ: Final = 2
 WINDOW_S: Final = 0.02
@@ -39,6 +44,7 @@ class _Numbered:
     seq: int
     type: str
     data: bytes
+    said_at: float
 
 
 class FrameWriter:
@@ -57,6 +63,7 @@ class FrameWriter:
         self._settled = asyncio.Event()
         self._failing = False
         self.dropped = 0
+        self._kept = 0
 
     async def room(self) -> None:
         """Wait for a buffer that fills although the streams answer; an outage holds nobody up."""
@@ -70,7 +77,7 @@ class FrameWriter:
         if len(data) > MAX_FRAME_BYTES:
             self.dropped += 1
             return
-        self._buffer.append(_Numbered(self._next_seq, type_, data))
+        self._buffer.append(_Numbered(self._next_seq, type_, data, self._options.monotonic()))
         self._next_seq += 1
         self._bytes += len(data)
         while len(self._buffer) > BUFFER_FRAMES or self._bytes > BUFFER_BYTES:
@@ -88,10 +95,20 @@ class FrameWriter:
         if not await rings(self._drained, within_s):
             self.dropped += len(self._buffer)
         if self.dropped:
+            metrics.FRAMES_DROPPED.inc(self.dropped)
             _log.warning("frames.dropped", frames=self.dropped)
 
     async def pump(self) -> None:
         """Runs until all is sent after `finish`, or until it is cancelled."""
+        with span("job.stream") as current:
+            try:
+                await self._pump(current)
+            finally:
+                current.set_attributes(
+                    {"headrace.frames": self._kept, "headrace.dropped": self.dropped}
+                )
+
+    async def _pump(self, current: Span) -> None:
         tries = self._tries()
         while True:
             await self._news.wait()
@@ -108,6 +125,8 @@ class FrameWriter:
                 await asyncio.sleep(next(tries))
             else:
                 tries = self._tries()
+                if self._kept == 0:
+                    current.add_event("first frame")
                 self._sent(batch)
                 await self._let_some_gather()
 
@@ -141,6 +160,8 @@ class FrameWriter:
         return True
 
     def _sent(self, batch: list[_Numbered]) -> None:
+        metrics.STREAM_LAG.observe(self._options.monotonic() - batch[0].said_at, exemplar())
+        self._kept += len(batch)
         last = batch[-1].seq
         while self._buffer and self._buffer[0].seq <= last:
             self._forget_first()

@@ -94,7 +94,8 @@ class Heartbeater:
             attempt.renew(self.trust(since, lease_s))
         if order.order == "go":
             return
-        _log.info("order.heard", order=order.order, job_id=order.job)
+        with attempt.named():
+            _log.info("order.heard", order=order.order)
         attempt.end(Why.CANCELLED if order.order == "cancel" else Why.LOST)
 
     async def _send(self) -> None:

@@ -57,6 +57,7 @@ class Performance:
 
     async def result(self) -> Result | None:
         """How it ended, with the frames flushed; None where it is not ours to say."""
+        self._keeper.serves(self._attempt.ids())
         async with asyncio.TaskGroup() as group:
             watches = [
                 group.create_task(self._writer.pump()),
@@ -68,6 +69,7 @@ class Performance:
                 await self._writer.finish(self._options.limits.flush_s)
             for watch in watches:
                 watch.cancel()
+        self._keeper.serves({})
         return self._judged(end)
 
     async def _end(self) -> End:
@@ -128,7 +130,7 @@ class Performance:
             if left_s <= 0:
                 break
             await asyncio.sleep(left_s)  # it may be renewed meanwhile: look again
-        _log.warning("attempt.untrusted", job_id=self._attempt.grant.job)
+        _log.warning("attempt.untrusted")
         self._attempt.end(Why.UNTRUSTED)
 
     async def _stop_when_told(self) -> None:

@@ -14,6 +14,7 @@ from headrace.contracts.ids import ClaimId
 from headrace.contracts.messages import Grant, Grants, Orders, Refusal, decode
 from headrace.core.ports.bus import Delivery
 from headrace.telemetry.logs import get_logger
+from headrace.telemetry.tracing import about, span
 
 Answer: TypeAlias = Grant | Refusal
 _ABANDONED_KEPT: Final = 1024
@@ -76,10 +77,15 @@ class Post:
                 waiting.set_result(answer)
         elif answer.claim in self._abandoned and isinstance(answer, Grant):
             del self._abandoned[answer.claim]
-            _log.info("claim.late", job_id=answer.job)
-            await self._give_back(answer)
+            with span("claim.late", parent=answer.trace), about(**_ids(answer)):
+                _log.info("claim.late")
+                await self._give_back(answer)
 
     def _abandon(self, claim: ClaimId) -> None:
         self._abandoned[claim] = None
         if len(self._abandoned) > _ABANDONED_KEPT:
             self._abandoned.popitem(last=False)
+
+
+def _ids(grant: Grant) -> dict[str, str]:
+    return {"job_id": grant.job, "tenant": grant.tenant}

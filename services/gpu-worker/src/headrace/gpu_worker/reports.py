@@ -44,7 +44,7 @@ class Reports:
             async with asyncio.timeout(self._options.limits.farewell_s):
                 await self._send(result)
         except TimeoutError:
-            _log.warning("result.given_up", job_id=result.job)
+            _log.warning("result.given_up")
 
     async def give_back(self, grant: Grant) -> None:
         """A grant that comes too late to be used."""
@@ -53,7 +53,7 @@ class Reports:
     async def _send(self, result: Result) -> Sent:
         body = self._body(result)
         (sent,) = await self._options.bus.send([Parcel(self._options.topology.results, body)])
-        fields = {"job_id": result.job, "epoch": result.epoch, "outcome": result.outcome}
+        fields = {"epoch": result.epoch, "outcome": result.outcome}
         if sent is Sent.KEPT:
             _log.info("result.sent", **fields)
         else:

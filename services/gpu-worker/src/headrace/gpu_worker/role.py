@@ -19,6 +19,7 @@ from headrace.gpu_worker.checkup import Checkup
 from headrace.gpu_worker.gate import Gate
 from headrace.gpu_worker.gpus import GpuWatch, open_nvml
 from headrace.gpu_worker.heartbeats import Heartbeater
+from headrace.gpu_worker.measuring import measure
 from headrace.gpu_worker.options import WorkerOptions
 from headrace.gpu_worker.post import Post
 from headrace.gpu_worker.reports import Reports
@@ -69,6 +70,7 @@ class Worker:
                 background.create_task(self._heartbeater.beat()),
                 background.create_task(self._introduce()),
                 background.create_task(self._drain(stop)),
+                background.create_task(measure(self._slots, self._gpus)),
             ]
             await self._serve_slots(stop)
             for loop in loops:

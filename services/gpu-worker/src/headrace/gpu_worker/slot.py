@@ -26,7 +26,7 @@ from headrace.contracts.messages import (
 )
 from headrace.core.consume import next_or_stop
 from headrace.core.errors import Unavailable
-from headrace.core.ports.bus import Deliveries, Delivery
+from headrace.core.ports.bus import TENANT_HEADER, Deliveries, Delivery
 from headrace.gpu_worker.attempts import Attempt, Attempts, Why
 from headrace.gpu_worker.claims import Answered, claim
 from headrace.gpu_worker.gate import Gate
@@ -39,7 +39,7 @@ from headrace.gpu_worker.post import Post
 from headrace.gpu_worker.reports import Reports, released
 from headrace.gpu_worker.waiting import pauses, rings, until
 from headrace.telemetry.logs import get_logger
-from headrace.telemetry.tracing import about, fail, span, traceparent
+from headrace.telemetry.tracing import about, fail, span, tell, traceparent
 
 _log = get_logger("gpu_worker.slot")
 
@@ -65,13 +65,14 @@ class Slot:
         self._options = desk.options
         self._keeper = Keeper(lane, desk.options.limits)
         self._pauses = self._new_pauses()
+        self.busy = False
         self._deliveries: Deliveries | None = None
         self._heard_at: float | None = None  # while it waits for an offer
 
     @property
-    def child(self) -> int | None:
-        """The process of its engine."""
-        return self._keeper.pid
+    def memory_bytes(self) -> int:
+        """Of its engine's process and what that has started."""
+        return self._keeper.memory_bytes
 
     @property
     def silent_s(self) -> float | None:
@@ -143,6 +144,8 @@ class Slot:
             return True
         parent = delivery.headers.get("traceparent")
         ids = {"job_id": offer.job, "worker": self._options.worker, "lane": self.lane.lane}
+        if tenant := delivery.headers.get(TENANT_HEADER):
+            ids["tenant"] = tenant
         with (
             span("job.attempt", parent=parent, kind=SpanKind.CONSUMER) as current,
             about(**ids),
@@ -158,7 +161,12 @@ class Slot:
                 _log.info("claim.refused", reason=answered.answer.reason)
                 return True
             attempt = self._begin(answered.answer, answered, started)
-            await self._carry_out(attempt, stop, current)
+            self.busy = True
+            try:
+                with about(tenant=attempt.grant.tenant, attempt=attempt.grant.attempt):
+                    await self._carry_out(attempt, stop, current)
+            finally:
+                self.busy = False
         return True
 
     async def _ask(self, offer: Offer, stop: asyncio.Event) -> Answered | None:
@@ -184,6 +192,7 @@ class Slot:
 
     async def _carry_out(self, attempt: Attempt, stop: asyncio.Event, current: Span) -> None:
         result: Result | None = released(attempt.grant)  # what is true if this is cut short
+        tell("job.started", attributes={"headrace.attempt": attempt.grant.attempt})
         try:
             if not stop.is_set():
                 result = await self._performed(attempt)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -12,21 +12,25 @@ from rich.text import Text
 
 from headrace.launch.words import seconds
 
-_COLOURS: Final = {
+COLOURS: Final = {
     "queue": "yellow",
     "claim": "magenta",
     "load": "blue",
     "run": "green",
     "store": "cyan",
     "record": "magenta",
+    "running": "green",
+    "lost": "red",
 }
-_MEANS: Final = {
+MEANS: Final = {
     "queue": "waited for a slot",
     "claim": "worker asked, dispatcher granted",
     "load": "model made ready",
     "run": "engine worked",
     "store": "pictures kept",
     "record": "result sent and committed",
+    "running": "runs now",
+    "lost": "its worker fell silent",
 }
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 
@@ -41,13 +45,28 @@ class Bar:
     attempt: int
 
 
-def bars(timeline: Mapping[str, Any]) -> list[Bar]:
-    """In order, without gaps within an attempt: they add up to the time the job took."""
+def bars(timeline: Mapping[str, Any], *, now: datetime | None = None) -> list[Bar]:
+    """In order, without gaps within an attempt: they add up to the time the job took.
+
+    With `now`, also what is not over: it runs, or waits for its next attempt.
+    """
     submitted = _time(timeline["created_at"])
-    return [bar for attempt in timeline["attempts"] for bar in _attempt_bars(attempt, submitted)]
+    attempts = timeline["attempts"]
+    drawn = [bar for attempt in attempts for bar in _attempt_bars(attempt, submitted, now)]
+    waits = timeline.get("state") in {"queued", "scheduled"}
+    return [*drawn, _wait(attempts, submitted, now)] if waits and now is not None else drawn
 
 
-def _attempt_bars(attempt: Mapping[str, Any], submitted: datetime) -> Iterator[Bar]:
+def _wait(attempts: Sequence[Mapping[str, Any]], submitted: datetime, now: datetime) -> Bar:
+    since = _time(attempts[-1]["ended_at"]) if attempts else submitted
+    start_s = (since - submitted).total_seconds()
+    length_s = (now - since).total_seconds()  # another clock's, which may be behind
+    return Bar("queue", start_s, max(0.0, length_s), len(attempts) + 1)
+
+
+def _attempt_bars(
+    attempt: Mapping[str, Any], submitted: datetime, now: datetime | None
+) -> Iterator[Bar]:
     granted_s = (_time(attempt["started_at"]) - submitted).total_seconds()
     stages = attempt["stages"] or {}
     # The claim ends when the grant arrives, a moment after the dispatcher has written it down.
@@ -60,11 +79,16 @@ def _attempt_bars(attempt: Mapping[str, Any], submitted: datetime) -> Iterator[B
     }
     at_s = granted_s - waited_s
     for stage, length_s in lengths.items():
-        yield Bar(stage, at_s, length_s, attempt["attempt"])
+        if length_s > 0 or attempt["ended_at"] is not None:  # what it is at now is not known yet
+            yield Bar(stage, at_s, length_s, attempt["attempt"])
         at_s += length_s
     if attempt["ended_at"] is not None:
         end_s = (_time(attempt["ended_at"]) - submitted).total_seconds()
-        yield Bar("record", at_s, max(0.0, end_s - at_s), attempt["attempt"])
+        last = "lost" if attempt.get("outcome") == "lost" else "record"
+        yield Bar(last, at_s, max(0.0, end_s - at_s), attempt["attempt"])
+    elif now is not None:
+        now_s = (now - submitted).total_seconds()
+        yield Bar("running", at_s, max(0.0, now_s - at_s), attempt["attempt"])
 
 
 def chart(timeline: Mapping[str, Any], *, width: int) -> Table:
@@ -82,9 +106,9 @@ def chart(timeline: Mapping[str, Any], *, width: int) -> Table:
         block = blocks(bar.start_s / whole_s, bar.length_s / whole_s, width)
         table.add_row(
             f"  {name}",
-            Text(block, style=_COLOURS[bar.stage]),
+            Text(block, style=COLOURS[bar.stage]),
             seconds(bar.length_s),
-            _MEANS[bar.stage],
+            MEANS[bar.stage],
         )
     return table
 

@@ -27,6 +27,7 @@ from headrace.launch.command import (
     AsJson,
     Inputs,
     Limit,
+    LogLimit,
     Model,
     Once,
     Prompt,
@@ -247,6 +248,22 @@ def overview(
     from headrace.launch import overview as seen
 
     run(seen.show_overview(settings(), console(), window_s=window, as_json=json))
+
+
+@app.command
+def trace(which: str, *, json: AsJson = False) -> None:
+    """Where the time of a job went, drawn to scale; `which` is a job, or a trace of late."""
+    from headrace.launch import waterfall
+
+    run(waterfall.show_trace(settings(), which, console(), as_json=json))
+
+
+@app.command
+def logs(job: str, *, limit: LogLimit = 500, json: AsJson = False) -> None:
+    """What happened to a job, and what its engines said, in order."""
+    from headrace.launch import waterfall
+
+    run(waterfall.show_logs(settings(), job, console(), limit=limit, as_json=json))
 
 
 @app.command(name="lanes")

@@ -14,6 +14,7 @@ from headrace.launch.settings import ClientSettings, load_client_settings
 T = TypeVar("T")
 AsJson: TypeAlias = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
 Limit: TypeAlias = Annotated[int, Parameter(validator=validators.Number(gte=1, lte=200))]
+LogLimit: TypeAlias = Annotated[int, Parameter(validator=validators.Number(gte=1, lte=1000))]
 Once: TypeAlias = Annotated[
     str | None, Parameter(name="--idempotency-key", help="The same key never runs twice.")
 ]

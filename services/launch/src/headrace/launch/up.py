@@ -9,9 +9,11 @@ from collections.abc import Callable
 from headrace.launch.cast import USES_STORE, RoleName, cast, open_roles
 from headrace.launch.greeting import with_greeting
 from headrace.telemetry import logs
+from headrace.telemetry.exposition import MetricsDoor
 from headrace.telemetry.tracing import exporting
+from headrace.telemetry.vitals import Vitals
 from headrace.wiring.recipes import migrate, wiring_for
-from headrace.wiring.roles import run, stop_on_signals
+from headrace.wiring.roles import Role, run, stop_on_signals
 from headrace.wiring.settings import Settings
 
 
@@ -46,8 +48,15 @@ async def serve(settings: Settings, names: tuple[RoleName, ...]) -> None:
         if settings.migrate_at_start and USES_STORE.intersection(names):
             await migrate(settings)
         async with open_roles(names, wiring_for(settings), settings) as roles:
-            everyone = with_greeting(roles, log_format(settings))
+            everyone = [*_watchers(settings), *with_greeting(roles, log_format(settings))]
             await run(everyone, stop, grace_s=settings.drain_s + _MARGIN_S)
+
+
+def _watchers(settings: Settings) -> list[Role]:
+    """First in the row, so that they stop last: what drains can still be looked at."""
+    if settings.metrics_port is None:
+        return [Vitals()]
+    return [Vitals(), MetricsDoor(settings.metrics_host, settings.metrics_port)]
 
 
 def _refuse_taken_port(settings: Settings) -> None:

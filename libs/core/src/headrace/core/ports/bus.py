@@ -13,6 +13,8 @@ REASON_HEADER: Final = "x-headrace-reason"
 ORIGIN_HEADER: Final = "x-headrace-origin"
 # What it was called on the bus, the same at every delivery; empty where nobody gave it a name.
 MESSAGE_HEADER: Final = "x-headrace-message"
+# Whose job an offer is about, for the log of who takes it: an offer holds ids only.
+TENANT_HEADER: Final = "x-headrace-tenant"
 
 
 @dataclass(frozen=True, slots=True)

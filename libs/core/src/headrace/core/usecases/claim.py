@@ -22,13 +22,17 @@ from headrace.core.ports.streams import Batch
 class Claimed:
     answers: list[Grant | Refusal]
     announcements: list[Batch]
+    won: list[Change]
+    jobs: Mapping[JobId, Job]  # as they are now
+    at: datetime  # on the store's clock
 
 
 async def claim(
     store: Store, worker: WorkerId, claims: Sequence[Claim], *, lease: timedelta
 ) -> Claimed:
     async with store.begin() as tx:
-        until = await tx.now() + lease
+        now = await tx.now()
+        until = now + lease
         jobs = await tx.load([claim.job for claim in claims])
         withheld = _withheld(jobs.values(), await tx.paused())
         await tx.resend([_its_offer(job) for job in withheld])  # it waits for its lane to go on
@@ -49,6 +53,9 @@ async def claim(
     return Claimed(
         [_answer(held.get(each.job), each, lease, previous.get(each.job)) for each in claims],
         [announcement(change) for change in won],
+        won,
+        held,
+        now,
     )
 
 

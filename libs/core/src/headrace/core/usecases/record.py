@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
@@ -10,6 +10,7 @@ from typing import Any, assert_never
 
 import msgspec
 
+from headrace.contracts.ids import JobId
 from headrace.contracts.messages import JobError, Result
 from headrace.core.announce import announcement
 from headrace.core.blob_names import kept_for
@@ -28,6 +29,8 @@ class Recorded:
     announcements: list[Batch]
     moved: list[Job]  # as they are now
     stale: list[Result]
+    jobs: Mapping[JobId, Job]  # as they were
+    at: datetime  # on the store's clock
 
 
 async def record(
@@ -53,6 +56,8 @@ async def record(
         [_announced(move) for move in done],
         [move.change.after for move in done],
         [result for result in results if id(result) not in won],
+        jobs,
+        now,
     )
 
 
@@ -109,7 +114,7 @@ def _decide(job: Job, result: Result, policy: RetryPolicy, random: Random) -> De
 
 
 def _with_outcome(job: Job, result: Result, decision: Decision, now: datetime) -> Job:
-    job = replace(job, error=_as_dict(result.error), progress=None)
+    job = replace(job, error=_as_dict(result.error), progress=None, not_before=None)
     if job.state is State.SUCCEEDED:
         return replace(job, output=storable(result.output or {}), error=None, progress=1.0)
     if job.state is State.SCHEDULED:

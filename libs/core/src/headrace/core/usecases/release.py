@@ -15,7 +15,7 @@ from headrace.contracts.ids import Lane
 from headrace.contracts.messages import Offer, encode
 from headrace.contracts.producing import OUTSIDE
 from headrace.contracts.topology import Topology
-from headrace.core.ports.bus import Bus, Parcel, Sent
+from headrace.core.ports.bus import TENANT_HEADER, Bus, Parcel, Sent
 from headrace.core.ports.store import Store, Transaction, Waiting, WorkerRecord
 from headrace.core.ports.streams import Batch
 from headrace.core.usecases.choose import Turns, choose
@@ -124,7 +124,9 @@ def _queued(row: Waiting) -> Batch:
 
 def _parcel(topology: Topology, lane: Lane, row: Waiting) -> Parcel:
     offer = Offer(job=row.job, epoch=row.epoch, lane=lane)
-    headers = {} if row.trace is None else {"traceparent": row.trace}
+    headers = {TENANT_HEADER: str(row.tenant)}
+    if row.trace is not None:
+        headers["traceparent"] = row.trace
     return Parcel(topology.work(lane), encode(offer), headers)
 
 

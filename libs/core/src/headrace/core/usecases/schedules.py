@@ -61,6 +61,7 @@ class Makers:
     new_id: Callable[[], str]
     check: Check
     choose: Choose | None = None  # where it runs; None: on the path of its schedule
+    new_trace: Callable[[], str | None] = lambda: None  # for a job that nobody's request made
 
 
 async def create_schedule(
@@ -225,7 +226,7 @@ async def _admitted(tx: Transaction, schedule: Schedule, firing: Firing) -> Job:
     """Under the same caps as a submission."""
     await firing.admission.look_within(tx, schedule.tenant)
     firing.admission.refuse_if_full(schedule.tenant)
-    job = await _job_of(tx, schedule, firing.makers, None)
+    job = await _job_of(tx, schedule, firing.makers, firing.makers.new_trace())
     firing.admission.count(schedule.tenant)
     return job
 

@@ -66,7 +66,7 @@ async def _apply(tx: Transaction, jobs: list[Job], move: Move) -> list[Change]:
 
 
 def _due(job: Job) -> Job:
-    return replace(advance(job, Event.DUE)[1], not_before=None)
+    return advance(job, Event.DUE)[1]  # its `not_before` stays: since then it could have run
 
 
 def _too_late(job: Job) -> Job:
@@ -78,7 +78,7 @@ def _lost(policies: Mapping[JobId, RetryPolicy]) -> Move:
     def move(job: Job) -> Job:
         moved = advance(job, after_loss(job, policies[job.id]).event)[1]
         error = None if moved.state is State.CANCELLED else _lost_error(job)
-        return replace(moved, error=error, progress=None)
+        return replace(moved, error=error, progress=None, not_before=None)
 
     return move
 

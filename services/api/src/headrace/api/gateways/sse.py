@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from typing import Final
 
 from starlette.responses import Response
@@ -51,8 +51,13 @@ class OutermostStreams:
     A stream lasts for minutes: under routing and middleware it would keep a frame of each of them.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        watched: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        self._app, self._watched = app, watched
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         before = set(scope)
@@ -62,7 +67,8 @@ class OutermostStreams:
         for stream in streams:
             for added in scope.keys() - before:  # what routing has left there
                 del scope[added]
-            await stream.run(receive, send)
+            with self._watched():
+                await stream.run(receive, send)
 
 
 class EventStreamResponse(Response):

@@ -7,7 +7,7 @@ got, in turn with the others. A slow client is served from the log and delays no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from math import inf
@@ -221,13 +221,17 @@ class Conversation:
         batches = frames(self._deps, found, after=start)
 
         async def follow() -> None:
-            async with aclosing(batches):
-                async for batch in batches:
-                    for entry in batch:
-                        await self._send(spliced(job, entry))
+            with self._deps.watched("websocket"):
+                await self._pass_on(job, batches)
             self._followers.pop(job, None)
 
         self._followers[job] = group.create_task(follow())
+
+    async def _pass_on(self, job: JobId, batches: AsyncGenerator[Sequence[Entry]]) -> None:
+        async with aclosing(batches):
+            async for batch in batches:
+                for entry in batch:
+                    await self._send(spliced(job, entry))
 
     async def _all_over(self) -> None:
         await asyncio.wait(list(self._followers.values()))

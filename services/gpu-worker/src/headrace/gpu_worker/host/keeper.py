@@ -7,7 +7,7 @@ before the next job, never reused.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,11 +48,18 @@ class Keeper:
         self._idle = False
         self._runs = 0
         self._running: int | None = None
+        self._serves: Mapping[str, str] = {}
         self.model: str | None = None  # the one that is warm
 
     @property
-    def pid(self) -> int | None:
-        return self._host.pid if self._host is not None and self._host.alive else None
+    def memory_bytes(self) -> int:
+        return 0 if self._host is None else self._host.memory_bytes
+
+    def serves(self, ids: Mapping[str, str]) -> None:
+        """Whose job it works on, for what its child prints."""
+        self._serves = ids
+        if self._host is not None:
+            self._host.serves(ids)
 
     async def ready(self, model: str | None) -> None:
         """A live child, with this model loaded. Raises NotReady or HostLost."""
@@ -102,6 +109,7 @@ class Keeper:
     async def _start(self) -> None:
         lane = self._lane
         self._host = host = await Host.spawn(lane.lane)
+        host.serves(self._serves)
         request = wire.Prepare(wire.PROTOCOL, lane.lane, lane.engine, dict(lane.settings))
         answer = await self._settled(request, self._limits.spawn_s, "start")
         if not isinstance(answer, wire.Ready):

@@ -9,13 +9,16 @@ import socket
 import sys
 import time
 from collections import defaultdict, deque
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
+from contextvars import Context
 from typing import Final
 
 import msgspec
 from typing_extensions import override
 
 from headrace.gpu_worker.host import wire
+from headrace.gpu_worker.host.memory import resident_bytes
 from headrace.gpu_worker.waiting import rings
 from headrace.telemetry.logs import get_logger
 
@@ -72,6 +75,14 @@ class Host:
     @property
     def alive(self) -> bool:
         return not self._output.exited.is_set()
+
+    @property
+    def memory_bytes(self) -> int:
+        """Resident, with what it has started; 0 once it is gone."""
+        return resident_bytes(self.pid) if self.alive else 0
+
+    def serves(self, ids: Mapping[str, str]) -> None:
+        self._output.serves = ids
 
     async def ask(self, request: wire.ToChild) -> None:
         try:
@@ -144,6 +155,7 @@ class _Output(asyncio.SubprocessProtocol):
     def __init__(self, lane: str) -> None:
         self.exited = asyncio.Event()
         self.said_all = asyncio.Event()
+        self.serves: Mapping[str, str] = {}
         self._lane = lane
         self._partial: dict[int, bytes] = defaultdict(bytes)
         self._last: deque[str] = deque(maxlen=_TAIL_LINES)
@@ -176,7 +188,9 @@ class _Output(asyncio.SubprocessProtocol):
         if fd == _STDERR:
             self._last.append(text)
         if self._may_log():
-            _log.info("host.printed", lane=self._lane, line=text)
+            # In a context of its own: this is called in the one in which the child was started, and
+            # that may be another job's.
+            Context().run(_log.info, "host.printed", lane=self._lane, line=text, **self.serves)
 
     def _may_log(self) -> bool:
         second = int(time.monotonic())

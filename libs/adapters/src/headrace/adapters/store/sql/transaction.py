@@ -20,10 +20,8 @@ from headrace.adapters.store.sql import (
     producing,
     reading,
     recent,
-    rollouts,
     schedules,
     searching,
-    shadows,
     sharing,
     standing,
     submitting,
@@ -31,7 +29,7 @@ from headrace.adapters.store.sql import (
     upkeep,
     watching,
 )
-from headrace.adapters.store.sql.session import Session
+from headrace.adapters.store.sql.rollout_verbs import RolloutVerbs
 from headrace.contracts.ids import JobId, KeyId, Lane, ScheduleId, TenantId, WorkerId
 from headrace.contracts.messages import EngineCard, Vitals
 from headrace.core.fair_share import Share
@@ -49,8 +47,6 @@ from headrace.core.ports.dead_letters import (
 from headrace.core.ports.keys import ApiKey, Standing
 from headrace.core.ports.operations import Held, Loads, Member, Recent
 from headrace.core.ports.queries import Found, Query, Search
-from headrace.core.ports.rollouts import Comparison, Pair, Replica, Sample
-from headrace.core.ports.rollouts import Standing as PathStanding
 from headrace.core.ports.schedules import Fire, Schedule
 from headrace.core.ports.store import (
     AttemptEnd,
@@ -65,12 +61,10 @@ from headrace.core.ports.store import (
     WorkerRecord,
 )
 from headrace.core.ports.upkeep import Answer, BlobUse, Purged, Question, Recollection
-from headrace.core.rollout import Rollout
 
 
-class SqlTransaction:
-    def __init__(self, session: Session) -> None:
-        self._session = session
+class SqlTransaction(RolloutVerbs):
+    """Those of a rollout are beside it, for the length of this."""
 
     async def now(self) -> datetime:
         return await self._session.now()
@@ -365,50 +359,3 @@ class SqlTransaction:
         self, *, besides: Sequence[TenantId], after: str, limit: int, at_most: int
     ) -> list[Standing]:
         return await standing.standings(self._session, besides, after, limit, at_most)
-
-    async def rollout(self) -> Rollout | None:
-        return await rollouts.read(self._session)
-
-    async def save_rollout(self, rollout: Rollout) -> bool:
-        return await rollouts.save(self._session, rollout)
-
-    async def see_replica(self, name: str, version: int) -> None:
-        await rollouts.see_replica(self._session, name, version)
-
-    async def forget_replica(self, name: str) -> None:
-        await rollouts.forget_replica(self._session, name)
-
-    async def replicas(self, *, seen_after: datetime) -> list[Replica]:
-        return await rollouts.replicas(self._session, seen_after)
-
-    async def attended(self) -> set[str]:
-        return await rollouts.attended(self._session)
-
-    async def path_standings(self, *, since: datetime) -> list[PathStanding]:
-        return await rollouts.standings(self._session, since)
-
-    async def ended(
-        self, path: str, *, since: datetime, created_since: datetime | None, limit: int
-    ) -> list[Sample]:
-        return await rollouts.ended(self._session, path, since, created_since, limit)
-
-    async def unended(self, path: str, *, created_since: datetime, limit: int) -> list[Sample]:
-        return await rollouts.unended(self._session, path, created_since, limit)
-
-    async def shadows_over(self, *, limit: int) -> list[Pair]:
-        return await shadows.over(self._session, limit)
-
-    async def give_up_shadows(self, *, waiting_since: datetime, limit: int) -> list[JobId]:
-        return await shadows.give_up(self._session, waiting_since, limit)
-
-    async def discard_shadows(self, over: Sequence[JobId]) -> list[BlobRef]:
-        return await shadows.discard(self._session, over)
-
-    async def note_comparisons(self, found: Sequence[Comparison]) -> None:
-        await shadows.note(self._session, found)
-
-    async def comparisons(self, *, limit: int) -> list[Comparison]:
-        return await shadows.latest(self._session, limit)
-
-    async def compared(self) -> tuple[int, int]:
-        return await shadows.compared(self._session)

@@ -226,7 +226,7 @@ def explain_view(facts: Facts) -> schemas.ExplainView:
         running_in_lane=crowd.running_in_lane,
         offered_in_lane=crowd.offered_in_lane,
         queue_position=facts.ahead if job.state is State.QUEUED else None,
-        not_before=job.not_before,
+        not_before=job.not_before if job.state is State.SCHEDULED else None,
         start_deadline=job.spec.start_deadline,
         tenant=schemas.ShareView(
             weight=facts.terms.weight,
