@@ -16,7 +16,8 @@ from headrace.adapters.redis.slots import Node, Owners, node_in, read_owners, un
 from headrace.contracts.logs import each_node
 from headrace.core.errors import Unavailable
 
-AGAIN_AFTER_S: Final = (0.1, 0.3)
+FIRST_AGAIN_S: Final = 0.2
+LONGEST_AGAIN_S: Final = 2.0  # while a node is down and nobody takes its place, as everybody finds
 ASKED_AT_ONCE: Final = 3
 CLUSTER_SLOTS: Final = ("CLUSTER", "SLOTS")
 
@@ -31,6 +32,7 @@ class SlotMap:
         self._owners: Owners = []
         self._learning = asyncio.Lock()
         self._again_at = 0.0
+        self._in_vain = 0  # so many times in turn it was found as before, or not at all
         self.doubted = True
         self.on_change: list[Callable[[], None]] = []  # called when slots have moved
 
@@ -74,6 +76,8 @@ class SlotMap:
         if self.doubted and not (self._owners and self._learning.locked()):
             async with self._learning:
                 if self._is_due(at_once=at_once):
+                    calm = _now() > self._again_at + LONGEST_AGAIN_S
+                    self._in_vain = 0 if calm else self._in_vain + 1
                     await self._learn()
 
     def _is_due(self, *, at_once: bool) -> bool:
@@ -89,7 +93,8 @@ class SlotMap:
         else:
             self.doubted = False
             self._take(found)
-        self._again_at = _now() + _jitter.uniform(*AGAIN_AFTER_S)
+        ceiling = min(LONGEST_AGAIN_S, FIRST_AGAIN_S * 2 ** min(self._in_vain, 10))
+        self._again_at = _now() + _jitter.uniform(ceiling / 2, ceiling)
 
     def _take(self, found: Owners) -> None:
         before, self._owners = self._owners, found
@@ -97,6 +102,7 @@ class SlotMap:
             self._changed()
 
     def _changed(self) -> None:
+        self._in_vain = 0
         for tell in self.on_change:
             tell()
 
