@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import hypothesis
 import pytest
+import pytest_asyncio
 
 # Conformance suites assert from an installed package; a failure there should explain itself too.
 pytest.register_assert_rewrite("headrace.testkit")
@@ -77,6 +79,17 @@ def rabbitmq_url() -> str:
 @pytest.fixture(scope="session")
 def redis_url() -> str:
     return infra.redis()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def redis_cluster_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[str]:
+    """Of three masters: one that somebody names, or our own."""
+    if url := infra.from_the_environment(infra.REDIS_CLUSTER):
+        yield url
+        return
+    infra.need_binary(infra.REDIS_CLUSTER)
+    async with infra.own_redis_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster.url
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Both streams adapters, held to the same promises."""
+"""The streams adapters, held to the same promises."""
 
 from __future__ import annotations
 
@@ -35,5 +35,23 @@ class TestRedis(StreamsPromises, ResumingPromises):
                 *, maxlen: int = 10_000, ttl_s: float = 60.0
             ) -> AbstractAsyncContextManager[RedisStreams]:
                 return open_redis_streams(redis_url, prefix=prefix, maxlen=maxlen, ttl_s=ttl_s)
+
+            yield opened
+
+
+@pytest.mark.real
+class TestRedisCluster(StreamsPromises, ResumingPromises):
+    """Its keys go with the cluster, or in their time."""
+
+    @pytest.fixture
+    async def open_streams(self, redis_cluster_url: str) -> AsyncGenerator[OpenStreams]:
+        async with fresh_prefix() as prefix:
+
+            def opened(
+                *, maxlen: int = 10_000, ttl_s: float = 60.0
+            ) -> AbstractAsyncContextManager[RedisStreams]:
+                return open_redis_streams(
+                    redis_cluster_url, prefix=prefix, maxlen=maxlen, ttl_s=ttl_s
+                )
 
             yield opened

@@ -103,3 +103,19 @@ class TestRedis(TicketsConformance):
                 await tickets.take("any")
             with pytest.raises(Unavailable):
                 await tickets.keep("any", b"note", for_s=1)
+
+
+@pytest.mark.real
+class TestRedisCluster(TicketsConformance):
+    @pytest.fixture
+    async def replicas(self, redis_cluster_url: str) -> AsyncGenerator[tuple[Tickets, Tickets]]:
+        async with (
+            fresh_prefix() as prefix,
+            open_redis_tickets(redis_cluster_url, prefix=prefix) as here,
+            open_redis_tickets(redis_cluster_url, prefix=prefix) as there,
+        ):
+            yield here, there
+
+    @pytest.fixture
+    def later(self) -> Callable[[float], None]:
+        return lambda _: None

@@ -11,7 +11,7 @@ import uvloop
 from tests.bench.streams.wire import event
 from typing_extensions import override
 
-from headrace.adapters.streams.redis.wire import Wire, connect
+from headrace.adapters.redis.wire import Wire, connect
 from headrace.contracts.logs import read_message
 
 HEAD: Final = (

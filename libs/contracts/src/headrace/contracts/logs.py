@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from struct import Struct
 from typing import Final
+from urllib.parse import urlsplit
 
 from headrace.contracts.frames import Entry
 from headrace.contracts.ids import JobId, Position
@@ -26,6 +27,13 @@ def log_key(prefix: str, job: JobId) -> str:
 
 def live_channel(prefix: str, job: JobId) -> str:
     return f"{prefix}:{{{job}}}:live"
+
+
+def each_node(url: str) -> list[str]:
+    """`redis://a:6379,b:6379/0`, which names some nodes of a cluster, as one URL for each."""
+    parts = urlsplit(url)
+    user, at, hosts = parts.netloc.rpartition("@")
+    return [parts._replace(netloc=f"{user}{at}{host}").geturl() for host in hosts.split(",")]
 
 
 # KEYS: log. ARGV: epoch, first seq ('' = after the top), maxlen, ttl in ms, channel, then
@@ -81,6 +89,15 @@ redis.call('PEXPIRE', log, ARGV[4])
 redis.call('PUBLISH', ARGV[5], table.concat(live))
 return 1
 """
+
+
+def sharded(script: str) -> str:
+    """The same for a cluster, where a channel is served by one node, as the keys with its hash tag are.
+
+    There PUBLISH would go to every node.
+    """
+    return script.replace("'PUBLISH'", "'SPUBLISH'")
+
 
 _LENGTHS: Final = Struct(">BI")
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final
-
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from headrace.contracts.frames import Frame
 from headrace.contracts.producing import End
 from headrace.streams import settings
+from headrace.streams.calling import AsyncCaller
 from headrace.streams.errors import ProducerError, Stopped, StreamsUnavailable
 from headrace.streams.line import Line, failed_with
-from headrace.streams.options import ANSWER_WITHIN_S, Options
+from headrace.streams.options import Options
 from headrace.streams.producer import own_line
 
 _USUAL: Final = Options()
@@ -33,8 +29,8 @@ async def produce_async(
 ) -> AsyncGenerator[AsyncProducer]:
     """As `produce`, for asyncio. A block that is cancelled leaves a stream that has failed."""
     line = own_line(task_id, namespace, options)
-    async with _client(settings.redis_url(url)) as client:
-        producer = AsyncProducer(line, client, options)
+    async with aclosing(AsyncCaller(settings.redis_url(url))) as caller:
+        producer = AsyncProducer(line, caller, options)
         await producer._begin()  # noqa: SLF001  # one thing in two halves: this function and its class
         async with producer._ending():  # noqa: SLF001
             yield producer
@@ -43,8 +39,8 @@ async def produce_async(
 class AsyncProducer:
     """One task's stream, open for as long as its block lasts. For one event loop."""
 
-    def __init__(self, line: Line, client: Redis, options: Options) -> None:
-        self._line, self._client, self._options = line, client, options
+    def __init__(self, line: Line, caller: AsyncCaller, options: Options) -> None:
+        self._line, self._caller, self._options = line, caller, options
         self._put = asyncio.Event()
         self._moved = asyncio.Event()
         self.output: dict[str, Any] | None = None  # None: {"text": all that was appended}
@@ -143,20 +139,9 @@ class AsyncProducer:
         call = self._line.next_call()
         if call is None:
             return
-        try:
-            script = self._client.register_script(call.script)
-            reply: Any = await script(call.keys, call.arguments)
-        except (RedisError, OSError) as error:
-            await asyncio.sleep(self._line.trouble(str(error) or type(error).__name__))
+        reply = await self._caller.answer(call)
+        if isinstance(reply, Exception):
+            await asyncio.sleep(self._line.trouble(str(reply) or type(reply).__name__))
         else:
             self._line.answered(reply)
         self._moved.set()
-
-
-def _client(url: str) -> Redis:
-    return Redis.from_url(
-        url,
-        socket_timeout=ANSWER_WITHIN_S,
-        socket_connect_timeout=ANSWER_WITHIN_S,
-        retry=Retry(NoBackoff(), 0),
-    )

@@ -11,16 +11,12 @@ from os import getpid
 from random import Random, SystemRandom
 from typing import Any, Final
 
-import redis
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
-
 from headrace.contracts.frames import Frame
 from headrace.contracts.producing import End
 from headrace.streams import settings
+from headrace.streams.calling import Caller
 from headrace.streams.errors import ProducerError, Stopped, StreamsUnavailable
-from headrace.streams.line import Call, Line, failed_with
+from headrace.streams.line import Line, failed_with
 from headrace.streams.options import ANSWER_WITHIN_S, Options
 
 _USUAL: Final = Options()
@@ -41,21 +37,21 @@ def produce(
     Raises StreamOver or StreamsUnavailable, on entering as well as on leaving.
     """
     line = own_line(task_id, namespace, options)
-    client = _client(settings.redis_url(url))
-    producer = Producer(line, client, options)
+    caller = Caller(settings.redis_url(url))
+    producer = Producer(line, caller, options)
     try:
         producer._begin()  # noqa: SLF001  # one thing in two halves: this function and its class
         with producer._ending():  # noqa: SLF001
             yield producer
     finally:
-        client.close()
+        caller.close()
 
 
 class Producer:
     """One task's stream, open for as long as its block lasts. Any thread may append."""
 
-    def __init__(self, line: Line, client: redis.Redis, options: Options) -> None:
-        self._line, self._client, self._options = line, client, options
+    def __init__(self, line: Line, caller: Caller, options: Options) -> None:
+        self._line, self._caller, self._options = line, caller, options
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._write, name="headrace-streams", daemon=True)
         self._leaving = False
@@ -154,7 +150,7 @@ class Producer:
             return
         self._changed.release()
         try:
-            reply = _answer(self._client, call)
+            reply = self._caller.answer(call)
         finally:
             self._changed.acquire()
         if isinstance(reply, Exception):
@@ -162,24 +158,6 @@ class Producer:
         else:
             self._line.answered(reply)
         self._changed.notify_all()
-
-
-def _answer(client: redis.Redis, call: Call) -> Any:
-    """Or the exception that came instead."""
-    try:
-        # By its digest: the text travels only to a Redis that does not know it.
-        return client.register_script(call.script)(call.keys, call.arguments)
-    except (RedisError, OSError) as error:
-        return error
-
-
-def _client(url: str) -> redis.Redis:
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=ANSWER_WITHIN_S,
-        socket_connect_timeout=ANSWER_WITHIN_S,
-        retry=Retry(NoBackoff(), 0),
-    )
 
 
 def own_line(task_id: str, namespace: str | None, options: Options) -> Line:

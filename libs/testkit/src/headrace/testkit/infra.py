@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Final, NoReturn
@@ -23,9 +23,11 @@ import pytest
 from headrace.testkit import containers, own, probes
 from headrace.testkit.fresh import Vhost, fresh_database, fresh_prefix, fresh_vhost
 from headrace.testkit.own import own_postgres, own_rabbitmq, own_redis
+from headrace.testkit.redis_cluster import RedisCluster, own_redis_cluster
 from headrace.testkit.servers import Daemon, Server
 
 __all__ = [
+    "RedisCluster",
     "Server",
     "Vhost",
     "fresh_database",
@@ -34,6 +36,7 @@ __all__ = [
     "own_postgres",
     "own_rabbitmq",
     "own_redis",
+    "own_redis_cluster",
     "postgres",
     "rabbitmq",
     "redis",
@@ -75,6 +78,10 @@ REDIS: Final = Kind(
     daemon=own.redis_daemon,
     container=containers.REDIS,
     package="redis-server",
+)
+# There is no usual port for one, and no single process to start: who asks takes a URL or makes his own.
+REDIS_CLUSTER: Final = replace(
+    REDIS, name="Redis Cluster", variable="TEST_REDIS_CLUSTER_URL", usual=()
 )
 POSTGRES: Final = Kind(
     name="PostgreSQL",

@@ -8,7 +8,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -39,20 +39,20 @@ async def own_rabbitmq(
     tmp: Path, *, consumer_timeout_ms: int | None = None, data: Path | None = None
 ) -> AsyncGenerator[Server]:
     daemon = rabbitmq_daemon(tmp, consumer_timeout_ms=consumer_timeout_ms, data=data)
-    async with _running(daemon) as server:
+    async with running(daemon) as server:
         yield server
 
 
 @asynccontextmanager
 async def own_redis(tmp: Path, *, append_only: bool = False) -> AsyncGenerator[Server]:
-    async with _running(redis_daemon(tmp, append_only=append_only)) as server:
+    async with running(redis_daemon(tmp, append_only=append_only)) as server:
         yield server
 
 
 @asynccontextmanager
 async def own_postgres(tmp: Path, *, data: Path | None = None) -> AsyncGenerator[Server]:
     daemon = await asyncio.to_thread(postgres_daemon, tmp, data=data)
-    async with _running(daemon) as server:
+    async with running(daemon) as server:
         yield server
 
 
@@ -60,12 +60,13 @@ async def own_postgres(tmp: Path, *, data: Path | None = None) -> AsyncGenerator
 async def own_standby(primary: str, tmp: Path) -> AsyncGenerator[Server]:
     """Of a PostgreSQL that runs; it may be reached through a proxy of ours."""
     daemon = await asyncio.to_thread(postgres_standby, primary, tmp)
-    async with _running(daemon) as server:
+    async with running(daemon) as server:
         yield server
 
 
 @asynccontextmanager
-async def _running(daemon: Daemon) -> AsyncGenerator[Server]:
+async def running(daemon: Daemon) -> AsyncGenerator[Server]:
+    """For as long as the body lasts; nothing of it stays."""
     server = Server(daemon)
     await server.start()
     try:
@@ -130,9 +131,11 @@ def rabbitmq_daemon(
     )
 
 
-def redis_daemon(tmp: Path, *, append_only: bool = False) -> Daemon:
+def redis_daemon(
+    tmp: Path, *, append_only: bool = False, more: Sequence[str] = (), beside: Sequence[int] = ()
+) -> Daemon:
     """It keeps nothing on disk, or writes everything down, to be on disk within a second."""
-    port = free_port()
+    port = free_port(beside=beside)
     home = _home(tmp, f"redis-{port}")
     options = ("--bind", LOCALHOST, "--port", str(port), "--dir", str(home))
     return Daemon(
@@ -145,6 +148,7 @@ def redis_daemon(tmp: Path, *, append_only: bool = False) -> Daemon:
             "",
             "--appendonly",
             "yes" if append_only else "no",
+            *more,
         ],
         home=home,
         probe=probes.resp,

@@ -130,6 +130,9 @@ class Server:
     def has_left(self) -> bool:
         return self._daemon.has_left()
 
+    def is_running(self) -> bool:
+        return self._daemon.process is not None and not self._daemon.has_left()
+
     async def pause(self) -> None:
         self._daemon.pause()
 

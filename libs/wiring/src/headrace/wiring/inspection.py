@@ -11,6 +11,7 @@ from headrace.wiring.settings import Settings
 
 if TYPE_CHECKING:
     from headrace.adapters.bus.rabbitmq.bus import RabbitBus
+    from headrace.adapters.streams.redis.streams import StreamFacts
 
 _NO_SUCH_QUEUE: Final = "there is no such queue"
 
@@ -47,13 +48,13 @@ async def inspect_bus(settings: Settings) -> BusFacts:
         return BusFacts(version, len(names) - len(missing), tuple(missing))
 
 
-async def inspect_streams(settings: Settings) -> tuple[str, str]:
-    """Redis's version, and what it throws away when full. Raises Unavailable."""
+async def inspect_streams(settings: Settings) -> StreamFacts:
+    """Raises Unavailable, also for a cluster that does not serve every slot."""
     from headrace.adapters.streams.redis.streams import open_redis_streams
 
     url = settings.redis_url.get_secret_value()
     async with open_redis_streams(url, prefix=settings.namespace) as streams:
-        return await streams.eviction()
+        return await streams.facts()
 
 
 async def _is_there(bus: RabbitBus, queue: str) -> bool:

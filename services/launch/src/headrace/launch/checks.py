@@ -163,17 +163,24 @@ async def check_bus(settings: Settings) -> list[Finding]:
 async def check_streams(settings: Settings) -> list[Finding]:
     if not settings.redis_url.get_secret_value():
         return [Finding("redis", "ok", "not needed: live streams stay in the process")]
-    version, policy = await inspect_streams(settings)
-    if policy == "noeviction" or policy.startswith("volatile-ttl"):
-        return [Finding("redis", "ok", f"Redis {version} answers; maxmemory-policy {policy}")]
+    facts = await inspect_streams(settings)
+    there = f"Redis {facts.version} answers"
+    if facts.nodes:
+        there = f"Redis {facts.version}, a cluster of {facts.nodes} masters that has every slot"
+    policies = ", ".join(facts.policies)
+    if all(policy.startswith(_KEEPS_STREAMS) for policy in facts.policies):
+        return [Finding("redis", "ok", f"{there}; maxmemory-policy {policies}")]
     return [
         Finding(
             "redis",
             "warn",
-            f"Redis {version} answers, but may throw live streams away (maxmemory-policy {policy})",
+            f"{there}, but may throw live streams away (maxmemory-policy {policies})",
             "Set maxmemory-policy to noeviction: streams expire by themselves.",
         )
     ]
+
+
+_KEEPS_STREAMS: Final = ("noeviction", "volatile-ttl")
 
 
 async def check_blobs(settings: Settings) -> list[Finding]:

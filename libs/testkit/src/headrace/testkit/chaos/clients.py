@@ -38,11 +38,7 @@ class Crowd:
         self._number += 1
         key = f"{self._name}{self._number}"
         self._ledger.write("intent", key=key)
-        async with asyncio.timeout(TRY_FOR_S):
-            answer = await self._ask(key, given, priority)
-            while answer is None:
-                await asyncio.sleep(self._random.uniform(0.1, 0.5))
-                answer = await self._ask(key, given, priority)
+        answer = await self._answered(key, given, priority)
         if not answer.is_success:
             self._ledger.write("rejected", key=key, code=answer.status_code)
             raise RuntimeError(f"{key} was refused: {answer.text}")
@@ -50,6 +46,19 @@ class Crowd:
         self._ledger.write("accepted", key=key, job=job)
         self.jobs[key] = job
         return job
+
+    async def _answered(self, key: str, given: dict[str, Any], priority: int) -> httpx.Response:
+        """Each try is short: one that is cut off by the last limit says nothing of those before it."""
+        tries = 1
+        try:
+            async with asyncio.timeout(TRY_FOR_S):
+                while (answer := await self._ask(key, given, priority)) is None:
+                    await asyncio.sleep(self._random.uniform(0.1, 0.5))
+                    tries += 1
+        except TimeoutError as error:
+            why = f"{key} had no answer in {TRY_FOR_S:g} s and {tries} tries; the ledger has them"
+            raise TimeoutError(why) from error
+        return answer
 
     async def submit_many(self, count: int, **given: Any) -> list[str]:
         return [await self.submit(**given) for _ in range(count)]
@@ -83,8 +92,8 @@ class Crowd:
             answer = await self._http.post(
                 "/jobs", json=body, headers={"Idempotency-Key": key}, timeout=ASK_WITHIN_S
             )
-        except httpx.TransportError:
-            self._ledger.write("unknown", key=key)
+        except httpx.TransportError as error:
+            self._ledger.write("unknown", key=key, why=type(error).__name__)
             return None
         # 503 says itself that it is not known whether this took effect; 429 that it did not;
         # 422 that nobody has announced the engine yet.

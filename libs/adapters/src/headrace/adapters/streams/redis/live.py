@@ -1,4 +1,4 @@
-"""Every subscription of this process on one connection that mends itself.
+"""Every subscription of this process at one server, on one connection that mends itself.
 
 Pub/Sub forgets whom it does not reach and says nothing. So whoever follows a channel is told to
 look at the log after each reconnection, and silence is probed: a server that does not answer a
@@ -10,42 +10,72 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from random import Random
 from typing import Any, Final
 
+import hiredis
 from redis.exceptions import RedisError
 
+from headrace.adapters.redis.wire import Wire, connect
 from headrace.adapters.streams.buffer import Buffer
-from headrace.adapters.streams.redis.wire import Wire, connect
 from headrace.contracts.logs import read_message
 from headrace.core.errors import Unavailable
 
 ACKNOWLEDGED_WITHIN_S: Final = 2.0
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 2.0
-CHANNELS_AT_ONCE: Final = 100
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What to say, and what is heard; `at_once`: so many channels in one command."""
+
+    subscribe: bytes
+    unsubscribe: bytes
+    message: bytes
+    at_once: int
+
+
+CLASSIC: Final = Words(b"subscribe", b"unsubscribe", b"message", at_once=100)
+
+
 @dataclass(slots=True)
-class _Topic:
+class Topic:
     """One channel, and those in this process who follow it."""
 
     acknowledged: asyncio.Future[None]
     buffers: set[Buffer] = field(default_factory=set)
+    here: bool = False  # the connection that there is now has it
+
+
+def _nobody_minds(_: str) -> None:
+    return
 
 
 class Live:
-    """`run` must be running for anything to arrive; it connects when first somebody follows."""
+    """`run` must be running for anything to arrive; it connects when first somebody follows.
 
-    def __init__(self, url: str, *, tick_s: float, random: Random) -> None:
+    `on_trouble` is told when a channel may be elsewhere: what the server said, or nothing.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        tick_s: float,
+        random: Random,
+        words: Words = CLASSIC,
+        on_trouble: Callable[[str], None] = _nobody_minds,
+    ) -> None:
         self._url, self._tick_s, self._random = url, tick_s, random
-        self._topics: dict[bytes, _Topic] = {}
+        self._words, self._on_trouble = words, on_trouble
+        self._topics: dict[bytes, Topic] = {}
         # SUBSCRIBEs sent and not yet answered: after a quick unsubscribe and subscribe, the first
         # answer is to the old one.
         self._asked: Counter[bytes] = Counter()
@@ -56,18 +86,15 @@ class Live:
 
     @asynccontextmanager
     async def follow(self, channel: bytes) -> AsyncGenerator[Buffer]:
-        if self._down is not None:
-            raise Unavailable("Redis", self._down)
-        self._wanted.set()
-        topic, buffer = self._topic(channel), Buffer()
+        topic, buffer = self.topic(channel), Buffer()
         topic.buffers.add(buffer)
         try:
-            await _acknowledged(topic)
+            await acknowledged(topic)
             yield buffer
         finally:
             topic.buffers.discard(buffer)
             if not topic.buffers:
-                self._drop(channel, topic)
+                self.drop(channel, topic)
 
     async def run(self) -> None:
         await self._wanted.wait()
@@ -91,7 +118,10 @@ class Live:
             self._wire = None
             wire.close()
             self._asked.clear()
+            for topic in self._topics.values():
+                topic.here = False
             self._failures += 1  # until a subscription is acknowledged: flapping is slowed down
+            self._on_trouble("")
         log.warning("streams.subscription_lost", extra={"topics": len(self._topics)})
 
     async def _silent_for_good(self, wire: Wire) -> bool:
@@ -108,39 +138,76 @@ class Live:
         """Nobody may wait for a connection that does not come."""
         self._failures += 1
         self._down = str(error) or type(error).__name__
+        self._fail(self._down)
+        self._on_trouble("")
+
+    def _fail(self, why: str) -> None:
         for topic in self._topics.values():
             if not topic.acknowledged.done():
-                topic.acknowledged.set_exception(Unavailable("Redis", self._down))
+                topic.acknowledged.set_exception(Unavailable("Redis", why))
 
-    def _topic(self, channel: bytes) -> _Topic:
+    def topic(self, channel: bytes) -> Topic:
+        """Raises Unavailable while nobody answers."""
+        if self._down is not None:
+            raise Unavailable("Redis", self._down)
         topic = self._topics.get(channel)
         if topic is None or _failed(topic):
-            topic = _Topic(asyncio.get_running_loop().create_future())
-            self._topics[channel] = topic
-            if self._wire is not None:
-                self._subscribe(self._wire, [channel])
+            topic = Topic(asyncio.get_running_loop().create_future())
+            self.adopt(channel, topic)
         return topic
 
-    def _drop(self, channel: bytes, topic: _Topic) -> None:
+    def adopt(self, channel: bytes, topic: Topic) -> None:
+        """Also one that another has let go; whoever follows it is told to look once it is here."""
+        self._wanted.set()
+        topic.here = False
+        self._topics[channel] = topic
+        if self._wire is not None:
+            self._subscribe(self._wire, [channel])
+
+    def drop(self, channel: bytes, topic: Topic) -> bool:
+        """Whether it was this one that is followed."""
         if self._topics.get(channel) is not topic:
-            return
+            return False
         del self._topics[channel]
         if self._wire is not None:
-            self._wire.send("UNSUBSCRIBE", channel)
+            self._wire.send(self._words.unsubscribe, channel)
+        return True
+
+    def let_go(self, channel: bytes) -> Topic:
+        """For another to adopt."""
+        topic = self._topics.pop(channel)
+        del self._asked[channel]
+        if topic.here and self._wire is not None:
+            self._wire.send(self._words.unsubscribe, channel)
+        return topic
+
+    @property
+    def useless(self) -> bool:
+        return not self._topics and self._down is not None
+
+    def ask_again(self) -> None:
+        """For what the server let go, or did not take."""
+        if self._wire is not None:
+            gone = [name for name, topic in self._topics.items() if not topic.here]
+            self._subscribe(self._wire, [name for name in gone if not self._asked[name]])
 
     def _subscribe(self, wire: Wire, channels: Iterable[bytes]) -> None:
         rest = iter(channels)
-        while some := list(islice(rest, CHANNELS_AT_ONCE)):
+        while some := list(islice(rest, self._words.at_once)):
             self._asked.update(some)
-            wire.send("SUBSCRIBE", *some)
+            wire.send(self._words.subscribe, *some)
 
     def _on_reply(self, reply: Any) -> None:
         match reply:
-            case [b"message", bytes(channel), bytes(message)]:
+            case [self._words.message, bytes(channel), bytes(message)]:
                 self._on_message(channel, message)
-            case [b"subscribe", bytes(channel), _]:
+            case [self._words.subscribe, bytes(channel), _]:
                 self._on_subscribed(channel)
-            case _:  # an unsubscription, a PONG, an error that the loss of the wire follows
+            case [self._words.unsubscribe, bytes(channel), _]:
+                self._on_unsubscribed(channel)
+            case hiredis.ReplyError():
+                self._on_error(str(reply))
+            case _:  # a PONG, or the loss of the wire
                 pass
 
     def _on_message(self, channel: bytes, message: bytes) -> None:
@@ -163,14 +230,29 @@ class Live:
         topic = self._topics.get(channel)
         if topic is None:  # whoever asked has left meanwhile
             return
+        topic.here = True
         if not topic.acknowledged.done():
             topic.acknowledged.set_result(None)
             return
         for buffer in topic.buffers:
             buffer.look()
 
+    def _on_unsubscribed(self, channel: bytes) -> None:
+        """By us, or by a node of a cluster whose slot has moved."""
+        topic = self._topics.get(channel)
+        if topic is not None and topic.here:
+            topic.here = False
+            self._on_trouble("")
 
-async def _acknowledged(topic: _Topic) -> None:
+    def _on_error(self, why: str) -> None:
+        """Which channel it was for it does not say. Where that is another node's, somebody will find it."""
+        self._asked.clear()
+        if not why.startswith("MOVED"):
+            self._fail(why)
+        self._on_trouble(why)
+
+
+async def acknowledged(topic: Topic) -> None:
     try:
         async with asyncio.timeout(ACKNOWLEDGED_WITHIN_S):
             # Others may wait for the same answer: leaving must not cancel it for them.
@@ -179,5 +261,5 @@ async def _acknowledged(topic: _Topic) -> None:
         raise Unavailable("Redis", "a subscription was not acknowledged in time") from None
 
 
-def _failed(topic: _Topic) -> bool:
+def _failed(topic: Topic) -> bool:
     return topic.acknowledged.done() and topic.acknowledged.exception() is not None

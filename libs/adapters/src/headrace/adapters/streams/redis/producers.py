@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgspec
 from typing_extensions import override
 
-from headrace.adapters.streams.redis.commands import Command, Commands
+from headrace.adapters.redis.commands import Command
+from headrace.adapters.redis.router import Router
 from headrace.contracts.ids import JobId, WorkerId
 from headrace.contracts.logs import TTL_S
 from headrace.contracts.messages import JobError
@@ -26,13 +27,13 @@ async def open_redis_producers(
     url: str, *, prefix: str = "headrace", ttl_s: float = TTL_S
 ) -> AsyncGenerator[RedisProducers]:
     """Opens without asking Redis."""
-    with closing(Commands(url)) as commands:
-        yield RedisProducers(commands, prefix=prefix, ttl_s=ttl_s)
+    with closing(Router(url)) as redis:
+        yield RedisProducers(redis, prefix=prefix, ttl_s=ttl_s)
 
 
 class RedisProducers(Producers):
-    def __init__(self, commands: Commands, *, prefix: str, ttl_s: float) -> None:
-        self._commands, self._prefix, self._ttl_ms = commands, prefix, round(ttl_s * 1000)
+    def __init__(self, redis: Router, *, prefix: str, ttl_s: float) -> None:
+        self._redis, self._prefix, self._ttl_ms = redis, prefix, round(ttl_s * 1000)
 
     @override
     async def look(self, jobs: Sequence[JobId]) -> Mapping[JobId, Seen]:
@@ -50,7 +51,7 @@ class RedisProducers(Producers):
         return bool(closed)
 
     async def _send(self, commands: Sequence[Command]) -> list[Any]:
-        return await self._commands.send(commands) if commands else []
+        return await self._redis.send(commands) if commands else []
 
     def _call(self, script: str, job: JobId, *arguments: int) -> Command:
         return ("EVAL", script, 1, producer_key(self._prefix, job), *arguments)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
 from hashlib import sha1
 from random import SystemRandom
 from typing import Any, Final
 
 from typing_extensions import override
 
-from headrace.adapters.streams.redis.commands import Command, Commands
+from headrace.adapters.redis.commands import Command
+from headrace.adapters.redis.router import Router
+from headrace.adapters.redis.slot_map import SlotMap
 from headrace.adapters.streams.redis.live import Live
+from headrace.adapters.streams.redis.sharded import ShardedLive
 from headrace.contracts.frames import Entry
 from headrace.contracts.ids import START, JobId, Position
 from headrace.contracts.logs import (
@@ -22,13 +26,16 @@ from headrace.contracts.logs import (
     append_arguments,
     live_channel,
     log_key,
+    sharded,
 )
-from headrace.core.errors import Unavailable
 from headrace.core.job import Verdict
 from headrace.core.ports.streams import Batch, Page, Streams, Subscription
 
-APPEND_SHA: Final = sha1(APPEND.encode(), usedforsecurity=False).hexdigest()
-LOAD: Final = ("SCRIPT", "LOAD", APPEND)
+SCRIPTS: Final = {False: APPEND, True: sharded(APPEND)}  # by whether the server is a cluster
+DIGESTS: Final = {
+    clustered: sha1(script.encode(), usedforsecurity=False).hexdigest()
+    for clustered, script in SCRIPTS.items()
+}
 
 
 @asynccontextmanager
@@ -41,19 +48,29 @@ async def open_redis_streams(
     tick_s: float = 5.0,
 ) -> AsyncGenerator[RedisStreams]:
     """Opens without asking Redis: a process starts, and stays, also while Redis is away."""
-    live = Live(url, tick_s=tick_s, random=SystemRandom())
+    random = SystemRandom()
+    live = Live(url, tick_s=tick_s, random=random)
     with closing(Lines(url)) as lines:
-        async with _beside(live.run()):
-            yield RedisStreams(lines, live, prefix=prefix, maxlen=maxlen, ttl_s=ttl_s)
+        shards = ShardedLive(url, lines.slots, tick_s=tick_s, random=random)
+        async with _beside(live.run()), _beside(shards.run()):
+            yield RedisStreams(lines, live, shards, prefix=prefix, maxlen=maxlen, ttl_s=ttl_s)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFacts:
+    version: str
+    policies: Sequence[str]  # what it throws away when its memory is full; each once
+    nodes: int  # of a cluster, its masters; 0: no cluster
 
 
 class Lines:
-    """Writers have a connection of their own, so that they never wait behind a long replay."""
+    """Writers have connections of their own, so that they never wait behind a long replay."""
 
     def __init__(self, url: str) -> None:
         # A Redis that was restarted has forgotten the script, and is met on a new connection.
-        self.write = Commands(url, first=[LOAD])
-        self.read = Commands(url)
+        self.slots = SlotMap(url)
+        self.write = Router(url, first=_load, slots=self.slots)
+        self.read = Router(url, slots=self.slots)
 
     def close(self) -> None:
         self.write.close()
@@ -61,24 +78,29 @@ class Lines:
 
 
 class RedisStreams(Streams):
-    def __init__(self, lines: Lines, live: Live, *, prefix: str, maxlen: int, ttl_s: float) -> None:
-        self._lines, self._live, self._prefix = lines, live, prefix
+    def __init__(  # what it is made of, and three options by name
+        self,
+        lines: Lines,
+        live: Live,
+        shards: ShardedLive,
+        *,
+        prefix: str,
+        maxlen: int,
+        ttl_s: float,
+    ) -> None:
+        self._lines, self._live, self._shards, self._prefix = lines, live, shards, prefix
         self._maxlen, self._ttl_ms = maxlen, round(ttl_s * 1000)
 
     @override
     async def append(self, batches: Sequence[Batch]) -> list[Verdict]:
         if not batches:
             return []
+        script = DIGESTS[await self._lines.write.is_clustered()]
         commands: list[Command] = [
-            ("EVALSHA", APPEND_SHA, 1, self._key(batch.job), *self._arguments(batch))
+            ("EVALSHA", script, 1, self._key(batch.job), *self._arguments(batch))
             for batch in batches
         ]
-        try:
-            replies = await self._lines.write.send(commands)
-        except Unavailable as error:
-            if not error.why.startswith("NOSCRIPT"):
-                raise
-            _, *replies = await self._lines.write.send([LOAD, *commands])
+        replies = await self._lines.write.send(commands)
         return [Verdict.APPLIED if reply else Verdict.STALE for reply in replies]
 
     @override
@@ -96,8 +118,11 @@ class RedisStreams(Streams):
         return Page(entries[:limit], reaches=False)
 
     @override
-    def follow(self, job: JobId) -> AbstractAsyncContextManager[Subscription]:
-        return self._live.follow(self._channel(job).encode())
+    @asynccontextmanager
+    async def follow(self, job: JobId) -> AsyncGenerator[Subscription]:
+        live = self._shards if await self._lines.read.is_clustered() else self._live
+        async with live.follow(self._channel(job).encode()) as subscription:
+            yield subscription
 
     @override
     async def discard(self, jobs: Sequence[JobId]) -> None:
@@ -106,14 +131,18 @@ class RedisStreams(Streams):
 
     @override
     async def ping(self) -> None:
-        await self._lines.read.send([("PING",)])
+        await self._lines.read.ping()
 
-    async def eviction(self) -> tuple[str, str]:
-        """The server's version, and what it throws away when its memory is full."""
-        told = await self._lines.read.send([("INFO", "server"), ("INFO", "memory")])
-        lines = b"".join(told).decode().splitlines()
-        found = dict(line.split(":", 1) for line in lines if ":" in line)
-        return found["redis_version"], found.get("maxmemory_policy", "unknown")
+    async def facts(self) -> StreamFacts:
+        """Of a server, or of a cluster that serves. Raises Unavailable."""
+        await self.ping()
+        servers = await self._lines.read.everywhere(("INFO", "server"))
+        memories = await self._lines.read.everywhere(("INFO", "memory"))
+        return StreamFacts(
+            version=", ".join(sorted({_told(each)["redis_version"] for each in servers})),
+            policies=sorted({_told(each).get("maxmemory_policy", "unknown") for each in memories}),
+            nodes=len(servers) if await self._lines.read.is_clustered() else 0,
+        )
 
     def _arguments(self, batch: Batch) -> list[str | bytes | int]:
         return append_arguments(
@@ -130,6 +159,14 @@ class RedisStreams(Streams):
 
     def _channel(self, job: JobId) -> str:
         return live_channel(self._prefix, job)
+
+
+def _load(*, clustered: bool) -> Sequence[Command]:
+    return [("SCRIPT", "LOAD", SCRIPTS[clustered])]
+
+
+def _told(info: bytes) -> dict[str, str]:
+    return dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
 
 
 def _entry(id_: bytes, fields: Sequence[bytes]) -> Entry:

@@ -17,6 +17,8 @@ from redis.asyncio.connection import SSLConnection, parse_url
 from redis.exceptions import RedisError
 from typing_extensions import override
 
+from headrace.contracts.logs import each_node
+
 CONNECT_WITHIN_S: Final = 2.0
 
 Received = Callable[[Any], None]
@@ -24,6 +26,8 @@ Received = Callable[[Any], None]
 
 class Wire(asyncio.Protocol):
     """`lost` is set once the connection is of no more use; `heard` counts what came in."""
+
+    clustered = False  # said by the server as it greets
 
     def __init__(self, received: Received) -> None:
         self.lost = asyncio.Event()
@@ -72,7 +76,18 @@ class Wire(asyncio.Protocol):
 
 
 async def connect(url: str, received: Received) -> Wire:
-    """Raises OSError, TimeoutError or RedisError when the server is not there or refuses us."""
+    """To the first that is there of those that `url` names; nearly always that is one.
+
+    Raises OSError, TimeoutError or RedisError when the server is not there or refuses us.
+    """
+    *others, last = each_node(url)
+    for each in others:
+        with suppress(OSError, TimeoutError, RedisError):
+            return await _connect(each, received)
+    return await _connect(last, received)
+
+
+async def _connect(url: str, received: Received) -> Wire:
     options: dict[str, Any] = dict(parse_url(url))
     handshake: asyncio.Queue[Any] = asyncio.Queue(8)  # three answers, and perhaps the loss
     wire = Wire(handshake.put_nowait)
@@ -108,13 +123,16 @@ def _tls(options: dict[str, Any]) -> ssl.SSLContext | None:
 
 
 async def _authenticate(options: dict[str, Any], wire: Wire, replies: asyncio.Queue[Any]) -> None:
-    """Say who we are, if the URL does, and make sure that it is Redis who listens."""
+    """Say who we are, if the URL does, and hear from the one who listens what sort of Redis it is."""
     if "password" in options:
         name = [options["username"]] if options.get("username") else []
         wire.send("AUTH", *name, options["password"])
         _refused(await replies.get())
-    wire.send("PING")
-    _refused(await replies.get())
+    wire.send("HELLO", 2)
+    greeting = await replies.get()
+    _refused(greeting)
+    told = dict(zip(greeting[::2], greeting[1::2], strict=True))
+    wire.clustered = told[b"mode"] == b"cluster"
     if options.get("db"):
         wire.send("SELECT", options["db"])
         _refused(await replies.get())

@@ -11,12 +11,12 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from random import Random
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import hiredis
 from redis.exceptions import RedisError
 
-from headrace.adapters.streams.redis.wire import Wire, connect
+from headrace.adapters.redis.wire import Wire, connect
 from headrace.core.errors import Unavailable
 
 ANSWER_WITHIN_S: Final = 2.0
@@ -27,11 +27,20 @@ _jitter = Random()  # spreads retries, guards nothing
 Command: TypeAlias = Sequence[str | int | bytes]
 
 
-class Commands:
-    """`first` is sent at the start of every connection, before anybody's commands."""
+class First(Protocol):
+    """What is sent at the start of every connection, before anybody's commands."""
 
-    def __init__(self, url: str, *, first: Sequence[Command] = ()) -> None:
+    def __call__(self, *, clustered: bool) -> Sequence[Command]: ...
+
+
+def nothing(*, clustered: bool) -> Sequence[Command]:  # noqa: ARG001  # as First has it
+    return ()
+
+
+class Commands:
+    def __init__(self, url: str, *, first: First = nothing) -> None:
         self._url, self._first = url, first
+        self.clustered: bool | None = None  # as the last connection found it; None before the first
         self._line: _Line | None = None
         self._looking = asyncio.Lock()
         self._away: Unavailable | None = None
@@ -39,8 +48,24 @@ class Commands:
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
         """The answers, in order. Raises Unavailable, also when one of them is an error."""
+        replies = await self.exchange(commands)
+        _raise_first(replies)
+        return replies
+
+    async def exchange(self, commands: Sequence[Command]) -> list[Any]:
+        """The answers, errors among them. Raises Unavailable when there are none."""
         line = self._line if self._line is not None and self._line.usable else await self._new()
         return await line.send(commands)
+
+    async def is_clustered(self) -> bool:
+        """Raises Unavailable while nobody has ever answered."""
+        if self.clustered is None:
+            await self._new()
+        return bool(self.clustered)
+
+    @property
+    def idle(self) -> bool:
+        return self._line is None or self._line.idle
 
     def close(self) -> None:
         if self._line is not None:
@@ -69,9 +94,10 @@ class Commands:
             line.wire = await connect(self._url, line.take)
         except (OSError, TimeoutError, RedisError) as error:
             raise _unavailable(str(error) or type(error).__name__) from error
-        if self._first:
+        self.clustered = line.wire.clustered
+        if first := self._first(clustered=self.clustered):
             try:
-                await line.send(self._first)
+                _raise_first(await line.send(first))
             except BaseException:
                 line.wire.close()
                 raise
@@ -89,13 +115,8 @@ class _Call:
         self.answered: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
 
     def finish(self) -> None:
-        if self.answered.done():
-            return  # the caller has left
-        error = next((each for each in self.replies if isinstance(each, hiredis.ReplyError)), None)
-        if error is None:
+        if not self.answered.done():  # else the caller has left
             self.answered.set_result(self.replies)
-        else:
-            self.answered.set_exception(_unavailable(str(error)))
 
 
 class _Line:
@@ -109,6 +130,10 @@ class _Line:
     @property
     def usable(self) -> bool:
         return not self.wire.lost.is_set()
+
+    @property
+    def idle(self) -> bool:
+        return not self._calls
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
         call = _Call(len(commands))
@@ -138,6 +163,12 @@ class _Line:
         for call in calls:
             if not call.answered.done():
                 call.answered.set_exception(_unavailable(why))
+
+
+def _raise_first(replies: Sequence[Any]) -> None:
+    error = next((each for each in replies if isinstance(each, hiredis.ReplyError)), None)
+    if error is not None:
+        raise _unavailable(str(error))
 
 
 def _now() -> float:
