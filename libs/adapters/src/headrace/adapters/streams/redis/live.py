@@ -135,10 +135,12 @@ class Live:
             wire.send("SUBSCRIBE", *some)
 
     def _on_reply(self, reply: Any) -> None:
-        match reply:
-            case [b"message", bytes(channel), bytes(message)]:
+        match (
+            reply
+        ):  # what stands in them is text: no class pattern, which costs more than all else here
+            case [b"message", channel, message]:
                 self._on_message(channel, message)
-            case [b"subscribe", bytes(channel), _]:
+            case [b"subscribe", channel, _]:
                 self._on_subscribed(channel)
             case _:  # an unsubscription, a PONG, an error that the loss of the wire follows
                 pass
