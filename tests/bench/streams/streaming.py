@@ -33,6 +33,7 @@ CLIMBS: Final[Mapping[str, float]] = {  # from which rate; tokens a second in al
 MOST: Final = 200_000.0
 STEP_S: Final = 3.0
 WARM_S: Final = 2.0
+WARM_RATE: Final = 1.0
 OPENED_COLUMNS: Final = (
     "gateway",
     "kB/stream",
@@ -75,7 +76,7 @@ async def beside_others(bench: Bench, load: Load, gateways: Sequence[str]) -> Be
             continue
         async with standing(bench, name, load) as stand:
             found.stands[name] = stand
-            await stand.round(load.rate, WARM_S)
+            await stand.round(WARM_RATE, WARM_S)
             found.rounds[name] = await stand.round(load.rate, load.seconds)
             if name in CLIMBS:
                 found.climbs[name] = await climb(stand, CLIMBS[name])
@@ -112,8 +113,21 @@ def _steady(found: Beside, load: Load) -> Section:
             *(round_row(name, told) for name, told in found.rounds.items()),
             *([name, why, *["-"] * 10] for name, why in found.absent.items()),
         ],
+        after=_what_limits(found),
         checks=_steady_checks(found),
     )
+
+
+def _what_limits(found: Beside) -> list[str]:
+    ours, raw = found.rounds.get("headrace"), found.rounds.get("raw")
+    if ours is None or raw is None:
+        return []
+    own_us = ours.us_per_token - raw.us_per_token
+    return [
+        f"Of our {number(ours.us_per_token)} us a token, {number(raw.us_per_token)} are what the raw protocol spends too: "
+        "a read of Redis, and a write for each client, which the kernel carries as far as the client's socket. The other "
+        f"{number(own_us)} keep the promises: a bounded buffer, a check of every position, a task that waits for its client, ASGI."
+    ]
 
 
 def _steady_checks(found: Beside) -> list[Check]:
