@@ -14,6 +14,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
@@ -52,10 +53,11 @@ what still counts. A token's lateness is from when it was made until the client 
 VERSIONED: Final = ("uvicorn", "uvloop", "starlette", "redis", "hiredis", "python-socketio")
 
 
-async def everything(parts: Sequence[str]) -> str:
-    """The page, which is also told as it comes."""
+async def everything(parts: Sequence[str]) -> tuple[str, list[str]]:
+    """The page, which is also told as it comes, and the parts that broke down."""
     checks: list[Check] = []
     pieces: list[str] = []
+    broken: list[str] = []
 
     def tell(text: str) -> None:
         print(text, end="\n\n", flush=True)
@@ -65,11 +67,15 @@ async def everything(parts: Sequence[str]) -> str:
         async with opened(Path(folder)) as bench:
             tell(HEAD.format(**await _here(bench)).rstrip())
             for part in parts:
-                async for section in _measured(part, bench):
-                    tell(shown(section))
-                    checks += section.checks
+                try:
+                    async for section in _measured(part, bench):
+                        tell(shown(section))
+                        checks += section.checks
+                except (AssertionError, ExceptionGroup, OSError, RuntimeError) as error:
+                    tell(f"## {part}\n\nNot measured, it broke down: {error or repr(error)}")
+                    broken.append(part)
     tell(shown(targets(checks)))
-    return "\n\n".join(pieces) + "\n"
+    return "\n\n".join(pieces) + "\n", broken
 
 
 async def _measured(part: str, bench: Bench) -> AsyncGenerator[Section]:
@@ -139,10 +145,10 @@ def main() -> None:
     parser.add_argument("--gateways", default=",".join(streaming.GATEWAYS))
     found = parser.parse_args()
     if not (found.streams or found.rate or found.sockets):
-        page = asyncio.run(everything(found.parts.split(",")))
+        page, broken = asyncio.run(everything(found.parts.split(",")))
         if found.report is not None:
             found.report.write_text(page)
-        return
+        sys.exit(1 if broken else 0)
     load = Load(
         streams=found.streams or 1000,
         jobs=found.jobs,

@@ -20,7 +20,7 @@ from headrace.testkit.fresh import fresh_prefix
 SETTLED_S: Final = 1.0
 AT_ONCE: Final = 100
 SILENT_S: Final = 5.0  # then nothing more is coming
-LATE_AT_MOST_S: Final = 30.0
+LATE_AT_MOST_S: Final = 10.0
 WAY_OF: Final[Mapping[str, str]] = {"polling": "table", "socketio": "socketio", "nchan": "http"}
 
 

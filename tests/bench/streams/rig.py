@@ -32,7 +32,8 @@ from headrace.testkit.own import own_redis
 from headrace.testkit.system import free_port
 from headrace.testkit.waits import eventually
 
-START_WITHIN_S: Final = 30.0
+START_WITHIN_S: Final = 90.0
+LEAVE_WITHIN_S: Final = 10.0
 ANSWER_WITHIN_S: Final = 180.0
 TABLE: Final = """
 CREATE TABLE IF NOT EXISTS bench_frames (job text, seq int, data bytea, PRIMARY KEY (job, seq));
@@ -101,9 +102,7 @@ async def gateway(bench: Bench, name: str, prefix: str) -> AsyncGenerator[tuple[
         await eventually(lambda: _listens(port), within=START_WITHIN_S, every=0.1)
         yield process, port
     finally:
-        if process.returncode is None:
-            process.terminate()  # nginx takes its worker along
-        await process.wait()
+        await _stop(process)
 
 
 async def _gateway(bench: Bench, name: str, prefix: str, port: int) -> Process:
@@ -133,6 +132,18 @@ async def helper(name: str) -> AsyncGenerator[Process]:
     finally:
         if process.returncode is None:
             process.kill()
+        await process.wait()
+
+
+async def _stop(process: Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()  # nginx takes its worker along
+    try:
+        async with asyncio.timeout(LEAVE_WITHIN_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
         await process.wait()
 
 
