@@ -72,7 +72,7 @@ async def everything(parts: Sequence[str]) -> tuple[str, list[str]]:
                         tell(shown(section))
                         checks += section.checks
                 except (AssertionError, ExceptionGroup, OSError, RuntimeError) as error:
-                    tell(f"## {part}\n\nNot measured, it broke down: {error or repr(error)}")
+                    tell(f"## {part}\n\nNot measured, it broke down: {error!r}")
                     broken.append(part)
     tell(shown(targets(checks)))
     return "\n\n".join(pieces) + "\n", broken

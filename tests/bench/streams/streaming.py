@@ -77,7 +77,7 @@ async def beside_others(bench: Bench, load: Load, gateways: Sequence[str]) -> Be
         try:
             await _beside(bench, name, load, found)
         except (TimeoutError, RuntimeError) as error:  # a peer that breaks down ends no run
-            found.absent[name] = f"broke down: {error or type(error).__name__}"
+            found.absent[name] = f"broke down: {error!r}"
     return found
 
 
