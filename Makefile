@@ -119,10 +119,10 @@ fairness: $(STAMPS)/dev ## Measure what one tenant's long queue costs another; J
 	$(BIN)/python tests/bench/fairness.py $(or $(JOBS),10000)
 
 .PHONY: bench-streams
-bench-streams: $(STAMPS)/dev ## Measure live streams beside other ways; STREAMS=1000 SECONDS=10 RATE=20 JOBS= SOCKETS=
-	$(BIN)/python -m tests.bench.streams $(if $(STREAMS),--streams $(STREAMS)) $(if $(JOBS),--jobs $(JOBS)) \
-	  $(if $(RATE),--rate $(RATE)) --seconds $(or $(SECONDS),10) \
-	  $(if $(SOCKETS),--sockets) $(ARGS)
+bench-streams: $(STAMPS)/dev ## Measure live streams beside other ways; REPORT=docs/streams-speed.md PARTS= STREAMS= RATE= SOCKETS=
+	$(BIN)/python -m tests.bench.streams $(if $(REPORT),--report $(REPORT)) $(if $(PARTS),--parts $(PARTS)) \
+	  $(if $(STREAMS),--streams $(STREAMS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(RATE),--rate $(RATE)) \
+	  $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SOCKETS),--sockets) $(ARGS)
 
 .PHONY: bench-cancel
 bench-cancel: $(STAMPS)/dev ## Measure how soon a cancelled job has ended and its slot works again; SAMPLES=100

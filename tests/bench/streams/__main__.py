@@ -1,164 +1,164 @@
 """Measures what live streams cost; `make bench-streams` runs it.
 
-Every gateway gets the same streams, tokens, publisher and clients, one after the other in one run,
-on loopback: ours (a real api process, with replay and all its promises), a raw asyncio protocol
-that promises nothing, a Redis connection for each client, and polling a database. Compare the
-ratios, and look at what others used of the machine meanwhile (`foreign`).
+Every gateway gets the same streams, tokens and clients, one after the other in one run, on
+loopback. Compare the ratios, and look at what others used of the machine meanwhile (`foreign`).
+Without options: everything, in about ten minutes, and the targets of our design at the end. With
+`--streams`, `--rate` or `--sockets`: one load of your own.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib.metadata
 import os
+import platform
+import subprocess
+import sys
 import time
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from tests.bench.streams import machine
-from tests.bench.streams.rig import Bench, answer, gateway, helper, opened, order, running_jobs
-
-from headrace.testkit.fresh import fresh_prefix
-
-GATEWAYS: Final = ("headrace", "raw", "one_connection_each", "polling")
-SILENT_S: Final = 15.0  # then nothing more is coming
-SETTLED_S: Final = 1.0
-AT_ONCE: Final = 100
-COLUMNS: Final = (
-    "gateway",
-    "delivered / expected",
-    "disorder",
-    "late p50 ms",
-    "late p99 ms",
-    "tokens/s",
-    "server us/token",
-    "server cores",
-    "redis",
-    "clients",
-    "publisher",
-    "foreign",
-    "publisher late ms",
-    "kB/stream",
-    "first byte p50/p99 ms",
-    "first event p50/p99 ms",
+from redis.asyncio import Redis
+from tests.bench.streams import knowing, streaming
+from tests.bench.streams.load import Load, standing
+from tests.bench.streams.publishing import publishing
+from tests.bench.streams.rig import Bench, missing, opened
+from tests.bench.streams.tables import (
+    ROUND_COLUMNS,
+    Check,
+    Section,
+    opened_row,
+    round_row,
+    shown,
+    targets,
 )
 
+PARTS: Final = ("beside", "many", "replay", "publishing", "end", "back", "deaf")
+THOUSAND: Final = Load(streams=1000, rate=20, seconds=10)
+REPLAYED: Final = Load(streams=1000, rate=20, seconds=8)
+DEAF: Final = Load(streams=900, rate=10, seconds=10, deaf=100, loud=100, loud_bytes=8192)
+HEAD: Final = """\
+# The speed of live streams
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    streams: int
-    jobs: int
-    rate: float
-    seconds: float
-    sockets: bool
+Written by `make bench-streams REPORT=docs/streams-speed.md` from one run; every figure is of that run.
+{date}, {cores} cores, {system}, Python {python}, {versions}.
 
-    @property
-    def each_gets(self) -> int:
-        return round(self.rate * self.seconds)
+Everything runs on one machine, clients and publisher included, so compare ratios within a table. `foreign` is how many
+cores others used meanwhile; `*` marks 0.5 or more, where times are the neighbours' as much as ours and CPU a token is
+what still counts. A token's lateness is from when it was made until the client has it.
+"""
+VERSIONED: Final = ("uvicorn", "uvloop", "starlette", "redis", "hiredis", "python-socketio")
 
 
-async def main(load: Load, gateways: list[str]) -> None:
-    print(
-        f"{load.streams} {'WebSockets' if load.sockets else 'SSE streams'} on {load.jobs} jobs, "
-        f"{load.rate:g} tokens/s each for {load.seconds:g} s; {os.cpu_count()} cores"
-    )
-    print("| " + " | ".join(COLUMNS) + " |\n|" + " --- |" * len(COLUMNS))
+async def everything(parts: Sequence[str]) -> tuple[str, list[str]]:
+    """The page, which is also told as it comes, and the parts that broke down."""
+    checks: list[Check] = []
+    pieces: list[str] = []
+    broken: list[str] = []
+
+    def tell(text: str) -> None:
+        print(text, end="\n\n", flush=True)
+        pieces.append(text)
+
+    with TemporaryDirectory() as folder:
+        async with opened(Path(folder)) as bench:
+            tell(HEAD.format(**await _here(bench)).rstrip())
+            for part in parts:
+                try:
+                    async for section in _measured(part, bench):
+                        tell(shown(section))
+                        checks += section.checks
+                except (AssertionError, ExceptionGroup, OSError, RuntimeError) as error:
+                    tell(f"## {part}\n\nNot measured, it broke down: {error!r}")
+                    broken.append(part)
+    tell(shown(targets(checks)))
+    return "\n\n".join(pieces) + "\n", broken
+
+
+async def _measured(part: str, bench: Bench) -> AsyncGenerator[Section]:
+    match part:
+        case "beside":
+            found = await streaming.beside_others(bench, THOUSAND, streaming.GATEWAYS)
+            for section in streaming.sections(found, THOUSAND):
+                yield section
+        case "many":
+            yield await streaming.many(bench, 5000, 4, 8)
+        case "replay":
+            yield await streaming.replay_costs(bench, REPLAYED)
+        case "publishing":
+            yield await publishing(bench)
+        case "end":
+            folder = bench.folder / "system"
+            folder.mkdir()
+            yield await knowing.the_end(folder)
+        case "back":
+            yield await knowing.coming_back(bench)
+        case _:
+            yield await streaming.deaf(bench, DEAF)
+
+
+async def _here(bench: Bench) -> dict[str, Any]:
+    async with Redis.from_url(bench.redis) as client:
+        redis = (await client.info("server"))["redis_version"]
+    libraries = [f"{name} {importlib.metadata.version(name)}" for name in VERSIONED]
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
+        "python": platform.python_version(),
+        "versions": ", ".join([f"Redis {redis}", *libraries, *_nginx()]),
+    }
+
+
+def _nginx() -> list[str]:
+    if missing("nchan"):
+        return []
+    told = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=True)  # noqa: S607  # whoever runs the peer chose it
+    return [told.stderr.strip().rpartition("/")[2].join(["nginx ", " with nchan"])]
+
+
+async def one_load(load: Load, gateways: Sequence[str]) -> None:
+    print("| " + " | ".join(ROUND_COLUMNS) + " |\n|" + " --- |" * len(ROUND_COLUMNS))
+    opened_ = []
     with TemporaryDirectory() as folder:
         async with opened(Path(folder)) as bench:
             for name in gateways:
-                print(row(name, await measure(bench, name, load)), flush=True)
+                async with standing(bench, name, load) as stand:
+                    told = await stand.round(load.rate, load.seconds)
+                    print("| " + " | ".join(round_row(name, told)) + " |", flush=True)
+                    opened_.append(opened_row(name, stand))
+    print(shown(Section("Opening them", "", streaming.OPENED_COLUMNS, opened_)))
 
 
-async def measure(bench: Bench, name: str, load: Load) -> dict[str, Any]:
-    async with AsyncExitStack() as stack:
-        prefix = (await stack.enter_async_context(fresh_prefix())).rstrip(":")
-        jobs = await running_jobs(bench, prefix, load.jobs)
-        server, port = await stack.enter_async_context(gateway(bench, name, prefix))
-        clients = await stack.enter_async_context(helper("clients"))
-        publisher = await stack.enter_async_context(helper("publisher"))
-        await order(
-            clients,
-            port=port,
-            sockets=load.sockets,
-            replays=name == "headrace",
-            jobs=[jobs[nth % len(jobs)] for nth in range(load.streams)],
-            at_once=AT_ONCE,
-            each_gets=load.each_gets,
-            silent_s=SILENT_S,
-        )
-        await answer(clients)  # it has warmed up
-        await asyncio.sleep(SETTLED_S)
-        empty_kb = machine.memory_kb(server.pid)
-        await order(clients)
-        told = await answer(clients)
-        told["kb"] = (machine.memory_kb(server.pid) - empty_kb) / load.streams
-        await order(
-            publisher,
-            table=name == "polling",
-            database=bench.database,
-            redis=bench.redis,
-            prefix=prefix,
-            jobs=jobs,
-            rate=load.rate,
-            each_gets=load.each_gets,
-        )
-        told |= await answer(publisher)  # it begins
-        pids = {
-            "server": machine.family(server.pid),
-            "redis": [bench.redis_pid],
-            "clients": [clients.pid],
-            "publisher": [publisher.pid],
-        }
-        before, began = machine.usage(pids), time.monotonic()
-        told |= await answer(publisher)  # it has said everything
-        told |= await answer(clients)
-        told["took_s"] = told["last_s"] - began
-        told["used"] = machine.usage(pids).since(before, told["took_s"])
-        return told
-
-
-def row(name: str, told: dict[str, Any]) -> str:
-    used: machine.Usage = told["used"]
-    cells = [
-        name,
-        f"{told['received']} / {told['expected']}",
-        str(told["disorder"]),
-        *(f"{late:.1f}" for late in told["late_ms"]),
-        f"{told['received'] / told['took_s']:.0f}",
-        f"{1e6 * used.by_name['server'] * told['took_s'] / max(1, told['received']):.0f}",
-        *(f"{used.by_name[each]:.2f}" for each in ("server", "redis", "clients", "publisher")),
-        f"{used.foreign:.2f}",
-        f"{told['publisher_late_ms']:.0f}",
-        f"{told['kb']:.1f}",
-        " / ".join(f"{each:.0f}" for each in told["first_byte_ms"]),
-        " / ".join(f"{each:.0f}" for each in told["first_event_ms"])
-        if any(told["first_event_ms"])
-        else "-",
-    ]
-    return "| " + " | ".join(cells) + " |"
-
-
-def asked() -> tuple[Load, list[str]]:
+def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench-streams")
-    parser.add_argument("--streams", type=int, default=1000)
+    parser.add_argument("--parts", default=",".join(PARTS), help="of the whole")
+    parser.add_argument("--report", type=Path, help="a page to write")
+    parser.add_argument("--streams", type=int)
     parser.add_argument("--jobs", type=int, help="as many as streams unless told otherwise")
-    parser.add_argument("--rate", type=float, default=20.0, help="tokens a second in each stream")
+    parser.add_argument("--rate", type=float, help="tokens a second in each stream")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--sockets", action="store_true", help="WebSocket; ours alone speaks it")
-    parser.add_argument("--gateways", default=",".join(GATEWAYS))
+    parser.add_argument("--gateways", default=",".join(streaming.GATEWAYS))
     found = parser.parse_args()
+    if not (found.streams or found.rate or found.sockets):
+        page, broken = asyncio.run(everything(found.parts.split(",")))
+        if found.report is not None:
+            found.report.write_text(page)
+        sys.exit(1 if broken else 0)
     load = Load(
-        streams=found.streams,
-        jobs=min(found.streams, found.jobs or found.streams),
-        rate=found.rate,
+        streams=found.streams or 1000,
+        jobs=found.jobs,
+        rate=found.rate or 20.0,
         seconds=found.seconds,
         sockets=found.sockets,
     )
-    return load, ["headrace"] if found.sockets else found.gateways.split(",")
+    gateways = ["headrace"] if found.sockets else found.gateways.split(",")
+    asyncio.run(one_load(load, [name for name in gateways if missing(name) is None]))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*asked()))
+    main()

@@ -31,7 +31,12 @@ class Usage:
 
 
 def usage(pids: dict[str, list[int]]) -> Usage:
-    return Usage({name: sum(map(_cpu_s, each)) for name, each in pids.items()}, _busy_s())
+    return Usage({name: cpu_s(each) for name, each in pids.items()}, _busy_s())
+
+
+def cpu_s(pids: list[int]) -> float:
+    """Seconds of CPU that these have used."""
+    return sum(map(_cpu_s, pids))
 
 
 def memory_kb(pid: int) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
+import resource
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator
@@ -14,6 +16,7 @@ from typing import Any, Final
 
 import asyncpg
 from redis.asyncio import Redis
+from tests.bench.streams.gateways import nchan
 from tests.bench.streams.wire import EPOCH
 
 from headrace.adapters.store.sql.migrate import migrate
@@ -29,7 +32,8 @@ from headrace.testkit.own import own_redis
 from headrace.testkit.system import free_port
 from headrace.testkit.waits import eventually
 
-START_WITHIN_S: Final = 30.0
+START_WITHIN_S: Final = 90.0
+LEAVE_WITHIN_S: Final = 10.0
 ANSWER_WITHIN_S: Final = 180.0
 TABLE: Final = """
 CREATE TABLE IF NOT EXISTS bench_frames (job text, seq int, data bytea, PRIMARY KEY (job, seq));
@@ -48,6 +52,7 @@ class Bench:
 @asynccontextmanager
 async def opened(folder: Path) -> AsyncGenerator[Bench]:
     """A Redis of our own, so that its CPU can be told apart, and a database."""
+    _many_files()
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(own_redis(folder))
         database = await stack.enter_async_context(fresh_database(infra.postgres()))
@@ -79,42 +84,66 @@ async def running_jobs(bench: Bench, prefix: str, count: int) -> list[str]:
     return [job.id for job in jobs]
 
 
+def missing(name: str) -> str | None:
+    """Why a gateway cannot be measured here."""
+    if name == "nchan":
+        return nchan.missing()
+    if name == "socketio" and importlib.util.find_spec("socketio") is None:
+        return "not installed: pip install python-socketio"
+    return None
+
+
 @asynccontextmanager
 async def gateway(bench: Bench, name: str, prefix: str) -> AsyncGenerator[tuple[Process, int]]:
     """One gateway process and its port."""
     port = free_port()
-    if name == "headrace":
-        settings = {
-            "EXECUTION_MODE": "EDA",
-            "PORT": str(port),
-            "DATABASE_URL": bench.database,
-            "REDIS_URL": bench.redis,
-            "RABBITMQ_URL": "amqp://127.0.0.1:1/",  # an api needs none
-            "NAMESPACE": prefix,
-            "DATA_DIR": str(bench.folder),
-            "LOG_LEVEL": "WARNING",
-        }
-        process = await _python("headrace.launch", "up", "api", **settings)
-    else:
-        where = bench.database if name == "polling" else bench.redis
-        process = await _python(f"tests.bench.streams.gateways.{name}", str(port), where, prefix)
+    process = await _gateway(bench, name, prefix, port)
     try:
         await eventually(lambda: _listens(port), within=START_WITHIN_S, every=0.1)
         yield process, port
+    finally:
+        await _stop(process)
+
+
+async def _gateway(bench: Bench, name: str, prefix: str, port: int) -> Process:
+    if name == "nchan":
+        return await asyncio.create_subprocess_exec(*nchan.command(port, bench.folder))
+    if name != "headrace":
+        where = bench.database if name == "polling" else bench.redis
+        return await python(f"tests.bench.streams.gateways.{name}", str(port), where, prefix)
+    settings = {
+        "EXECUTION_MODE": "EDA",
+        "PORT": str(port),
+        "DATABASE_URL": bench.database,
+        "REDIS_URL": bench.redis,
+        "RABBITMQ_URL": "amqp://127.0.0.1:1/",  # an api needs none
+        "NAMESPACE": prefix,
+        "DATA_DIR": str(bench.folder),
+        "LOG_LEVEL": "WARNING",
+    }
+    return await python("headrace.launch", "up", "api", **settings)
+
+
+@asynccontextmanager
+async def helper(name: str) -> AsyncGenerator[Process]:
+    process = await python(f"tests.bench.streams.{name}")
+    try:
+        yield process
     finally:
         if process.returncode is None:
             process.kill()
         await process.wait()
 
 
-@asynccontextmanager
-async def helper(name: str) -> AsyncGenerator[Process]:
-    process = await _python(f"tests.bench.streams.{name}")
+async def _stop(process: Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()  # nginx takes its worker along
     try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
+        async with asyncio.timeout(LEAVE_WITHIN_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
         await process.wait()
 
 
@@ -134,7 +163,7 @@ async def answer(process: Process) -> dict[str, Any]:
     return told
 
 
-async def _python(module: str, *arguments: str, **env: str) -> Process:
+async def python(module: str, *arguments: str, **env: str) -> Process:
     return await asyncio.create_subprocess_exec(
         *("env", *(f"{name}={value}" for name, value in env.items())),
         *(sys.executable, "-m", module, *arguments),
@@ -142,6 +171,12 @@ async def _python(module: str, *arguments: str, **env: str) -> Process:
         stdout=PIPE,
         limit=1 << 22,
     )
+
+
+def _many_files() -> None:
+    """As many as this user may have: each stream is one here and one in the gateway."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _listens(port: int) -> bool:

@@ -100,6 +100,7 @@ def sharded(script: str) -> str:
 
 
 _LENGTHS: Final = Struct(">BI")
+_LENGTHS_SIZE: Final = _LENGTHS.size
 
 
 def append_arguments(  # ARGV of the script, each by its name
@@ -120,18 +121,14 @@ def append_arguments(  # ARGV of the script, each by its name
 def read_message(message: bytes) -> Sequence[Entry]:
     """The entries in a live message; raises ValueError on what is none."""
     end = message.index(b"\n")
-    epoch, seq = map(int, message[:end].split(b"-"))
+    epoch_text, seq_text = message[:end].split(b"-")
+    epoch, seq = int(epoch_text), int(seq_text)
     entries: list[Entry] = []
     at = end + 1
     while at < len(message):
-        type_, data, at = _frame(message, at)
-        position = Position(epoch, seq + len(entries))
-        entries.append(Entry(position=position, type=type_, data=data))
+        type_size, data_size = _LENGTHS.unpack_from(message, at)
+        data_at = at + _LENGTHS_SIZE + type_size
+        type_ = message[at + _LENGTHS_SIZE : data_at].decode()
+        at = data_at + data_size
+        entries.append(Entry(Position(epoch, seq + len(entries)), type_, message[data_at:at]))
     return entries
-
-
-def _frame(message: bytes, at: int) -> tuple[str, bytes, int]:
-    type_size, data_size = _LENGTHS.unpack_from(message, at)
-    start = at + _LENGTHS.size
-    middle, end = start + type_size, start + type_size + data_size
-    return message[start:middle].decode(), message[middle:end], end

@@ -10,7 +10,7 @@ Laws:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from headrace.contracts.frames import Entry, Reset, encode_frame, frame_type
 from headrace.contracts.ids import Position
@@ -19,8 +19,7 @@ from headrace.core.job import Job
 from headrace.core.snapshot import describe
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(NamedTuple):
     entries: Sequence[Entry]  # they continue the cursor
     hole: bool  # something else came as well: look at the log
 

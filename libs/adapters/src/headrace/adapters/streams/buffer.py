@@ -27,9 +27,11 @@ class Buffer(Subscription):
         self._bytes = 0
         self._missed = False
         self._waiter: asyncio.Future[None] | None = None
+        self._due = 0.0  # when the wait is over
+        self._timer: asyncio.TimerHandle | None = None
 
     def offer(self, batch: Sequence[Entry]) -> None:
-        size = sum(len(entry.data) for entry in batch)
+        size = len(batch[0].data) if len(batch) == 1 else sum(len(each.data) for each in batch)
         if len(self._batches) >= self._max_batches or self._bytes + size > self._max_bytes:
             self.look()
             return
@@ -46,18 +48,31 @@ class Buffer(Subscription):
     @override
     async def next(self, within_s: float) -> Sequence[Entry]:
         if not self._batches and not self._missed:
-            await self._woken(within_s)
+            # A bare future: this is waited for once for every frame that is shown.
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            self._limit(loop, within_s)
+            await self._waiter
         return self._take()
 
-    async def _woken(self, within_s: float) -> None:
-        """A bare future and timer: this is waited for once for every frame that is shown."""
-        loop = asyncio.get_running_loop()
-        self._waiter = loop.create_future()
-        timer = loop.call_later(within_s, self._wake)
-        try:
-            await self._waiter
-        finally:
-            timer.cancel()
+    def _limit(self, loop: asyncio.AbstractEventLoop, within_s: float) -> None:
+        """One timer serves many waits: most end before it rings, and it outlives the last by one."""
+        self._due = loop.time() + within_s
+        if self._timer is not None and self._timer.when() > self._due:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = loop.call_later(within_s, self._ring, loop)
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        left_s = self._due - loop.time()
+        if left_s > 0:
+            self._timer = loop.call_later(left_s, self._ring, loop)
+        else:
+            self._wake()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from random import Random, SystemRandom
+from random import Random
 from typing import Final, TypeAlias
 
 from headrace.contracts.frames import Entry
@@ -23,7 +23,7 @@ PAGE: Final = 500
 QUIET_S: Final = 2.0  # silence after which the log is read
 QUIET_TURNS_PER_QUESTION: Final = 3  # to the store; the log is read every time
 
-_CHANCE: Final = SystemRandom()  # one for all watchers: it is large beside the rest of one
+_CHANCE: Final = Random()  # one for all watchers: it is large beside the rest of one
 
 Snapshot: TypeAlias = Callable[[], Awaitable[Job | None]]
 

@@ -198,12 +198,13 @@ class Live:
             wire.send(self._words.subscribe, *some)
 
     def _on_reply(self, reply: Any) -> None:
+        # No class patterns for what stands in them, bytes always: they cost more than all else here.
         match reply:
-            case [self._words.message, bytes(channel), bytes(message)]:
+            case [self._words.message, channel, message]:
                 self._on_message(channel, message)
-            case [self._words.subscribe, bytes(channel), _]:
+            case [self._words.subscribe, channel, _]:
                 self._on_subscribed(channel)
-            case [self._words.unsubscribe, bytes(channel), _]:
+            case [self._words.unsubscribe, channel, _]:
                 self._on_unsubscribed(channel)
             case hiredis.ReplyError():
                 self._on_error(str(reply))
