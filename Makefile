@@ -11,6 +11,7 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
 export HOST PORT SEED MINUTES MODE
+export CAMPAIGN HOST_URL KEY NOISY_KEY ADMIN_KEY WORKERS
 export UV_PYTHON_DOWNLOADS := never
 # Where nobody may write bytecode, every process would compile all that it imports: ten seconds each.
 export UV_COMPILE_BYTECODE := 1
@@ -146,6 +147,10 @@ fuzz: $(STAMPS)/dev ## Whatever is made up by chance, at length; tells how much 
 .PHONY: soak
 soak: $(STAMPS)/dev ## Half an hour of mixed work under rare faults; writes docs/soak.md; MINUTES=30 SEED=1
 	MINUTES=$(or $(MINUTES),30) $(BIN)/python tests/load/soak.py docs/soak.md
+
+.PHONY: load
+load: $(STAMPS)/dev ## One load campaign (docs/load.md), on a stack of its own or HOST_URL=; CAMPAIGN=smoke MINUTES= WORKERS=
+	@$(BIN)/python -m tests.load.campaign
 
 .PHONY: web
 web: $(PAGE) ## Build the page

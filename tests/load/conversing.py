@@ -1,0 +1,78 @@
+"""One message of a conversation, whose answer a producer outside writes; see headrace.testkit.load.crowd."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import closing
+from time import monotonic
+from typing import Final
+
+from tests.load.following import Follower
+from tests.load.streaming import CUT_OFF, Event, events
+
+from headrace.testkit.load.figures import CHECKED
+from headrace.testkit.load.orders import Orders
+from headrace.testkit.load.rows import now
+
+LAST: Final = frozenset({"complete", "failed", "cancelled"})
+CHUNK_LATE: Final = "chunk late"
+
+
+def converse(who: Follower, orders: Orders, number: int) -> None:
+    asked = monotonic()
+    said = who.client.post(
+        f"/conversations/crowd-{orders.seed}-{number}/messages",
+        json={"content": "Tell me.", "producer": "outside"},
+        headers=who.headers,
+        name="submit",
+    )
+    if said.status_code != 202:
+        return
+    task = str(said.json()["task_id"])
+    who.recorder.accepted(task, who.tenant)
+    _hand_over(task, orders.crowd_port)
+    chunks: list[Event] = []
+    path = f"/stream/{task}"
+    try:
+        with closing(events(who.client, path, name="watch", headers=who.headers)) as stream:
+            for event in stream:
+                chunks.append(event)
+                _tell_of(who, event, chunks, asked)
+    except CUT_OFF as error:
+        who.recorder.measured("watched to the end", 0.0, f"cut off: {error}")
+    last = chunks[-1].body["chunk_type"] if chunks else "none"
+    who.recorder.ended(task, "succeeded" if last == "complete" else last)
+    who.recorder.measured(CHECKED, 0.0, flaw_of(chunks))
+
+
+def _hand_over(task: str, port: int) -> None:
+    """To the producer that answers."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
+        line.sendall(f"{task}\n".encode())
+
+
+def _tell_of(who: Follower, event: Event, chunks: list[Event], asked: float) -> None:
+    kind = event.body["chunk_type"]
+    if kind == "text":
+        made_at = float(event.body["content"].split()[0])
+        who.recorder.noted(CHUNK_LATE, 1000 * (now() - made_at))
+        if [each.body["chunk_type"] for each in chunks].count("text") == 1:
+            who.recorder.measured("first token", 1000 * (monotonic() - asked))
+    elif kind in LAST:
+        who.recorder.measured("total", 1000 * (monotonic() - asked))
+
+
+def flaw_of(chunks: list[Event]) -> str:
+    """What is wrong with a conversation's answer, or nothing."""
+    if not chunks or chunks[-1].body["chunk_type"] not in LAST:
+        return "its stream never ended"
+    if chunks[-1].body["chunk_type"] != "complete":
+        return f"it ended as {chunks[-1].body['chunk_type']}"
+    indexes = [each.body["chunk_index"] for each in chunks]
+    if indexes != list(range(len(indexes))):
+        return f"its chunks are not 0 to {len(indexes) - 1}, each once and in order"
+    said = "".join(e.body["content"] for e in chunks if e.body["chunk_type"] == "text")
+    whole = chunks[-1].body["content"]
+    if said != (whole["text"] if isinstance(whole, dict) else whole):
+        return f"its chunks say {said[-60:]!r}, and the whole answer is {whole!r}"
+    return ""
