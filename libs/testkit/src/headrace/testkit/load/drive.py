@@ -42,7 +42,6 @@ class Outcome:
     evidence: Evidence
     account: Account
     verdict: Verdict
-    locust: int  # its exit code
     against: str
 
 
@@ -76,7 +75,6 @@ async def drive(
         evidence=evidence,
         account=account,
         verdict=replace(verdict, reasons=reasons),
-        locust=code,
         against=settings.url or f"a stack of its own, {settings.mode}",
     )
 
