@@ -29,9 +29,10 @@ def main() -> int:
     folder.mkdir(parents=True)
     try:
         outcome = asyncio.run(drive(settings, folder.resolve(), LIMITS))
-    except CannotRun as refusal:
-        print(f"{settings.campaign} cannot run: {refusal}", file=sys.stderr)
-        return 2
+    except* CannotRun as refusals:
+        for refusal in refusals.exceptions:
+            print(f"{settings.campaign} cannot run: {refusal}", file=sys.stderr)
+        sys.exit(2)
     write_report(outcome)
     print(summary(outcome))
     return 0 if outcome.verdict.passed else 1

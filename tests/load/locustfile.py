@@ -19,7 +19,7 @@ from tests.load.following import wish_for
 from tests.load.recording import recorder_of
 from typing_extensions import override
 
-from headrace.testkit.load.orders import LOAD, NOISY, Orders, decode
+from headrace.testkit.load.orders import NOISY, Orders, decode
 
 
 def _options(parser: LocustArgumentParser) -> None:
@@ -29,24 +29,25 @@ def _options(parser: LocustArgumentParser) -> None:
 
 events.init_command_line_parser.add_listener(_options)
 
-_numbers = itertools.count()  # of this process
+_people, _numbers = itertools.count(), itertools.count()  # of this process
 
 
 class Person(FastHttpUser):
     """Whoever has a key."""
 
     abstract = True
-    tenant = LOAD
+    tenant = ""  # empty: each takes the next one
     network_timeout = 60.0
     connection_timeout = 10.0
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
         self.orders: Orders = decode(environment.parsed_options.orders)
-        key = self.orders.keys.get(self.tenant, "")
-        self.headers = {"apikey": key} if key else {}
-        self.recorder = recorder_of(environment)
-        self.me = Client(self.client, self.recorder, self.headers, self.tenant)
+        tenants = self.orders.tenants
+        tenant = self.tenant or tenants[next(_people) % len(tenants)]
+        key = self.orders.keys[tenant]
+        headers = {"apikey": key} if key else {}
+        self.me = Client(self.client, recorder_of(environment), headers, tenant)
 
     @override
     def on_start(self) -> None:
@@ -89,7 +90,7 @@ class Flood(Person):
 
 
 class Neighbour(Follower):
-    """Beside the flood: a job a second, and no tricks."""
+    """The one beside the flood."""
 
     fixed_count = 1
 
@@ -120,7 +121,7 @@ class Stages(LoadTestShape):
             past += stage.seconds
             if self.get_run_time() < past:
                 self._tell(number, stage.name)
-                return stage.users, float(stage.users), list(_sorts(stage.who))
+                return stage.users, stage.a_second or float(stage.users), list(_sorts(stage.who))
         return None
 
     def _tell(self, number: int, name: str) -> None:

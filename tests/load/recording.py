@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from time import monotonic, process_time
 from typing import Any, Final
@@ -64,7 +65,7 @@ class Recorder:
     def _requested(
         self, name: str, response_time: float, exception: Exception | None = None, **_: Any
     ) -> None:
-        error = "" if exception is None else f"{exception}"[:300] or type(exception).__name__
+        error = "" if exception is None else _in_short(exception)
         self._rows.append(Measured(now(), name, response_time, error))
 
     def _report(self, client_id: str, data: dict[str, Any]) -> None:
@@ -100,6 +101,13 @@ class Recorder:
                 Gauge(now(), LATE, 1000 * latest),
                 Gauge(now(), CPU, 100 * (process_time() - used) / since),
             ]
+
+
+def _in_short(error: Exception) -> str:
+    """Without the address, so that the same is said the same way each time."""
+    if code := re.search(r"code=(\d+)", f"{error}"):
+        return f"HTTP {code[1]}"
+    return f"{error}"[:300] or type(error).__name__
 
 
 def recorder_of(environment: Environment) -> Recorder:

@@ -8,12 +8,14 @@ from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 import asyncpg
+import httpx
 
 from headrace.testkit.load.rows import Happened, now
 from headrace.testkit.load.target import CannotRun, Target
 
 VICTIM: Final = "gpu-worker@2"
 KILLED: Final = "one of two workers killed"
+FLIPS: Final = (0, 50, 100, 0)  # percent of the tenants on the distributed path
 _RUN_AGAIN: Final = """
     SELECT again.started_at FROM attempts AS again
     JOIN attempts AS first ON first.job = again.job AND first.attempt = again.attempt - 1
@@ -47,6 +49,30 @@ async def back_again(target: Target, happened: list[Happened]) -> Facts:
     return {"interrupted": len(later), **({"recovery s": max(later)} if later else {})}
 
 
+async def flip(target: Target, note: Note, seconds: float) -> None:
+    """Nobody, half of the tenants, all of them, nobody; a quarter of the time each."""
+    async with _operator(target) as http:
+        for percent in FLIPS:
+            answer = await http.put("/admin/rollout", json={"percent": percent})
+            if not answer.is_success:
+                raise CannotRun(f"PUT /admin/rollout says {answer.status_code}: {answer.text}")
+            note(f"{percent} % distributed")
+            await asyncio.sleep(seconds / len(FLIPS))
+
+
+async def both_paths(target: Target, happened: list[Happened]) -> Facts:
+    """How many jobs took each path of late, as the service tells it."""
+    async with _operator(target) as http:
+        paths = (await http.get("/admin/rollout")).raise_for_status().json()["paths"]
+    return {f"jobs on the {each['path']} path": each["submitted"] for each in paths}
+
+
+def _operator(target: Target) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=target.url, headers={"apikey": target.admin_key}, trust_env=False, timeout=20
+    )
+
+
 def _seconds(at: Any) -> float:
     """The store's clock is this machine's, where the store is."""
     read = datetime.fromisoformat(at) if isinstance(at, str) else at
@@ -55,12 +81,8 @@ def _seconds(at: Any) -> float:
 
 ACTS: Final[Mapping[str, tuple[Act, Sequel]]] = {
     "worker-loss": (kill_a_worker, back_again),
+    "mode-flip": (flip, both_paths),
 }
-
-
-def must_be_possible(campaign: str, target: Target) -> None:
-    if campaign == "worker-loss" and (target.system is None or target.system.mode != "EDA"):
-        raise CannotRun("worker-loss kills one of two workers: it needs a stack of its own, in EDA")
 
 
 def noting(into: list[Happened]) -> Note:

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec import structs
+
 from headrace.testkit.load.orders import Stage
 
 FLOOD_JOBS: Final = 10_000
-FLOODERS: Final = 16
+FLOODERS: Final = 8
 CROWD: Final = "Converser"
+OWN_STACK: Final = "a stack of its own, in EDA"  # to kill a worker of, or for the Redis behind it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +26,9 @@ class Campaign:
     name: str
     asks: str
     stages: tuple[Stage, ...]
-    workers: int = 1
-    needs: str = ""
+    roles: tuple[str, ...] = ()  # of its own stack, beside one of each
+    both_modes: bool = False  # its own stack also has a process of the other mode
+    needs: str = ""  # of a service that is not its own
     words: int = 10
     delay_s: float = 0.02
     every_s: float = 1.0
@@ -38,8 +42,7 @@ class Campaign:
     def stretched(self, minutes: float | None) -> tuple[Stage, ...]:
         factor = 1.0 if minutes is None else 60 * minutes / self.seconds
         return tuple(
-            Stage(stage.name, stage.users, stage.seconds * factor, stage.who)
-            for stage in self.stages
+            structs.replace(stage, seconds=stage.seconds * factor) for stage in self.stages
         )
 
 
@@ -77,7 +80,7 @@ CAMPAIGNS: Final[Mapping[str, Campaign]] = {
             asks="One tenant sends 10,000 jobs at once: what does that cost another with one a second?",
             stages=(
                 Stage("alone", 1, 25, ("Neighbour",)),
-                Stage("beside the flood", 1 + FLOODERS, 65, ("Neighbour", "Flood")),
+                Stage("beside the flood", 1 + FLOODERS, 95, ("Neighbour", "Flood")),
             ),
             flood=FLOOD_JOBS,
             words=5,
@@ -87,25 +90,27 @@ CAMPAIGNS: Final[Mapping[str, Campaign]] = {
             name="stream-crowd",
             asks="100 conversations at once, then 1,000: does each chunk come, in order, and how late?",
             stages=(
-                Stage("100 conversations", 100, 25, (CROWD,)),
-                Stage("1,000 conversations", 1000, 50, (CROWD,)),
+                Stage("100 conversations", 100, 30, (CROWD,), a_second=25),
+                Stage("1,000 conversations", 1000, 75, (CROWD,), a_second=25),
             ),
-            needs="the Redis that producers write to, and so a stack of its own",
+            every_s=5.0,
+            needs=OWN_STACK,
         ),
         Campaign(
             name="mode-flip",
-            asks="The share of jobs that runs distributed goes 0, 50, 100, 0 %: does anybody notice?",
-            stages=(Stage("5 users", 5, 60),),
+            asks="The share of tenants that runs distributed goes 0, 50, 100, 0 %: does anybody notice?",
+            stages=(Stage("8 users", 8, 80),),
+            both_modes=True,
             needs="the operator's key in ADMIN_KEY",
         ),
         Campaign(
             name="worker-loss",
             asks="One of two workers is killed: are its jobs back within the lease and 5 s, and all there?",
             stages=(Stage("6 users", 6, 60),),
-            workers=2,
+            roles=("gpu-worker@2",),
             words=40,
             delay_s=0.05,
-            needs="a worker to kill, and so a stack of its own",
+            needs=OWN_STACK,
         ),
     )
 }

@@ -14,7 +14,7 @@ from typing import Final
 import psutil
 
 from headrace.testkit.load.account import Account, account_of
-from headrace.testkit.load.acts import ACTS, Facts, must_be_possible, noting
+from headrace.testkit.load.acts import ACTS, Facts, noting
 from headrace.testkit.load.campaigns import CAMPAIGNS, Campaign
 from headrace.testkit.load.facts import facts_of
 from headrace.testkit.load.figures import MACHINE, Evidence, evidence_of
@@ -53,7 +53,6 @@ async def drive(
     stack_folder = folder / "stack"
     stack_folder.mkdir()
     async with target_of(settings, campaign, stack_folder, module=module) as target:
-        must_be_possible(campaign.name, target)
         orders = _orders(campaign, settings, target)
         beside: list[Row] = []
         code, facts = await _loaded(campaign, target, orders, settings, folder, beside)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-LOAD = "load"
 NOISY = "noisy"
 
 
@@ -15,6 +14,7 @@ class Stage(msgspec.Struct, frozen=True):
     users: int
     seconds: float
     who: tuple[str, ...] = ("Follower",)
+    a_second: float = 0.0  # so many of them come a second; 0: all at once
 
 
 class Orders(msgspec.Struct, frozen=True):
@@ -26,6 +26,11 @@ class Orders(msgspec.Struct, frozen=True):
     flood: int = 0  # jobs of the noisy tenant
     crowd_port: int = 0  # where the producer of the conversations' answers takes its orders
     seed: int = 1
+
+    @property
+    def tenants(self) -> list[str]:
+        """Those that take turns."""
+        return [name for name in self.keys if name != NOISY]
 
     @property
     def seconds(self) -> float:

@@ -10,7 +10,7 @@ from headrace.testkit.system import Mode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadSettings:
-    """`url`: the service to load; empty: start one. `keys` by tenant. `minutes`: None: as long as the
+    """`url`: the service to load; empty: start one. `keys` by tenant: KEY may name several, with commas. `minutes`: None: as long as the
     campaign says. `processes`: of Locust; more than one are a master and so many workers.
     """
 
@@ -28,7 +28,10 @@ def load_settings() -> LoadSettings:
     return LoadSettings(
         campaign=said("CAMPAIGN") or "smoke",
         url=(said("HOST_URL") or "").rstrip("/"),
-        keys={"load": said("KEY") or "", "noisy": said("NOISY_KEY") or ""},
+        keys={
+            **{f"load-{n}": key for n, key in enumerate((said("KEY") or "").split(","), 1)},
+            "noisy": said("NOISY_KEY") or "",
+        },
         admin_key=said("ADMIN_KEY") or "",
         mode="MONOLITH" if said("MODE") == "MONOLITH" else "EDA",
         minutes=float(minutes) if (minutes := said("MINUTES")) else None,

@@ -11,17 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from headrace.testkit.load.campaigns import CROWD, Campaign
-from headrace.testkit.load.orders import LOAD, NOISY
+import httpx
+
+from headrace.testkit.load.campaigns import CROWD, OWN_STACK, Campaign
+from headrace.testkit.load.orders import NOISY
 from headrace.testkit.load.settings import LoadSettings
-from headrace.testkit.system import SHIPPED, System, running
+from headrace.testkit.system import SHIPPED, System, free_port, running
+from headrace.testkit.waits import eventually
 
 ADMIN: Final = "key-of-admin"
-KEYS: Final = {LOAD: "key-of-load", NOISY: "key-of-noisy"}
+TENANTS: Final = 8
+KEYS: Final = {
+    name: f"key-of-{name}" for name in (*(f"load-{n}" for n in range(1, TENANTS + 1)), NOISY)
+}
 LEASE_S: Final = 10.0
-CHUNKS: Final = 20
+CHUNKS: Final = 30
 CHUNK_EVERY_S: Final = 1.0
-ANSWER_WITHIN_S: Final = 30
+ANSWER_WITHIN_S: Final = 60.0
 _OWN: Final = {
     "API_KEYS": ",".join(f"{tenant}:{key}" for tenant, key in KEYS.items()),
     "ADMIN_KEY": ADMIN,
@@ -58,16 +64,17 @@ async def target_of(
         _must_be_possible(settings, campaign)
         yield Target(settings.url, settings.keys, settings.admin_key)
         return
+    if campaign.needs == OWN_STACK and settings.mode != "EDA":
+        raise CannotRun(f"{campaign.name} needs {campaign.needs}")
     async with running(
         settings.mode, folder, kinds=1, module=module, **{**_OWN, **campaign.settings}
     ) as system:
-        for number in range(2, campaign.workers + 1):
-            await system.start(f"gpu-worker@{number}")
-        if any(CROWD in stage.who for stage in campaign.stages):
-            async with _crowd(system) as port:
-                yield Target(system.url, KEYS, ADMIN, system, port)
-        else:
-            yield Target(system.url, KEYS, ADMIN, system)
+        for name in campaign.roles:
+            await system.start(name)
+        if campaign.both_modes:
+            await _the_other_mode(system)
+        async with _crowd(system, campaign) as port:
+            yield Target(system.url, KEYS, ADMIN, system, port)
 
 
 def _must_be_possible(settings: LoadSettings, campaign: Campaign) -> None:
@@ -76,11 +83,29 @@ def _must_be_possible(settings: LoadSettings, campaign: Campaign) -> None:
         raise CannotRun(f"{campaign.name} needs {campaign.needs}")
 
 
+async def _the_other_mode(system: System) -> None:
+    """One process of all roles on the same servers, so that the local path is served too."""
+    if system.mode != "EDA":
+        raise CannotRun("both paths need the servers of MODE=EDA")
+    await system.start("all", EXECUTION_MODE="MONOLITH", PORT=str(free_port()))
+    async with httpx.AsyncClient(
+        base_url=system.url, headers={"apikey": ADMIN}, trust_env=False
+    ) as http:
+
+        async def attended() -> bool:
+            answer = await http.get("/admin/rollout")
+            answer.raise_for_status()
+            return all(each["attended"] for each in answer.json()["paths"])
+
+        await eventually(attended, within=ANSWER_WITHIN_S, every=0.5)
+
+
 @asynccontextmanager
-async def _crowd(system: System) -> AsyncGenerator[int]:
-    """The process that answers conversations; yields its port."""
-    if "REDIS_URL" not in system.env:
-        raise CannotRun("stream-crowd needs a Redis, which MODE=MONOLITH has none of")
+async def _crowd(system: System, campaign: Campaign) -> AsyncGenerator[int]:
+    """The process that answers conversations, where there are any; yields its port."""
+    if not any(CROWD in stage.who for stage in campaign.stages):
+        yield 0
+        return
     process = await create_subprocess_exec(
         sys.executable, "-m", "headrace.testkit.load.crowd", stdin=PIPE, stdout=PIPE
     )
