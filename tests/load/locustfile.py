@@ -13,6 +13,7 @@ from typing import Any
 import gevent
 from locust import FastHttpUser, LoadTestShape, User, constant_pacing, events, task
 from locust.argument_parser import LocustArgumentParser
+from locust.runners import WORKER_REPORT_INTERVAL, MasterRunner
 from tests.load.conversing import converse
 from tests.load.following import Follower as Client
 from tests.load.following import wish_for
@@ -122,6 +123,8 @@ class Stages(LoadTestShape):
             if self.get_run_time() < past:
                 self._tell(number, stage.name)
                 return stage.users, stage.a_second or float(stage.users), list(_sorts(stage.who))
+        if isinstance(self.runner, MasterRunner):
+            _see_workers_off(self.runner)
         return None
 
     def _tell(self, number: int, name: str) -> None:
@@ -129,6 +132,12 @@ class Stages(LoadTestShape):
             self._told = number
             assert self.runner is not None
             recorder_of(self.runner.environment).happened(name)
+
+
+def _see_workers_off(master: MasterRunner) -> None:
+    """Locust would leave without them: until their users are done, and their last rows are here."""
+    master.stop()
+    gevent.sleep(WORKER_REPORT_INTERVAL + 1)
 
 
 def _sorts(names: tuple[str, ...]) -> Iterator[type[User]]:

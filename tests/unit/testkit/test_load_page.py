@@ -13,13 +13,13 @@ from headrace.testkit.load.campaigns import CAMPAIGNS
 from headrace.testkit.load.drive import Outcome
 from headrace.testkit.load.figures import evidence_of
 from headrace.testkit.load.judging import Limits, judge
-from headrace.testkit.load.rows import Accepted, Ended, Happened, Measured
+from headrace.testkit.load.rows import Accepted, Ended, Happened, Measured, Row
 from headrace.testkit.load.settings import LoadSettings
 from headrace.testkit.load.writing import summary, write_report
 
 
 def outcome_of(folder: Path, *, error: str = "") -> Outcome:
-    rows = [
+    rows: list[Row] = [
         Happened(0.0, "5 users"),
         Accepted(1.0, "job", "load"),
         Measured(1.0, "submit", 12.0, error),

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from typing_extensions import override
+
 from headrace.contracts.ids import Lane
 from headrace.engines.echo.engine import EchoEngine, EchoInput
 from headrace.engines.engine import Work
@@ -24,6 +26,7 @@ LIE: Final = "something else"
 class LyingEngine(EchoEngine):
     """Tells its watchers what it was told, and keeps something else."""
 
+    @override
     def run(self, work: Work[EchoInput]) -> dict[str, Any]:
         return {**super().run(work), "text": LIE}
 
