@@ -94,3 +94,8 @@ def quantile(values: Sequence[float], percent: int) -> float:
     if len(values) < 2:
         return values[0] if values else 0.0
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+def told(value: float) -> str:
+    """As much of a figure as a person reads."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from headrace.testkit.load.figures import CPU, LATE, Evidence, figures
+from headrace.testkit.load.figures import CPU, LATE, Evidence, figures, told
 
 EVERY: Final = "every"
 SHOWN_ERRORS: Final = 5
@@ -110,4 +110,4 @@ def _reasons(
 def _sentence(check: Check) -> str:
     if check.found is None:
         return f"{check.name} was not measured"
-    return f"{check.name} is {check.found:,.4g}, and may be {check.word} {check.limit:,g}"
+    return f"{check.name} is {told(check.found)}, and may be {check.word} {check.limit:,g}"

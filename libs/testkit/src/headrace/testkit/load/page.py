@@ -9,7 +9,7 @@ from typing import Final
 
 from headrace.testkit.load.account import ACCOUNT
 from headrace.testkit.load.drive import Outcome
-from headrace.testkit.load.figures import CHECKED, MACHINE
+from headrace.testkit.load.figures import CHECKED, MACHINE, told
 from headrace.testkit.load.judging import Check
 from headrace.testkit.load.plots import Plot, legend, plots_of, svg
 from headrace.testkit.load.rows import Happened
@@ -97,7 +97,7 @@ def _checks(outcome: Outcome) -> Iterator[str]:
 
 
 def _check(check: Check) -> str:
-    found = "not measured" if check.found is None else f"{check.found:,.4g}"
+    found = "not measured" if check.found is None else told(check.found)
     word, held = ("yes", "holds") if check.held else ("no", "does not hold")
     return (
         f"<tr><td>{escape(check.name)}</td><td>{check.word} {check.limit:,g}</td>"
@@ -118,7 +118,7 @@ def _measures(outcome: Outcome) -> Iterator[str]:
     if facts:
         yield "<h2>What this campaign asks</h2><table>"
         yield from (
-            f"<tr><td>{escape(name)}</td><td>{value:,.4g}</td></tr>"
+            f"<tr><td>{escape(name)}</td><td>{told(value)}</td></tr>"
             for name, value in facts.items()
         )
         yield "</table>"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-from headrace.testkit.load.figures import Evidence, quantile
+from headrace.testkit.load.figures import Evidence, quantile, told
 from headrace.testkit.load.rows import Happened
 
 WIDTH: Final = 900
@@ -166,7 +166,7 @@ def _grid(
         value = top * part / 4
         y = down(value)
         yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{value:,.4g}</text>'
+        yield f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{told(value)}</text>'
     every = _nice(seconds / 8)
     for nth in range(int(seconds / every) + 1):
         x = across(nth * every)

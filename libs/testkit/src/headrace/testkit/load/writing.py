@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from headrace.testkit.load.drive import Outcome
+from headrace.testkit.load.figures import told
 from headrace.testkit.load.page import page
 from headrace.testkit.load.summary import measures
 
@@ -53,7 +54,7 @@ def summary(outcome: Outcome) -> str:
     ]
     lines += [
         f"{'  holds' if check.held else 'DOES NOT'}  {check.name}: "
-        f"{'not measured' if check.found is None else f'{check.found:,.4g}'} ({check.word} {check.limit:,g})"
+        f"{'not measured' if check.found is None else told(check.found)} ({check.word} {check.limit:,g})"
         for check in outcome.verdict.checks
     ]
     report = outcome.folder / "report.html"
