@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Final
 
 from tests.load.following import Follower
-from tests.load.streaming import CUT_OFF, Event, events
+from tests.load.streaming import CONNECTIONS, CUT_OFF, Event, come_back_later, events
 
 from headrace.testkit.load.figures import CHECKED
 from headrace.testkit.load.orders import Orders
@@ -32,17 +32,33 @@ def converse(who: Follower, orders: Orders, number: int) -> None:
     who.recorder.accepted(task, who.tenant)
     _hand_over(task, orders.crowd_port)
     chunks: list[Event] = []
-    path = f"/stream/{task}"
+    for _ in range(CONNECTIONS):
+        known = len(chunks)
+        _watch(who, task, chunks, asked)
+        if _kind(chunks) in LAST:
+            break
+        if len(chunks) == known:
+            come_back_later()
+    who.recorder.ended(task, "succeeded" if _kind(chunks) == "complete" else _kind(chunks))
+    who.recorder.measured(CHECKED, 0.0, flaw_of(chunks))
+
+
+def _watch(who: Follower, task: str, chunks: list[Event], asked: float) -> None:
+    """One connection; from where the last one ended."""
+    headers = {**who.headers, **({"Last-Event-ID": chunks[-1].id} if chunks else {})}
     try:
-        with closing(events(who.client, path, name="watch", headers=who.headers)) as stream:
+        with closing(
+            events(who.client, f"/stream/{task}", name="watch", headers=headers)
+        ) as stream:
             for event in stream:
                 chunks.append(event)
                 _tell_of(who, event, chunks, asked)
     except CUT_OFF as error:
-        who.recorder.measured("watched to the end", 0.0, f"cut off: {error}")
-    last = chunks[-1].body["chunk_type"] if chunks else "none"
-    who.recorder.ended(task, "succeeded" if last == "complete" else last)
-    who.recorder.measured(CHECKED, 0.0, flaw_of(chunks))
+        who.recorder.measured("stream cut off", 0.0, f"{type(error).__name__}: {error}")
+
+
+def _kind(chunks: list[Event]) -> str:
+    return str(chunks[-1].body["chunk_type"]) if chunks else "none"
 
 
 def _hand_over(task: str, port: int) -> None:
@@ -64,10 +80,10 @@ def _tell_of(who: Follower, event: Event, chunks: list[Event], asked: float) -> 
 
 def flaw_of(chunks: list[Event]) -> str:
     """What is wrong with a conversation's answer, or nothing."""
-    if not chunks or chunks[-1].body["chunk_type"] not in LAST:
+    if _kind(chunks) not in LAST:
         return "its stream never ended"
-    if chunks[-1].body["chunk_type"] != "complete":
-        return f"it ended as {chunks[-1].body['chunk_type']}"
+    if _kind(chunks) != "complete":
+        return f"it ended as {_kind(chunks)}"
     indexes = [each.body["chunk_index"] for each in chunks]
     if indexes != list(range(len(indexes))):
         return f"its chunks are not 0 to {len(indexes) - 1}, each once and in order"

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from locust.contrib.fasthttp import FastHttpSession
 from tests.load.recording import Recorder
-from tests.load.streaming import CUT_OFF, Event, events
+from tests.load.streaming import CONNECTIONS, CUT_OFF, Event, come_back_later, events
 
 from headrace.contracts.ids import Position
 from headrace.testkit.chaos.ledger import Told
@@ -20,7 +20,6 @@ from headrace.testkit.load.figures import CHECKED
 from headrace.testkit.load.orders import Orders
 
 TERMINAL: Final = frozenset({"succeeded", "failed", "cancelled", "dead"})
-CONNECTIONS: Final = 20  # so many times one job is come back for
 NEW_ATTEMPT: Final = frozenset({"started", "attempt"})
 
 
@@ -108,6 +107,7 @@ class Follower:
     def _follow(self, job: str, wish: Wish, story: Story) -> None:
         """Over as many connections as it takes, each from where the last one ended."""
         for _ in range(CONNECTIONS):
+            known = len(story.frames)
             try:
                 with closing(self._events(job, story)) as stream:
                     for event in stream:
@@ -118,6 +118,8 @@ class Follower:
             if story.last in TERMINAL:
                 self.recorder.measured("total", 1000 * (monotonic() - story.asked))
                 return
+            if len(story.frames) == known:
+                come_back_later()
 
     def _events(self, job: str, story: Story) -> Generator[Event]:
         headers = dict(self.headers)

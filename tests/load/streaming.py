@@ -6,14 +6,18 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Final
 
+import gevent
 from geventhttpclient.response import HTTPParseError
 from locust.contrib.fasthttp import FastHttpSession
 
 CUT_OFF: Final = (HTTPParseError, OSError)
+CONNECTIONS: Final = 20  # so many times one stream is come back for
+_COME_BACK_S: Final = (0.5, 1.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,11 @@ def events(
                 yield event
     finally:
         stream.release()  # closes the connection, unless its answer was read to the end
+
+
+def come_back_later() -> None:
+    """After a connection that brought nothing: it was refused, or broke at once."""
+    gevent.sleep(random.uniform(*_COME_BACK_S))
 
 
 def _event(block: bytes) -> Event | None:
