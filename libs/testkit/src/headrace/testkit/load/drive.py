@@ -14,7 +14,7 @@ from typing import Final
 import psutil
 
 from headrace.testkit.load.account import Account, account_of
-from headrace.testkit.load.acts import ACTS, Facts, noting
+from headrace.testkit.load.acts import ACTS, VICTIM, Facts, noting
 from headrace.testkit.load.campaigns import CAMPAIGNS, Campaign
 from headrace.testkit.load.facts import facts_of
 from headrace.testkit.load.figures import MACHINE, Evidence, evidence_of
@@ -60,11 +60,12 @@ async def drive(
         (folder / ROWS).write_text("\n".join(lines(rows)) + "\n")
         evidence = evidence_of(rows)
         account = await account_of(evidence, target, within=SETTLED_WITHIN_S)
+        fallen = _fallen(target)
     evidence = replace(
         evidence, facts={**facts, **account.facts(), **facts_of(campaign.name, evidence)}
     )
     verdict = judge(evidence, read_limits(limits_file, campaign.name))
-    reasons = [*verdict.reasons]
+    reasons = [*fallen, *verdict.reasons]
     reasons += [account.why] if account.why else []
     reasons += [f"Locust left with {code}: see locust.log"] if code else []
     return Outcome(
@@ -76,6 +77,16 @@ async def drive(
         verdict=replace(verdict, reasons=reasons),
         against=settings.url or f"a stack of its own, {settings.mode}",
     )
+
+
+def _fallen(target: Target) -> list[str]:
+    """Whoever of our own stack left by itself: nobody starts it again here, as a supervisor would."""
+    processes = {} if target.system is None else target.system.processes
+    return [
+        f"{name} left by itself with {proc.process.returncode}: see {proc.log.name}"
+        for name, proc in processes.items()
+        if proc.process.returncode is not None and name != VICTIM
+    ]
 
 
 def _orders(campaign: Campaign, settings: LoadSettings, target: Target) -> Orders:
