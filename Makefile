@@ -11,6 +11,7 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
 export HOST PORT SEED MINUTES MODE
+export CAMPAIGN HOST_URL KEY NOISY_KEY ADMIN_KEY WORKERS
 export UV_PYTHON_DOWNLOADS := never
 # Where nobody may write bytecode, every process would compile all that it imports: ten seconds each.
 export UV_COMPILE_BYTECODE := 1
@@ -159,6 +160,10 @@ soak: $(STAMPS)/dev ## Half an hour of mixed work under rare faults; writes docs
 .PHONY: rollout
 rollout: $(STAMPS)/dev ## From one path to the other by stages and back, under load; prints a table; JOBS=300 RATE=10
 	$(BIN)/python tests/load/rollout.py $(or $(JOBS),300) $(or $(RATE),10)
+
+.PHONY: load
+load: $(STAMPS)/dev ## One load campaign (docs/load.md), on a stack of its own or HOST_URL=; CAMPAIGN=smoke MINUTES= WORKERS=
+	@$(BIN)/python -m tests.load.campaign
 
 .PHONY: web
 web: $(PAGE) ## Build the page

@@ -15,13 +15,13 @@ from contextlib import AsyncExitStack
 from typing import Any, Final, TypeAlias
 
 import redis
-from headrace.adapters.streams.redis.commands import Commands
-from headrace.adapters.streams.redis.wire import connect
 from redis.asyncio import Redis
 from tests.bench.streams.clients import quantiles
 from tests.bench.streams.ways import live_message
 from tests.bench.streams.wire import EPOCH, token
 
+from headrace.adapters.redis.commands import Commands
+from headrace.adapters.redis.wire import connect
 from headrace.adapters.streams.redis.streams import open_redis_streams
 from headrace.contracts.ids import JobId
 from headrace.contracts.logs import MAXLEN, live_channel, log_key

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import httpx
-from headrace.adapters.streams.redis.wire import connect
 from redis.asyncio import Redis
 from tests.bench.streams import machine
 from tests.bench.streams.clients import quantiles
@@ -20,6 +19,7 @@ from tests.bench.streams.rig import Bench, gateway, running_jobs
 from tests.bench.streams.tables import Section, at_most, foreign, number, ratio
 from tests.bench.streams.wire import EPOCH, FIRST_TOKEN, WIRES, token
 
+from headrace.adapters.redis.wire import connect
 from headrace.adapters.streams.redis.streams import open_redis_streams
 from headrace.contracts.ids import JobId
 from headrace.contracts.logs import log_key

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import asyncpg
-from headrace.adapters.streams.redis.commands import Commands
 from tests.bench.streams.wire import EPOCH, numbered, token
 
+from headrace.adapters.redis.commands import Commands
 from headrace.adapters.streams.redis.streams import open_redis_streams
 from headrace.contracts.ids import JobId
 from headrace.contracts.logs import live_channel

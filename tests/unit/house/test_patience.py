@@ -9,11 +9,12 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[3]
-BENCH: Final = ROOT / "tests/bench"  # a load has a pace, and nothing there is a test
+# A load has a pace, and nothing there is a test.
+PACED: Final = (ROOT / "tests/bench", ROOT / "tests/load")
 SUITES: Final = sorted(
     path
     for path in (*(ROOT / "tests").rglob("*.py"), *ROOT.glob("libs/testkit/**/conformance/*.py"))
-    if not path.is_relative_to(BENCH)
+    if not any(path.is_relative_to(each) for each in PACED)
 )
 
 

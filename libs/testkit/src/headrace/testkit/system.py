@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,17 +126,23 @@ class System:
 
 @asynccontextmanager
 async def running(
-    mode: Mode, folder: Path, *, kinds: int = 1, module: str = SHIPPED, **settings: str
+    mode: Mode,
+    folder: Path,
+    *,
+    kinds: int = 1,
+    module: str = SHIPPED,
+    roles: Sequence[str] = (),
+    **settings: str,
 ) -> AsyncGenerator[System]:
     """Start the system with `settings` (as in .env.example) and stop it at the end.
 
-    In EDA it gets a vhost, a database and a key prefix of its own on the servers that are found.
+    All of it, or these `roles` alone; without a worker there are no kinds to wait for. In EDA it gets a vhost, a database and a key prefix of its own on the servers that are found.
     """
     async with AsyncExitStack() as stack:
         env = await _environment(stack, mode, folder, settings)
         system = System(mode, folder, env, int(env["PORT"]), module=module)
         stack.push_async_callback(system.stop)
-        for name in system.roles:
+        for name in roles or system.roles:
             await system.start(name)
         await system.ready(kinds=kinds)
         yield system
