@@ -151,6 +151,7 @@ def test_what_is_published_past_the_log_reads_like_what_the_script_publishes() -
         ("nchan", b"id: 1:0\ndata: %b\n\n" % numbered(17)),
         ("socketio", b'42["frame",%b]' % numbered(17)),
     ],
+    ids=["sse", "headrace", "websocket", "nchan", "socketio"],  # what is said has a time in it
 )
 def test_each_wire_finds_its_tokens(wire: str, said: bytes) -> None:
     (match,) = WIRES[wire].token.finditer(b"chunk\r\n" + said + said[:10])
