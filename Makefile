@@ -148,6 +148,10 @@ fuzz: $(STAMPS)/dev ## Whatever is made up by chance, at length; tells how much 
 soak: $(STAMPS)/dev ## Half an hour of mixed work under rare faults; writes docs/soak.md; MINUTES=30 SEED=1
 	MINUTES=$(or $(MINUTES),30) $(BIN)/python tests/load/soak.py docs/soak.md
 
+.PHONY: rollout
+rollout: $(STAMPS)/dev ## From one path to the other by stages and back, under load; prints a table; JOBS=300 RATE=10
+	$(BIN)/python tests/load/rollout.py $(or $(JOBS),300) $(or $(RATE),10)
+
 .PHONY: web
 web: $(PAGE) ## Build the page
 

@@ -80,7 +80,7 @@ async def compared(here: Team, count: int) -> dict[str, Any]:
 
 async def test_shadows_run_on_the_other_path_and_are_compared(house: House, tmp_path: Path) -> None:
     async with team(house, tmp_path, tenants=4, per_s=6.0) as here:
-        await here.change({"shadow_percent": 100})
+        await here.change({"percent": 0, "shadow_percent": 100})
         plain = await here.work(4, plain=True)
         other = await here.work(4)
 
@@ -88,7 +88,9 @@ async def test_shadows_run_on_the_other_path_and_are_compared(house: House, tmp_
 
         effects = await here.here.effects()
         facts = await here.facts([*plain, *other])
-        await here.change({"shadow_percent": 0})
+        said = await here.command("percent", "10")
+        shown = await here.command("show")
+        await here.command("rollback")
         await here.here.drained()
 
     assert (shadows["same"], shadows["different"]) == (4, 4)
@@ -100,4 +102,7 @@ async def test_shadows_run_on_the_other_path_and_are_compared(house: House, tmp_
         assert set(told[each.job]["diff"]) == {"output", "wait_s", "run_s"}
     assert {row.id for row in effects.jobs} == {each.job for each in [*plain, *other]}
     assert effects.outbox == 0
+    assert "Applied by 3 api processes after" in said
+    assert "shadows: 8 compared, 4 different" in shown
+    print(said, shown, sep="\n")
     assert {(row["path"], row["state"]) for row in facts} == {(LOCAL, "succeeded")}

@@ -188,8 +188,21 @@ async def operate(tx: Transaction) -> None:
     await tx.held(limit=100)
 
 
+async def roll_out(tx: Transaction) -> None:
+    since = await tx.now() - timedelta(days=2)
+    for path in ("local", "distributed"):
+        await tx.ended(path, since=since, created_since=None, limit=2000)
+        await tx.ended(path, since=since, created_since=since, limit=2000)
+        await tx.unended(path, created_since=since, limit=2000)
+    await tx.path_standings(since=since)
+    await tx.shadows_over(limit=100)
+    await tx.give_up_shadows(waiting_since=since, limit=100)
+    await tx.discard_shadows(SOME)
+
+
 @pytest.mark.parametrize(
-    "verbs", [submit, claim, heartbeat, sweep, release, share, read, look_after, operate]
+    "verbs",
+    [submit, claim, heartbeat, sweep, release, share, read, look_after, operate, roll_out],
 )
 async def test_nothing_is_read_from_end_to_end(store: SqlStore, full: str, verbs: Any) -> None:
     asked = Asked()

@@ -46,6 +46,7 @@ async def test_every_route_is_described(document: dict[str, Any]) -> None:
         "POST /admin/workers/{worker}/resume", "GET /admin/jobs", "GET /admin/jobs/{job}",
         "GET /admin/jobs/{job}/timeline", "GET /admin/jobs/{job}/explain",
         "POST /admin/jobs/cancel", "POST /admin/jobs/retry", "POST /admin/jobs/{job}/move",
+        "GET /admin/rollout", "PUT /admin/rollout", "POST /admin/rollout/rollback",
         "POST /blobs", "GET /blobs/{blob}",
         "POST /conversations/{conversation}/messages", "GET /conversations/{conversation}/messages",
         "GET /stream/{task_id}", "POST /stream/{task_id}/stop",

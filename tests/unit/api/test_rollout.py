@@ -232,7 +232,8 @@ async def test_comparisons_are_told(http: httpx.AsyncClient, store: Store, submi
 async def test_a_shadow_is_no_job_of_anybody_s(http: httpx.AsyncClient, store: Store) -> None:
     async with store.begin() as tx:
         await tx.attend(LOCAL, until=await tx.now() + timedelta(minutes=1))
-    await put(http, shadow_percent=100)
+    unsaid = await put(http, shadow_percent=100)
+    await put(http, percent=0, shadow_percent=100)
 
     answer = await http.post("/jobs", json=JOB, headers=RED)
     listed = (await http.get("/jobs", headers=RED)).json()["jobs"]
@@ -243,3 +244,4 @@ async def test_a_shadow_is_no_job_of_anybody_s(http: httpx.AsyncClient, store: S
     assert [each["id"] for each in listed] == [answer.json()["id"]]
     assert sum(each.submitted for each in both) == 1
     assert waiting == 2
+    assert unsaid.json()["type"] == "urn:headrace:problem:percent-first"

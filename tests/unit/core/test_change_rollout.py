@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from headrace.adapters.store.sql import SqlStore
 from headrace.contracts.ids import TenantId
-from headrace.core.errors import PathMissing, RolloutFixed, RolloutMoved
+from headrace.core.errors import PathMissing, RolloutFixed, RolloutMoved, RolloutUnsaid
 from headrace.core.ports.paths import DISTRIBUTED, LOCAL
 from headrace.core.ports.store import Store
 from headrace.core.rollout import Basis, Fixed, Rollout
@@ -68,6 +68,17 @@ async def test_the_first_change_begins_with_what_the_mode_says(store: Store) -> 
     found = await change(store, basis=Basis(default=DISTRIBUTED), internal=(US,))
 
     assert (found.percent, found.internal) == (100, (US,))
+
+
+async def test_where_both_sides_stand_the_first_change_says_a_percent(store: Store) -> None:
+    async with store.begin() as tx:
+        await tx.attend(LOCAL, until=await tx.now() + timedelta(minutes=1))
+
+    with pytest.raises(RolloutUnsaid):
+        await change(store, basis=Basis(default=DISTRIBUTED), internal=(US,))
+
+    await change(store, basis=Basis(default=DISTRIBUTED), percent=0.0)
+    assert (await change(store, internal=(US,))).percent == 0
 
 
 async def test_who_has_read_an_older_version_is_refused(store: Store) -> None:

@@ -68,7 +68,7 @@ def test_what_fails_on_the_old_path_as_well_is_not_held_against_the_new_one() ->
         ({"run": 9.0}, "text runs longer: half of 40 jobs up to 9.00 s on distributed"),
     ],
 )
-def test_a_slow_path_is_told_with_what_was_allowed(fields: dict[str, float], said: str) -> None:
+def test_a_slow_path_is_told_with_what_was_allowed(fields: dict[str, Any], said: str) -> None:
     why = judge(GOOD, samples(40, **fields), TERMS)
 
     assert why is not None

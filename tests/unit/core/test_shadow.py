@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from headrace.contracts.ids import BlobId, JobId, TenantId
 from headrace.contracts.messages import EngineCard, Grant
@@ -110,7 +111,7 @@ async def test_it_repeats_what_was_asked_on_the_other_path_and_nothing_around_it
     assert (shadow.tenant, shadow.shadow_of, shadow.owner) == (SHADOWS, job.id, TENANT)
     assert (shadow.spec.input, shadow.spec.priority) == (job.spec.input, 3)
     assert shadow.spec.labels == {}
-    assert shadow.spec.conversation is shadow.spec.cancel_after_s is None
+    assert (shadow.spec.conversation, shadow.spec.cancel_after_s) == (None, None)
 
 
 async def test_its_job_s_tenant_never_sees_it_and_is_not_charged_for_it(
@@ -247,6 +248,7 @@ async def test_of_two_dispatchers_one_notes_the_comparison(
     class Slow(MemoryBlobs):
         """While the first reads blobs, a second one does it all."""
 
+        @override
         async def get(self, tenant: TenantId, blob: BlobId) -> Blob:
             await settle(store, blobs)
             return await blobs.get(tenant, blob)

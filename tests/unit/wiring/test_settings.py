@@ -137,3 +137,36 @@ def test_a_store_that_can_be_shared_wants_streams_that_can_be(
 
     with pytest.raises(Misconfigured, match="REDIS_URL"):
         load_settings().need_shared_store()
+
+
+def test_the_environment_may_fix_a_rollout(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = load_settings()
+    monkeypatch.setenv("ROLLOUT_PERCENT", "10")
+    monkeypatch.setenv("ROLLOUT_INTERNAL", "us, them")
+    monkeypatch.setenv("ROLLOUT_KINDS", "image=local")
+    basis = load_settings().rollout_basis
+    monkeypatch.setenv("ROLLOUT_INTERNAL", "-")
+    monkeypatch.setenv("ROLLOUT_KINDS", "-")
+    nobody = load_settings().rollout_basis
+
+    assert free.rollout_basis.fixed_by == []
+    assert basis.fixed_by == ["ROLLOUT_INTERNAL", "ROLLOUT_PERCENT", "ROLLOUT_KINDS"]
+    assert basis.of(None).percent == 10
+    assert basis.fixed.internal == ("us", "them")
+    assert nobody.fixed.values() == {"internal": (), "percent": 10, "kinds": {}}
+
+
+@pytest.mark.parametrize("wrong", [{"ROLLOUT_PERCENT": "101"}, {"ROLLOUT_KINDS": "image=there"}])
+def test_a_rollout_that_makes_no_sense_is_named(
+    monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str]
+) -> None:
+    assert next(iter(wrong)) in refusal(monkeypatch, **wrong)
+
+
+def test_a_rollout_to_where_nothing_is_shared_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ROLLOUT_PERCENT", "1")
+
+    with pytest.raises(Misconfigured, match="ROLLOUT_PERCENT: jobs cannot take the distributed"):
+        load_settings().need_shared_store()

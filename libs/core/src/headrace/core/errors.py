@@ -161,6 +161,16 @@ class RolloutFixed(HeadraceError):
         self.variables = variables
 
 
+class RolloutUnsaid(HeadraceError):
+    """Nothing is stored yet, and the two sides would begin with different percents."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "both paths are attended and no percent is stored: until then each api process sends all"
+            " to the side that its EXECUTION_MODE names. Say a percent first, such as 0"
+        )
+
+
 class RolloutMoved(HeadraceError):
     """Somebody changed the rollout since it was read."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -118,8 +119,6 @@ class Settings(BaseSettings):
         if self.execution_mode is Mode.EDA:
             self._need("RABBITMQ_URL", self.rabbitmq_url, "amqp://user:password@host:5672/")
             self._need("REDIS_URL", self.redis_url, "redis://host:6379/0")
-        if (lacks := self.lacks_for_distributed) and self.rollout_basis.of(None).moves:
-            raise ValueError(f"{self.rollout_basis.fixed_by[0]}: {lacks}")
         if self.allow_anonymous is False and not self.api_keys:
             raise ValueError("API_KEYS: ALLOW_ANONYMOUS=false without a key shuts everybody out")
         return self
@@ -143,6 +142,15 @@ class Settings(BaseSettings):
                 "stay inside one of them would be missing in the others.",
                 "Set it, as in redis://host:6379/0, or use SQLite.",
             )
+        self._refuse_a_rollout_to_nowhere()
+
+    def _refuse_a_rollout_to_nowhere(self) -> None:
+        basis, lacks = self.rollout_basis, self.lacks_for_distributed
+        if lacks and replace(basis, default=LOCAL).of(None).moves:
+            problem = (
+                f"{', '.join(basis.fixed_by)}: jobs cannot take the distributed path: {lacks}."
+            )
+            raise Misconfigured(problem, "See docs/rollout.md.")
 
     @property
     def path(self) -> str:

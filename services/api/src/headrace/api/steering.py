@@ -22,7 +22,7 @@ from headrace.core.job import Job
 from headrace.core.ports.store import Store
 from headrace.core.rollout import Basis, other
 
-EVERY_S: Final = 0.4
+EVERY_S: Final = 0.25
 READ_WITHIN_S: Final = 2.0
 TOLD_EVERY_S: Final = 2.0  # also when nothing changes, so that one that has gone is missed
 

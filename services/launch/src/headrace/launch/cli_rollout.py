@@ -59,7 +59,12 @@ def percent(percent: Percent, *, json: AsJson = False) -> None:
 
 
 @app.command
-def kind(kind: str, path: Literal["local", "distributed", "-"], *, json: AsJson = False) -> None:
+def kind(
+    kind: str,
+    path: Annotated[Literal["local", "distributed", "-"], Parameter(allow_leading_hyphen=True)],
+    *,
+    json: AsJson = False,
+) -> None:
     """Pin a kind to a path for everybody; - pins it no more."""
     from headrace.launch import rollout
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from headrace.contracts.ids import TenantId
-from headrace.core.errors import PathMissing, RolloutFixed, RolloutMoved
+from headrace.core.errors import PathMissing, RolloutFixed, RolloutMoved, RolloutUnsaid
 from headrace.core.ports.dead_letters import Deed
 from headrace.core.ports.store import Transaction
-from headrace.core.rollout import NEW, VARIABLES, Basis, Rollout, Tripped, rolled_back
+from headrace.core.rollout import NEW, OLD, VARIABLES, Basis, Rollout, Tripped, rolled_back
 
 GUARD: Final = "guard"  # who it was, in the audit
 _SAID: Final = ("internal", "percent", "kinds", "shadow_percent", "guard")
@@ -45,13 +45,15 @@ async def change_rollout(
 ) -> Rollout:
     """`lacks`: what this installation lacks for the new path, in words.
 
-    Raises RolloutMoved, RolloutFixed, PathMissing.
+    Raises RolloutMoved, RolloutFixed, RolloutUnsaid, PathMissing.
     """
     before = await in_force(tx, basis)
     if wish.expect_version not in {None, before.version}:
         raise RolloutMoved(before.version)
     after = wish.applied_to(before)
     _refuse_fixed(basis, _changed(before, after))
+    if not before.version and wish.percent is None and basis.fixed.percent is None:
+        await _refuse_unsaid(tx)
     if _asks_more(before, after):
         await _refuse_missing(tx, lacks)
     return await _save(tx, before, after, who=who, action="rollout.change")
@@ -89,6 +91,11 @@ def _asks_more(before: Rollout, after: Rollout) -> bool:
         or not set(after.internal) <= set(before.internal)
         or not pinned[1] <= pinned[0]
     )
+
+
+async def _refuse_unsaid(tx: Transaction) -> None:
+    if await tx.attended() >= {OLD, NEW}:
+        raise RolloutUnsaid
 
 
 async def _refuse_missing(tx: Transaction, lacks: str | None) -> None:

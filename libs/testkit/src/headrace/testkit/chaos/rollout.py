@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
@@ -133,6 +135,19 @@ class Team:
         found: dict[str, Any] = answer.raise_for_status().json()
         return found
 
+    async def command(self, *arguments: str) -> str:
+        """`headrace rollout ...`, as an operator would type it; what it prints."""
+        told = {"HEADRACE_URL": str(self.doors[0].base_url), "HEADRACE_KEY": ADMIN["apikey"]}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "headrace.launch", "rollout", *arguments),
+            env={"PATH": self.here.system.env["PATH"], **told},
+            cwd=self.here.system.folder,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(40):
+            out, _ = await process.communicate()
+        return out.decode()
+
     async def submit(self, **given: Any) -> Asked:
         """Of the next tenant at the next api, watched to its end."""
         self._turns = self._turns or cycle(
@@ -200,7 +215,7 @@ async def team(
             for api, url in enumerate(urls)
         ]
         for door in doors:
-            await eventually(lambda door=door: _attended(door), within=60, every=0.2)
+            await eventually(partial(_attended, door), within=60, every=0.2)
         yield Team(here, doors, crowds, names, per_s)
 
 

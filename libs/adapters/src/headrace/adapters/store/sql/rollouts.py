@@ -19,8 +19,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from headrace.adapters.store.sql.expressions import batch, clock
-from headrace.adapters.store.sql.schema import COUNTS, HELD, jobs, outbox, paths
+from headrace.adapters.store.sql.expressions import batch, clock, ids
+from headrace.adapters.store.sql.schema import (
+    COUNTS,
+    HELD,
+    SENT,
+    UNSENT,
+    jobs,
+    outbox,
+    paths,
+)
 from headrace.adapters.store.sql.schema_rollout import replicas as replicas_table
 from headrace.adapters.store.sql.schema_rollout import rollout as table
 from headrace.adapters.store.sql.session import Session
@@ -196,15 +204,16 @@ _ended: Final = (
     .limit(_limit)
 )
 _ended_of_late: Final = _ended.where(_created_since)
-_queued: Final = (
-    select(*_TIMES)
-    .join(outbox, outbox.c.number == jobs.c.number)
-    .where(
-        outbox.c.path == _path,
-        _created_since,
-        jobs.c.shadow_of.is_(None),
-    )
+# In two steps: for one, PostgreSQL would not know how few rows it is about, and read all jobs.
+_waiting: Final = [
+    select(outbox.c.job.label("id"))
+    .where(text(condition), outbox.c.path == _path)
+    .order_by(outbox.c.lane)  # as the index has them; without an order it would read the table
     .limit(_limit)
+    for condition in (UNSENT, SENT)
+]
+_queued: Final = select(*_TIMES).where(
+    jobs.c.id.in_(ids), _created_since, jobs.c.shadow_of.is_(None)
 )
 _held: Final = (
     select(*_TIMES)
@@ -230,11 +239,14 @@ async def ended(
 
 
 async def unended(session: Session, path: str, created_since: datetime, limit: int) -> list[Sample]:
-    found: list[Sample] = []
-    for question in (_queued, _held):
-        rows = await session.run(question, of_path=path, created_since=created_since, limit=limit)
-        found += [_to_sample(row) for row in rows]
-    return found
+    rows = list(await session.run(_held, of_path=path, created_since=created_since, limit=limit))
+    for question in _waiting:
+        found = (await session.run(question, of_path=path, limit=limit)).mappings().all()
+        if found:
+            rows += await session.run_batch(
+                _queued, [dict(row) for row in found], created_since=created_since
+            )
+    return [_to_sample(row) for row in rows]
 
 
 def _to_sample(row: Row[Any]) -> Sample:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -26,6 +26,7 @@ from headrace.core.errors import (
     QueuesFull,
     RolloutFixed,
     RolloutMoved,
+    RolloutUnsaid,
     ScheduleNotFound,
     TenantQueueFull,
     TooLarge,
@@ -54,16 +55,8 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
             return Problem(404, slug, f"There is no such {thing}", str(error))
         case LetterSettled():
             return Problem(409, "settled", "This dead letter is settled", str(error))
-        case RolloutFixed():
-            fixed = {"variables": error.variables}
-            title = "The environment fixes this"
-            return Problem(409, "rollout-fixed", title, str(error), fixed)
-        case RolloutMoved():
-            now = {"version": error.version}
-            title = "Somebody else changed the rollout"
-            return Problem(409, "rollout-moved", title, str(error), now)
-        case PathMissing():
-            return Problem(422, "path-missing", "Nobody could run them there", str(error))
+        case RolloutFixed() | RolloutMoved() | RolloutUnsaid() | PathMissing():
+            return _about_rollout(error)
         case JobNotOver():
             return Problem(409, "not-over", "This job has not ended", str(error))
         case JobNotWaiting():
@@ -85,14 +78,8 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
         case TooLarge():
             limit = {"limit": error.limit}
             return Problem(413, "too-large", "The body is too large", str(error), limit)
-        case TenantQueueFull():
-            limit = {"limit": error.limit}
-            title = "Too many of your jobs are waiting"
-            return Problem(429, "queue-full", title, str(error), limit, _in(error.retry_after_s))
-        case QueuesFull():
-            title = "Too many jobs are waiting"
-            headers = _in(error.retry_after_s)
-            return Problem(503, "queues-full", title, str(error), headers=headers)
+        case TenantQueueFull() | QueuesFull():
+            return _too_many(error)
         case Unavailable():
             # What is down is told, why it is down is for the log: it may name hosts.
             detail = (
@@ -106,6 +93,38 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
             return invalid([_in_parameter(each) for each in error.errors()]).problem
         case _:
             return INTERNAL
+
+
+def _too_many(error: TenantQueueFull | QueuesFull) -> Problem:
+    match error:
+        case TenantQueueFull():
+            limit, headers = {"limit": error.limit}, _in(error.retry_after_s)
+            title = "Too many of your jobs are waiting"
+            return Problem(429, "queue-full", title, str(error), limit, headers)
+        case QueuesFull():
+            title = "Too many jobs are waiting"
+            headers = _in(error.retry_after_s)
+            return Problem(503, "queues-full", title, str(error), headers=headers)
+        case _:
+            assert_never(error)
+
+
+def _about_rollout(error: RolloutFixed | RolloutMoved | RolloutUnsaid | PathMissing) -> Problem:
+    match error:
+        case RolloutFixed():
+            fixed = {"variables": error.variables}
+            return Problem(409, "rollout-fixed", "The environment fixes this", str(error), fixed)
+        case RolloutMoved():
+            now = {"version": error.version}
+            title = "Somebody else changed the rollout"
+            return Problem(409, "rollout-moved", title, str(error), now)
+        case RolloutUnsaid():
+            at = {"pointer": "/percent"}
+            return Problem(422, "percent-first", "Say a percent first", str(error), at)
+        case PathMissing():
+            return Problem(422, "path-missing", "Nobody could run them there", str(error))
+        case _:
+            assert_never(error)
 
 
 def _in(seconds: float) -> dict[str, str]:
