@@ -30,7 +30,7 @@ async def test_every_route_is_described(document: dict[str, Any]) -> None:
     assert set(operations(document)) == {
         "POST /jobs", "POST /jobs/inference", "GET /jobs", "GET /jobs/{job}",
         "GET /jobs/statuses", "GET /jobs/{job}/status", "GET /jobs/{job}/result", "GET /jobs/{job}/timeline",
-        "GET /jobs/{job}/explain", "GET /admin/lanes", "POST /admin/lanes/{lane}/pause",
+        "GET /jobs/{job}/explain", "GET /jobs/{job}/logs", "GET /admin/lanes", "POST /admin/lanes/{lane}/pause",
         "POST /admin/lanes/{lane}/resume", "GET /admin/tenants/{tenant}",
         "PUT /admin/tenants/{tenant}", "GET /admin/tenants", "GET /admin/whoami",
         "GET /admin/keys", "POST /admin/keys", "POST /admin/keys/{key}/revoke",

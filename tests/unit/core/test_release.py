@@ -17,7 +17,7 @@ from headrace.contracts.producing import OUTSIDE
 from headrace.contracts.topology import Topology
 from headrace.core.errors import Unavailable
 from headrace.core.job import Job
-from headrace.core.ports.bus import Sent
+from headrace.core.ports.bus import TENANT_HEADER, Sent
 from headrace.core.ports.store import Store
 from headrace.core.ports.streams import Batch
 from headrace.core.usecases.choose import Turns
@@ -87,7 +87,7 @@ def ids(jobs: Sequence[Job]) -> list[str]:
     return [job.id for job in jobs]
 
 
-async def test_an_offer_names_the_job_its_epoch_and_its_lane_and_carries_its_trace(
+async def test_an_offer_names_the_job_its_epoch_and_its_lane_and_carries_trace_and_tenant(
     room: Room,
 ) -> None:
     (job,) = await room.put(trace="00-submit-01", input={"text": "a secret"})
@@ -95,7 +95,7 @@ async def test_an_offer_names_the_job_its_epoch_and_its_lane_and_carries_its_tra
     assert await room.release() == 1
 
     (parcel,) = room.bus.sent
-    assert parcel.headers == {"traceparent": "00-submit-01"}
+    assert parcel.headers == {"traceparent": "00-submit-01", TENANT_HEADER: "tenant"}
     assert await offers(room.bus, WORK) == [Offer(job=job.id, epoch=0, lane=LANE)]
     assert b"secret" not in parcel.body
 

@@ -90,6 +90,11 @@ _JOBS: Final[dict[str, Sequence[Panel]]] = {
         }),
         Panel("Schedules that fired", "ops", _rate("headrace_schedules_fired_total", "outcome")),
         Panel("Messages tried again or buried", "ops", _rate("headrace_messages_settled_total", "outcome")),
+        Panel("Rollouts taken back, shadows compared", "ops", {
+            "taken back": "sum(rate(headrace_rollbacks_total[$__rate_interval]))",
+            "shadows {{outcome}}":
+                "sum by (outcome) (rate(headrace_shadows_compared_total[$__rate_interval]))",
+        }),
     ],
     "Streams and HTTP": [
         Panel("Requests", "reqps", _rate("headrace_http_request_seconds_count", "status")),
