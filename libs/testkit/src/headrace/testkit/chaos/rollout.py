@@ -191,6 +191,7 @@ async def team(
         "API_KEYS": ",".join(f"{name}:key-of-{name}" for name in names),
         "ADMIN_KEY": ADMIN["apikey"],
         "SLOTS": "ledger=6",
+        "LEASE_S": "10",  # on a busy machine too: this is about no lease
         **env,
     }
     async with AsyncExitStack() as stack:
