@@ -43,14 +43,7 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
     match error:
         case Refused():
             return error.problem
-        case (
-            JobNotFound()
-            | BlobNotFound()
-            | ScheduleNotFound()
-            | LetterNotFound()
-            | WorkerNotFound()
-        ):
-            thing = _MISSING[type(error)]
+        case _ if (thing := _MISSING.get(type(error))) is not None:
             slug = f"no-such-{thing.replace(' ', '-')}"
             return Problem(404, slug, f"There is no such {thing}", str(error))
         case LetterSettled():
@@ -77,8 +70,7 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
             limit = {"limit": error.limit}
             return Problem(413, "too-large", "The body is too large", str(error), limit)
         case TenantQueueFull():
-            limit = {"limit": error.limit}
-            title = "Too many of your jobs are waiting"
+            title, limit = "Too many of your jobs are waiting", {"limit": error.limit}
             return Problem(429, "queue-full", title, str(error), limit, _in(error.retry_after_s))
         case QueuesFull():
             title = "Too many jobs are waiting"
