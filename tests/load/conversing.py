@@ -5,16 +5,16 @@ from __future__ import annotations
 import socket
 from contextlib import closing
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from tests.load.following import Follower
 from tests.load.streaming import CONNECTIONS, CUT_OFF, Event, come_back_later, events
 
+from headrace.testkit.load.chunks import LAST, flaw_of, kind_of_last
 from headrace.testkit.load.figures import CHECKED
 from headrace.testkit.load.orders import Orders
 from headrace.testkit.load.rows import now
 
-LAST: Final = frozenset({"complete", "failed", "cancelled"})
 CHUNK_LATE: Final = "chunk late"
 
 
@@ -32,15 +32,18 @@ def converse(who: Follower, orders: Orders, number: int) -> None:
     who.recorder.accepted(task, who.tenant)
     _hand_over(task, orders.crowd_port)
     chunks: list[Event] = []
+    bodies: list[dict[str, Any]] = []
     for _ in range(CONNECTIONS):
         known = len(chunks)
         _watch(who, task, chunks, asked)
-        if _kind(chunks) in LAST:
+        bodies = [each.body for each in chunks]
+        if kind_of_last(bodies) in LAST:
             break
         if len(chunks) == known:
             come_back_later()
-    who.recorder.ended(task, "succeeded" if _kind(chunks) == "complete" else _kind(chunks))
-    who.recorder.measured(CHECKED, 0.0, flaw_of(chunks))
+    last = kind_of_last(bodies)
+    who.recorder.ended(task, "succeeded" if last == "complete" else last)
+    who.recorder.measured(CHECKED, 0.0, flaw_of(bodies))
 
 
 def _watch(who: Follower, task: str, chunks: list[Event], asked: float) -> None:
@@ -55,10 +58,6 @@ def _watch(who: Follower, task: str, chunks: list[Event], asked: float) -> None:
                 _tell_of(who, event, chunks, asked)
     except CUT_OFF as error:
         who.recorder.measured("stream cut off", 0.0, f"{type(error).__name__}: {error}")
-
-
-def _kind(chunks: list[Event]) -> str:
-    return str(chunks[-1].body["chunk_type"]) if chunks else "none"
 
 
 def _hand_over(task: str, port: int) -> None:
@@ -76,19 +75,3 @@ def _tell_of(who: Follower, event: Event, chunks: list[Event], asked: float) -> 
             who.recorder.measured("first token", 1000 * (monotonic() - asked))
     elif kind in LAST:
         who.recorder.measured("total", 1000 * (monotonic() - asked))
-
-
-def flaw_of(chunks: list[Event]) -> str:
-    """What is wrong with a conversation's answer, or nothing."""
-    if _kind(chunks) not in LAST:
-        return "its stream never ended"
-    if _kind(chunks) != "complete":
-        return f"it ended as {_kind(chunks)}"
-    indexes = [each.body["chunk_index"] for each in chunks]
-    if indexes != list(range(len(indexes))):
-        return f"its chunks are not 0 to {len(indexes) - 1}, each once and in order"
-    said = "".join(e.body["content"] for e in chunks if e.body["chunk_type"] == "text")
-    whole = chunks[-1].body["content"]
-    if said != (whole["text"] if isinstance(whole, dict) else whole):
-        return f"its chunks say {said[-60:]!r}, and the whole answer is {whole!r}"
-    return ""

@@ -1,0 +1,45 @@
+"""What is wrong with a conversation's answer, as one watcher got it chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+LAST: Final = frozenset({"complete", "failed", "cancelled"})
+
+
+def kind_of_last(chunks: Sequence[dict[str, Any]]) -> str:
+    return str(chunks[-1]["chunk_type"]) if chunks else "none"
+
+
+def flaw_of(chunks: Sequence[dict[str, Any]]) -> str:
+    """A sentence, or nothing."""
+    last = kind_of_last(chunks)
+    if last not in LAST:
+        return f"its stream never ended: the last chunk is {last}"
+    if last != "complete":
+        return f"it ended as {last}"
+    return _order_flaw(chunks) or _text_flaw(chunks)
+
+
+def _order_flaw(chunks: Sequence[dict[str, Any]]) -> str:
+    """The count goes on by one; `reset` says that some are gone, `restart` that it begins anew."""
+    due, before = 0, "nothing"
+    for chunk in chunks:
+        index, kind = chunk["chunk_index"], chunk["chunk_type"]
+        if index != due and kind not in {"reset", "restart"}:
+            return f"after {before} comes {kind} {index}, and {due} was due"
+        due, before = index + 1, f"{kind} {index}"
+    return ""
+
+
+def _text_flaw(chunks: Sequence[dict[str, Any]]) -> str:
+    """With a `reset` the text is in the answer alone."""
+    kinds = [chunk["chunk_type"] for chunk in chunks]
+    if "reset" in kinds:
+        return ""
+    since = len(kinds) - kinds[::-1].index("restart") if "restart" in kinds else 0
+    said = "".join(c["content"] for c in chunks[since:] if c["chunk_type"] == "text")
+    whole = chunks[-1]["content"]
+    told = whole["text"] if isinstance(whole, dict) else whole
+    return "" if said == told else f"its chunks say {said[-60:]!r}, and the whole answer {told!r}"
