@@ -33,7 +33,6 @@ const timeline = (fields: Partial<Timeline>): Timeline => ({
   cancel_s: null,
   total_s: null,
   trace_id: null,
-  api_key: null,
   trace_url: null,
   attempts: [],
   ...fields,
