@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 from sqlalchemy import CursorResult, Executable, select
@@ -16,6 +16,8 @@ from headrace.adapters.store.sql.errors import DATABASE, translated
 from headrace.adapters.store.sql.expressions import ROWS, clock
 from headrace.core.errors import InvalidInput, Unavailable
 
+T = TypeVar("T")
+Undo: TypeAlias = Callable[[T], Awaitable[None]]
 _NOW: Final = select(clock())
 _NUL: Final = b"\\u0000"
 
@@ -35,7 +37,10 @@ class Session:
         # whoever caught that error must not leave believing that the rest was kept.
         self._spoiled, before = True, self._spoiled
         with translated():
-            result = await self._connection.execute(statement, values)
+            asked = self._connection.execute(statement, values)
+            # SQLite works on in its thread when nobody waits any more, and a connection that is given up
+            # meanwhile keeps its lock: the whole file would stand still until it times out.
+            result = await (asked if self.postgresql else to_its_end(asked))
         self._spoiled = before
         return result
 
@@ -58,10 +63,10 @@ class Session:
             await self._connection.exec_driver_sql(f'NOTIFY "{channel}"')
 
     async def commit(self) -> None:
-        await _to_its_end(self._end(self._connection.commit()))
+        await to_its_end(self._end(self._connection.commit()))
 
     async def roll_back(self) -> None:
-        await _to_its_end(self._end(self._connection.rollback()))
+        await to_its_end(self._end(self._connection.rollback()))
 
     async def _end(self, last: Awaitable[None]) -> None:
         try:
@@ -77,18 +82,22 @@ class Session:
                 await self._connection.close()
 
 
-async def _to_its_end(work: Awaitable[None]) -> None:
+async def to_its_end(work: Awaitable[T], *, unless: Undo[T] | None = None) -> T:
     """A cancelled caller must not leave a commit half said, or its connection in nobody's hands.
 
-    The limit is the driver's: each command has one.
+    What came of it all the same is given to `unless`. However often the caller is cancelled, the limit
+    is the driver's: each command has one.
     """
     task = asyncio.ensure_future(work)  # noqa: TID251  # owned here: nobody leaves before it ends
     try:
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # seen; the cancellation matters more
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
+        # What failed is seen by this; the cancellation matters more.
+        if not task.cancelled() and task.exception() is None and unless is not None:
+            await to_its_end(unless(task.result()))
         raise
 
 

@@ -23,7 +23,7 @@ from headrace.adapters.store.sql.place import (
     place_of,
 )
 from headrace.adapters.store.sql.revision import check_revision
-from headrace.adapters.store.sql.session import Session
+from headrace.adapters.store.sql.session import Session, to_its_end
 from headrace.adapters.store.sql.transaction import SqlTransaction
 from headrace.core.errors import Unavailable
 from headrace.core.ports.store import Hints, Transaction
@@ -91,6 +91,11 @@ class SqlStore:
         check_revision(found)
 
     async def _begun(self) -> AsyncConnection:
+        if self.neighbours is None:
+            return await self._connected()
+        return await to_its_end(self._connected(), unless=lambda begun: Session(begun).roll_back())
+
+    async def _connected(self) -> AsyncConnection:
         with translated():
             connection = await self.engine.connect()
         try:

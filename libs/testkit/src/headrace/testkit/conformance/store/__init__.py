@@ -2,6 +2,7 @@
 
 from headrace.testkit.conformance.store.attending import Attending
 from headrace.testkit.conformance.store.burying import Burying
+from headrace.testkit.conformance.store.giving_up import GivingUp
 from headrace.testkit.conformance.store.holding import Holding
 from headrace.testkit.conformance.store.keeping_keys import KeepingKeys
 from headrace.testkit.conformance.store.moving import Moving
@@ -22,6 +23,7 @@ class StoreConformance(
     Attending,
     Submitting,
     Moving,
+    GivingUp,
     Holding,
     Sweeping,
     Watching,
