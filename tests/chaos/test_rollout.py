@@ -13,7 +13,7 @@ from headrace.testkit.chaos.rollout import ADMIN, Team, roll, table, team
 from headrace.testkit.chaos.settings import SLOW_S
 from headrace.testkit.waits import eventually
 
-pytestmark = [pytest.mark.chaos, pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.real, pytest.mark.timeout(540)]
 EFFECT_WITHIN_S = 1.0
 EFFECT_WITHIN_AT_WORST_S = 3.0  # the request itself may have to wait on a machine that is busy
 
@@ -21,15 +21,15 @@ EFFECT_WITHIN_AT_WORST_S = 3.0  # the request itself may have to wait on a machi
 async def test_through_all_stages_and_back_nothing_is_lost_or_doubled(
     house: House, tmp_path: Path
 ) -> None:
-    async with team(house, tmp_path, tenants=60, per_s=6.0) as here:
-        stages = await roll(here, jobs=60)
+    async with team(house, tmp_path, tenants=30, per_s=4.0) as here:
+        stages = await roll(here, jobs=30)
         print(table(stages))
 
         await here.see_ends()
         judgement = await here.here.judged()
 
     assert judgement.broken == []
-    assert judgement.counts["accepted"] == judgement.counts["succeeded"] == 7 * 62
+    assert judgement.counts["accepted"] == judgement.counts["succeeded"] == 7 * 32
     assert judgement.counts["run again"] == 0
     assert {stage.name: stage.astray for stage in stages} == {stage.name: [] for stage in stages}
     effects = sorted(stage.effect_s for stage in stages)
@@ -39,7 +39,7 @@ async def test_through_all_stages_and_back_nothing_is_lost_or_doubled(
         stage.name: (told.jobs if (told := stage.paths.get(DISTRIBUTED)) else 0) for stage in stages
     }
     assert new["0 %"] == new["back"] == 0
-    assert 1 <= new["internal"] <= new["1 %"] < new["10 %"] < new["50 %"] < new["100 %"] == 62
+    assert 1 <= new["internal"] <= new["1 %"] < new["10 %"] < new["50 %"] < new["100 %"] == 32
 
 
 async def tripped(here: Team) -> dict[str, Any] | None:
