@@ -834,8 +834,37 @@ export interface OverviewView {
   dead_letters_open: number;
   lanes: LaneStandingView[];
   workers: FleetView;
-  paths: headrace__api__dialects__native__schemas_admin__PathView[];
+  paths: PathLoadView[];
   series: BucketView[];
+}
+
+export interface PathLoadView {
+  path: string;
+  /** Dispatchers of its own are there. */
+  attended: boolean;
+  /** Or offered. */
+  waiting: number;
+  running: number;
+  ended: number;
+  /** Or dead. */
+  failed: number;
+  wait_p50_s: number | null;
+  run_p50_s: number | null;
+}
+
+/** Within the guard's window; times of those that ended, failures among all but the cancelled. */
+export interface PathLookView {
+  path: "local" | "distributed";
+  attended: boolean;
+  submitted: number;
+  running: number;
+  ended: number;
+  failed: number;
+  error_rate: number | null;
+  wait_p50_s: number | null;
+  wait_p95_s: number | null;
+  run_p50_s: number | null;
+  run_p95_s: number | null;
 }
 
 /** In seconds, to two digits; null: no job did. */
@@ -957,7 +986,7 @@ export interface RolloutView {
   changed_at: string | null;
   changed_by: string | null;
   tripped: TrippedView | null;
-  paths: headrace__api__dialects__native__schemas_rollout__PathView[];
+  paths: PathLookView[];
   replicas: ReplicaView[];
   shadows: ShadowsView;
 }
@@ -1156,33 +1185,4 @@ export interface WorkerView {
 
 export interface WorkersView {
   workers: WorkerView[];
-}
-
-export interface headrace__api__dialects__native__schemas_admin__PathView {
-  path: string;
-  /** Dispatchers of its own are there. */
-  attended: boolean;
-  /** Or offered. */
-  waiting: number;
-  running: number;
-  ended: number;
-  /** Or dead. */
-  failed: number;
-  wait_p50_s: number | null;
-  run_p50_s: number | null;
-}
-
-/** Within the guard's window; times of those that ended, failures among all but the cancelled. */
-export interface headrace__api__dialects__native__schemas_rollout__PathView {
-  path: "local" | "distributed";
-  attended: boolean;
-  submitted: number;
-  running: number;
-  ended: number;
-  failed: number;
-  error_rate: number | null;
-  wait_p50_s: number | null;
-  wait_p95_s: number | null;
-  run_p50_s: number | null;
-  run_p95_s: number | null;
 }

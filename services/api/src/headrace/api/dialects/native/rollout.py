@@ -14,7 +14,7 @@ from headrace.api.deps import ApiDeps, Deps
 from headrace.api.dialects.native import documents
 from headrace.api.dialects.native.schemas_rollout import (
     GuardView,
-    PathView,
+    PathLookView,
     ReplicaView,
     RolloutRequest,
     RolloutView,
@@ -138,8 +138,8 @@ def _view(found: Look, basis: Basis) -> RolloutView:
     )
 
 
-def _path_view(each: PathLook) -> PathView:
-    return PathView.model_validate(asdict(each))
+def _path_view(each: PathLook) -> PathLookView:
+    return PathLookView.model_validate(asdict(each))
 
 
 def _shadow_view(each: Comparison) -> ShadowView:

@@ -75,7 +75,7 @@ class FleetView(_Told):
     busy: int
 
 
-class PathView(_Told):
+class PathLoadView(_Told):
     path: str
     attended: bool = Field(description="Dispatchers of its own are there.")
     waiting: int = Field(description="Or offered.")
@@ -110,7 +110,7 @@ class OverviewView(_Told):
     dead_letters_open: int = Field(description="At most 100000 are counted.")
     lanes: list[LaneStandingView]
     workers: FleetView
-    paths: list[PathView]
+    paths: list[PathLoadView]
     series: list[BucketView]
 
 

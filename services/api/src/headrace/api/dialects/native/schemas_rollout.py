@@ -65,7 +65,7 @@ class TrippedView(_Told):
     percent: float
 
 
-class PathView(_Told):
+class PathLookView(_Told):
     """Within the guard's window; times of those that ended, failures among all but the cancelled."""
 
     path: PathName
@@ -116,6 +116,6 @@ class RolloutView(_Told):
     changed_at: datetime | None
     changed_by: str | None
     tripped: TrippedView | None
-    paths: list[PathView]
+    paths: list[PathLookView]
     replicas: list[ReplicaView]
     shadows: ShadowsView

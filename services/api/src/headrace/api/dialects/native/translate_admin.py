@@ -129,8 +129,8 @@ def _fleet(workers: Sequence[WorkerRecord], *, busy: int) -> schemas.FleetView:
     return schemas.FleetView(alive=len(workers), slots=slots, busy=busy)
 
 
-def _path(path: PathStanding) -> schemas.PathView:
-    return schemas.PathView(
+def _path(path: PathStanding) -> schemas.PathLoadView:
+    return schemas.PathLoadView(
         path=path.path,
         attended=path.attended,
         waiting=path.waiting,
