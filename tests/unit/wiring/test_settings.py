@@ -121,6 +121,13 @@ def test_secrets_are_never_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "xyzzy" not in said
 
 
+def test_nobody_is_the_tenant_of_the_shadows(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = refusal(monkeypatch, API_KEYS="headrace/shadow:abc")
+
+    assert "API_KEYS" in said
+    assert "headrace/shadow" in said
+
+
 def test_lists_and_pairs_are_read_from_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENGINES", "echo, smollm2")
     monkeypatch.setenv("SLOTS", "echo=4")

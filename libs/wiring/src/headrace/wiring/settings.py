@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from headrace.contracts.ids import TenantId
 from headrace.core.errors import Misconfigured
+from headrace.core.job import SHADOWS
 from headrace.core.ports.paths import DISTRIBUTED, LOCAL
 from headrace.core.rollout import Basis, Fixed
 from headrace.wiring.modes import Mode
@@ -108,6 +109,15 @@ class Settings(BaseSettings):
     @classmethod
     def _api_keys(cls, value: object) -> object:
         return _pairs(value, ":", "write tenant:key, as in alice:s3cret,bob:hunter2")
+
+    @field_validator("api_keys")
+    @classmethod
+    def _no_shadow(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        if SHADOWS in value:
+            raise ValueError(
+                f"no tenant is called {SHADOWS}: that is whose the rollout's shadows are"
+            )
+        return value
 
     @field_validator("slots")
     @classmethod

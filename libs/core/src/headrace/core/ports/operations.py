@@ -19,7 +19,7 @@ RECENT: Final = 30_000  # jobs that the figures of one window are made of, the l
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneLoad:
-    """What waits and runs in a lane, on one path."""
+    """What waits and runs in a lane, on one path, shadows too: they take their places."""
 
     lane: Lane
     path: str
@@ -93,7 +93,10 @@ class Held:
 
 
 class Operations(Protocol):
-    """The part of a transaction that serves operators. Nothing here costs more as history grows."""
+    """The part of a transaction that serves operators. Nothing here costs more as history grows.
+
+    Shadows are not among the jobs that are found, changed or counted as having come and gone.
+    """
 
     async def anybodys(self, job: JobId) -> Job | None: ...
 

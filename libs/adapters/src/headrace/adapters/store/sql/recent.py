@@ -63,7 +63,7 @@ _ended: Final = (
         _taken(_ready, jobs.c.started_at).label("wait_ms"),
         _taken(jobs.c.started_at, jobs.c.finished_at).label("run_ms"),
     )
-    .where(text(ENDED), jobs.c.finished_at > _since)
+    .where(text(ENDED), jobs.c.finished_at > _since, jobs.c.shadow_of.is_(None))
     .order_by(jobs.c.finished_at.desc())
     .limit(_most)
     .cte("ended")
@@ -107,7 +107,7 @@ _runs: Final = select(
 _both: Final = union_all(_waits, _runs)
 _made: Final = (
     select(milliseconds(jobs.c.created_at).label("at_ms"))
-    .where(jobs.c.created_at > _since)
+    .where(jobs.c.created_at > _since, jobs.c.shadow_of.is_(None))
     .order_by(jobs.c.created_at.desc())
     .limit(_most)
     .subquery("made")

@@ -37,7 +37,9 @@ from headrace.core.job import TERMINAL, Job, State
 from headrace.core.ports.operations import LOOKED_AT
 from headrace.core.ports.queries import Cursor, Found, Search
 
-_anybodys: Final = select(jobs).where(jobs.c.id == bindparam("job", type_=Name))
+_anybodys: Final = select(jobs).where(
+    jobs.c.id == bindparam("job", type_=Name), jobs.c.shadow_of.is_(None)
+)
 
 
 async def anybodys(session: Session, job: JobId) -> Job | None:
@@ -93,6 +95,7 @@ def _place_of(job: Job) -> Cursor | None:
 def _conditions(table: FromClause, wanted: Search) -> list[ColumnElement[bool]]:
     plain = {name: getattr(wanted, name) for name in ("tenant", "state", "kind", "model", "path")}
     conditions = [table.c[name] == value for name, value in plain.items() if value is not None]
+    conditions.append(table.c.shadow_of.is_(None))  # nobody's jobs, and soon gone
     if wanted.states is not None:
         conditions.append(table.c.state.in_(wanted.states))
     if wanted.label is not None:
@@ -115,7 +118,12 @@ def _tried_by(table: FromClause, worker: WorkerId) -> ColumnElement[bool]:
 _ended: Final = [literally(state) for state in sorted(TERMINAL)]
 _open: Final = (
     select(jobs.c.number)
-    .where(jobs.c.id.in_(ids), jobs.c.cancel_asked_at.is_(None), jobs.c.state.not_in(_ended))
+    .where(
+        jobs.c.id.in_(ids),
+        jobs.c.cancel_asked_at.is_(None),
+        jobs.c.state.not_in(_ended),
+        jobs.c.shadow_of.is_(None),
+    )
     .order_by(jobs.c.id)
     .with_for_update()
     .cte("open_jobs")

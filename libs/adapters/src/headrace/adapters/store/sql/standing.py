@@ -14,6 +14,7 @@ from headrace.adapters.store.sql.schema_around import api_keys
 from headrace.adapters.store.sql.session import Session
 from headrace.adapters.store.sql.types import Name
 from headrace.contracts.ids import TenantId
+from headrace.core.job import SHADOWS
 from headrace.core.ports.keys import Standing
 
 _limit: Final = bindparam("limit", type_=Integer)
@@ -78,6 +79,7 @@ async def standings(
     names = {str(name) for name in besides if name > after}
     for source in _SOURCES:
         names |= set((await session.run(source, after=after, limit=limit)).scalars())
+    names.discard(SHADOWS)  # nobody's tenant
     rows = await session.run_batch(
         _of_these, [{"tenant": name} for name in sorted(names)[:limit]], at_most=at_most
     )

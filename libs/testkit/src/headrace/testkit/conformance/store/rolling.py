@@ -12,6 +12,7 @@ from headrace.contracts.ids import BlobId, JobId, TenantId
 from headrace.core.job import SHADOWS, Event, State
 from headrace.core.ports.blobs import BlobRef
 from headrace.core.ports.paths import DISTRIBUTED, LOCAL
+from headrace.core.ports.queries import Search
 from headrace.core.ports.rollouts import Comparison, Pair
 from headrace.core.ports.store import Store
 from headrace.core.ports.upkeep import BlobUse
@@ -198,6 +199,22 @@ class Shadowing(StoreRoom):
         assert pair.original is not None
         assert (pair.shadow.output, pair.original.output) == ({"text": "a"}, {"text": "b"})
         assert (pair.shadow.owner, pair.original.owner) == (tenant, tenant)
+
+    async def test_operators_do_not_meet_shadows(
+        self, store: Store, new: Any, shadow: Any, path: str
+    ) -> None:
+        (job,) = await put(store, new())
+        (copy,) = await put(store, shadow(job.id))
+        await move(store, await grant(store, copy), Event.FINISHED, output={})
+
+        async with store.begin() as tx:
+            found = await tx.search(Search(path=path))
+            recent = await tx.recent(since=await tx.now() - SOON, bucket=SOON)
+            assert await tx.anybodys(copy.id) is None
+            assert await tx.wish_all([copy.id]) == []
+
+        assert [each.id for each in found.jobs] == [job.id]
+        assert [each for each in recent.ended if each.path == path] == []
 
     async def test_a_shadow_whose_job_was_deleted_is_over_too(
         self, store: Store, shadow: Any
