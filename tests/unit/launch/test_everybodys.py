@@ -131,6 +131,7 @@ async def test_a_waiting_job_is_explained_and_moved(inside: Command, waiting: li
     assert "priority 9, next in line" in urgent.out
 
 
+@pytest.mark.timeout(120)
 async def test_a_worker_is_shown_drained_and_let_on(inside: Command, client: Client) -> None:
     (worker,) = json.loads((await inside("workers", "--json", **ADMIN)).out)
 
@@ -154,6 +155,7 @@ async def test_a_worker_is_shown_drained_and_let_on(inside: Command, client: Cli
     assert "MiB" in shown.out
 
 
+@pytest.mark.timeout(120)
 async def test_a_dead_letter_is_rehearsed_and_replayed_with_a_mended_input(
     inside: Command, client: Client, tmp_path: Path
 ) -> None:
