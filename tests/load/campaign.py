@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from headrace.testkit.load.campaigns import CAMPAIGNS
 from headrace.testkit.load.drive import drive
 from headrace.testkit.load.settings import load_settings
@@ -29,7 +31,7 @@ def main() -> int:
     folder.mkdir(parents=True)
     try:
         outcome = asyncio.run(drive(settings, folder.resolve(), LIMITS))
-    except* CannotRun as refusals:
+    except* (CannotRun, pytest.skip.Exception, pytest.fail.Exception) as refusals:  # no server, say
         for refusal in refusals.exceptions:
             print(f"{settings.campaign} cannot run: {refusal}", file=sys.stderr)
         sys.exit(2)

@@ -52,31 +52,43 @@ async def drive(
     campaign = CAMPAIGNS[settings.campaign]
     stack_folder = folder / "stack"
     stack_folder.mkdir()
-    async with target_of(settings, campaign, stack_folder, module=module) as target:
-        orders = _orders(campaign, settings, target)
-        beside: list[Row] = []
-        code, facts = await _loaded(campaign, target, orders, settings, folder, beside)
-        rows = sorted([*read_rows(folder / ROWS), *beside], key=lambda row: row.at)
-        (folder / ROWS).write_text("\n".join(lines(rows)) + "\n")
-        evidence = evidence_of(rows)
-        account = await account_of(evidence, target, within=SETTLED_WITHIN_S)
-        fallen = _fallen(target)
-    evidence = replace(
-        evidence, facts={**facts, **account.facts(), **facts_of(campaign.name, evidence)}
-    )
-    verdict = judge(evidence, read_limits(limits_file, campaign.name))
-    reasons = [*fallen, *verdict.reasons]
+    outcome: Outcome | None = None
+    try:
+        async with target_of(settings, campaign, stack_folder, module=module) as target:
+            evidence, account, reasons = await _ran(campaign, target, settings, folder)
+            verdict = judge(evidence, read_limits(limits_file, campaign.name))
+            outcome = Outcome(
+                campaign=campaign,
+                settings=settings,
+                folder=folder,
+                evidence=evidence,
+                account=account,
+                verdict=replace(verdict, reasons=[*reasons, *verdict.reasons]),
+                against=settings.url or f"a stack of its own, {settings.mode}",
+            )
+    except TimeoutError:
+        if outcome is None:
+            raise
+        # The stack is slow to go, its vhost say: that is no part of what was asked.
+    return outcome
+
+
+async def _ran(
+    campaign: Campaign, target: Target, settings: LoadSettings, folder: Path
+) -> tuple[Evidence, Account, list[str]]:
+    """What was seen, where the jobs are, and why it was no run, if it was none."""
+    beside: list[Row] = []
+    orders = _orders(campaign, settings, target)
+    code, facts = await _loaded(campaign, target, orders, settings, folder, beside)
+    rows = sorted([*read_rows(folder / ROWS), *beside], key=lambda row: row.at)
+    (folder / ROWS).write_text("\n".join(lines(rows)) + "\n")
+    evidence = evidence_of(rows)
+    account = await account_of(evidence, target, within=SETTLED_WITHIN_S)
+    reasons = _fallen(target)
     reasons += [account.why] if account.why else []
     reasons += [f"Locust left with {code}: see locust.log"] if code else []
-    return Outcome(
-        campaign=campaign,
-        settings=settings,
-        folder=folder,
-        evidence=evidence,
-        account=account,
-        verdict=replace(verdict, reasons=reasons),
-        against=settings.url or f"a stack of its own, {settings.mode}",
-    )
+    told = {**facts, **account.facts(), **facts_of(campaign.name, evidence)}
+    return replace(evidence, facts=told), account, reasons
 
 
 def _fallen(target: Target) -> list[str]:
