@@ -47,6 +47,7 @@ OPERATIONS = (
     "POST /admin/lanes/{lane}/pause",
     "POST /admin/lanes/{lane}/resume",
     "GET /admin/lanes",
+    "GET /jobs/{job}/logs",
     "GET /admin/overview",
     "GET /admin/workers",
     "POST /admin/workers/{worker}/drain",

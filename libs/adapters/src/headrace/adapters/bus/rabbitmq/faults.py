@@ -49,6 +49,12 @@ def as_unavailable(what: str = BROKER) -> Generator[None]:
         raise Unavailable(what, "the connection was lost") from gone
     except DRIVER_ERRORS as broken:
         raise Unavailable(what, plainly(broken)) from broken
+    except Exception as gone:
+        # aiormq's word for a channel that was closed for no reason it knows: no class of its own
+        # (`reject_reason or Exception`, aiormq/base.py). Taken for a defect, it ended the process.
+        if type(gone) is not Exception or gone.args:
+            raise
+        raise Unavailable(what, "the connection was lost") from gone
 
 
 def plainly(error: BaseException) -> str:

@@ -127,7 +127,8 @@ class RedisStreams(Streams):
     @override
     async def discard(self, jobs: Sequence[JobId]) -> None:
         if jobs:
-            await self._lines.write.send([("UNLINK", *(self._key(job) for job in jobs))])
+            # One each: in a cluster they lie in different slots.
+            await self._lines.write.send([("UNLINK", self._key(job)) for job in jobs])
 
     @override
     async def ping(self) -> None:
