@@ -24,9 +24,8 @@ GOOD = [chunk(0), chunk(1), done(2, "word word ")]
     "chunks",
     [
         GOOD,
-        [chunk(0), chunk(1, "restart", None), chunk(2), done(3, "word ")],
-        [chunk(0), chunk(0, "restart", None), chunk(1), done(2, "word ")],
-        [chunk(0), chunk(5, "reset", None), chunk(6), done(7, "many words")],
+        [chunk(0), chunk(1), chunk(0, "restart", None), chunk(0), done(1, "word ")],
+        [chunk(0), chunk(5, "reset", None), chunk(5), done(6, "many words")],
     ],
 )
 def test_a_whole_answer_has_no_flaw(chunks: list[dict[str, Any]]) -> None:

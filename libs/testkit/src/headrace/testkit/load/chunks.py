@@ -23,13 +23,14 @@ def flaw_of(chunks: Sequence[dict[str, Any]]) -> str:
 
 
 def _order_flaw(chunks: Sequence[dict[str, Any]]) -> str:
-    """The count goes on by one; `reset` says that some are gone, `restart` that it begins anew."""
+    """The count goes on by one. `reset` and `restart` take no number: they name that of the next chunk."""
     due, before = 0, "nothing"
     for chunk in chunks:
         index, kind = chunk["chunk_index"], chunk["chunk_type"]
-        if index != due and kind not in {"reset", "restart"}:
+        begins = kind in {"reset", "restart"}
+        if index != due and not begins:
             return f"after {before} comes {kind} {index}, and {due} was due"
-        due, before = index + 1, f"{kind} {index}"
+        due, before = index + (not begins), f"{kind} {index}"
     return ""
 
 
