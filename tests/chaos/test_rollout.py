@@ -92,6 +92,7 @@ async def test_a_slow_worker_on_the_new_path_trips_the_guard_by_itself(
         found = await eventually(lambda: tripped(here), within=60, every=0.2)
         assert found is not None
         here.note(found)
+        shown = await here.command("show")
         after = await here.work(10)
 
         await here.here.drained()
@@ -101,6 +102,7 @@ async def test_a_slow_worker_on_the_new_path_trips_the_guard_by_itself(
         audit = (await here.doors[0].get("/admin/audit", headers=ADMIN)).json()["audit"]
 
     assert (found["percent"], found["stage"], found["tripped"]["percent"]) == (0, "off", 50)
+    print(shown)
     assert "longer: half of" in found["tripped"]["why"]
     assert [each["who"] for each in audit if each["action"] == "rollout.rollback"] == ["guard"]
     assert {row["path"] for row in facts} == {LOCAL}

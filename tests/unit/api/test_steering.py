@@ -108,6 +108,22 @@ async def test_a_job_is_refused_when_nobody_says_which_path_it_takes(
     assert still == steering.now
 
 
+async def test_who_asks_while_the_store_is_away_is_refused_by_one_reading(store: Store) -> None:
+    unruly = UnrulyStore(store)
+    unruly.away = True
+    steering = Steering(unruly, Basis())
+
+    async def refused() -> None:
+        with pytest.raises(Unavailable):
+            await steering.current()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(20):
+            group.create_task(refused())
+
+    assert unruly.begun == 1
+
+
 async def test_a_record_that_this_build_cannot_read_stops_nobody(store: Store) -> None:
     class Strange(UnrulyStore):
         @override

@@ -53,6 +53,7 @@ class Steering:
         self._told: tuple[int, float] = (-1, 0.0)  # the version, and when
         self._away = False
         self._began = -math.inf  # the last reading that was answered
+        self._tried = -math.inf  # the last reading
         self._reading = asyncio.Lock()
 
     async def current(self) -> Rollout:
@@ -71,11 +72,12 @@ class Steering:
     async def refresh(self, *, unless_since: float = math.inf) -> None:
         """Never raises for the store: what was known stays."""
         async with self._reading:  # else an older answer could come after a newer one
-            if self._began >= unless_since:
-                return
+            if self._tried >= unless_since:
+                return  # nor does everybody try by themselves a store that is silent
             began = self._clock()
             if await self._answered():
                 self._began = began
+            self._tried = began
 
     async def _answered(self) -> bool:
         try:
