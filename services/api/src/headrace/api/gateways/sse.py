@@ -1,15 +1,16 @@
 """Server-Sent Events from the frames of one job.
 
-There is no queue here: `watch` is asked for more when the client has taken what it got, so a slow
-client is served from the log at its own pace and delays nobody. A stream is two tasks and no timer
-that runs for each frame: thousands of them share a process.
+There is no queue here. What comes live is written by the hand of the channel's reader while the client
+has room for it; else `watch` is asked for more when the client has taken what it got, so a slow
+client is served from the log at its own pace and delays nobody. A stream is one task, which sleeps
+while it is told of nothing but frames: thousands of them share a process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from typing import Final
 
@@ -18,7 +19,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import override
 
 from headrace.api.deps import Limits
+from headrace.api.direct import Direct, direct_of
+from headrace.api.gateways.once import Once
 from headrace.api.gateways.patience import Patience
+from headrace.api.gateways.watching import Watching
 from headrace.api.stopping import Stopping
 from headrace.contracts.frames import Entry
 
@@ -27,7 +31,8 @@ _HEADERS: Final = {
     "X-Accel-Buffering": "no",
 }
 # Comments without an empty line after them: some clients take any block for a message.
-_HELLO: Final = b": connected\n"  # sends the headers off before there is a frame
+# The first word sends the headers off before there is a frame.
+_HELLO: Final = b": connected\nretry: %d\n"
 _PING: Final = b": ping\n"
 _EVENTS_A_WRITE: Final = 64
 _HANDED_OVER: Final = "headrace.event_streams"
@@ -39,6 +44,13 @@ def event(entry: Entry) -> bytes:
     if b"\n" in data or b"\r" in data:
         data = b"\ndata: ".join(data.splitlines())
     return b"id: %d-%d\nevent: %b\ndata: %b\n\n" % (at.epoch, at.seq, entry.type.encode(), data)
+
+
+def events(batch: Sequence[Entry]) -> bytes:
+    return b"".join(map(event, batch))
+
+
+_events_for_all: Final = Once(events)
 
 
 def farewell(retry_ms: int) -> bytes:
@@ -68,7 +80,7 @@ class OutermostStreams:
             for added in scope.keys() - before:  # what routing has left there
                 del scope[added]
             with self._watched():
-                await stream.run(receive, send)
+                await stream.run(receive, send, direct_of(scope))
 
 
 class EventStreamResponse(Response):
@@ -91,71 +103,107 @@ class EventStreamResponse(Response):
 
 
 class EventStream:
-    """`batches` that are empty say that there is nothing to say: time for a sign of life."""
+    """A client on one job. Batches that are empty say that there is nothing to say: time for a sign of life."""
 
-    __slots__ = ("_batches", "_limits", "_stopping")
+    __slots__ = (
+        *("_limits", "_stopping", "_watching"),
+        *("_direct", "_gone", "_patience", "_send", "_spoke"),
+    )
 
-    def __init__(
-        self, batches: AsyncGenerator[Sequence[Entry]], *, stopping: Stopping, limits: Limits
-    ) -> None:
-        self._batches, self._stopping, self._limits = batches, stopping, limits
+    _patience: Patience
+    _send: Send
 
-    async def run(self, receive: Receive, send: Send) -> None:
+    def __init__(self, watching: Watching, *, stopping: Stopping, limits: Limits) -> None:
+        self._watching, self._stopping, self._limits = watching, stopping, limits
+        self._direct: Direct | None = None
+        self._gone = False  # the client
+        self._spoke = False  # at once, since the last look
+
+    async def run(self, receive: Receive, send: Send, direct: Direct | None = None) -> None:
+        """`direct` leads to where `send` does: no layer in between has a word in it."""
+        self._send, self._direct = send, direct
         try:
-            async with asyncio.TaskGroup() as group:
-                pump = group.create_task(self._pump(send))
-                await _gone(receive)  # also when the pump has sent the end
-                pump.cancel()
+            if direct is None:
+                await self._beside(receive)
+            else:
+                await self._alone(direct)
         except* TimeoutError:
             pass  # it took nothing for `send_s`: the connection is closed under it
 
-    async def _pump(self, send: Send) -> None:
-        patience = Patience(self._limits.send_s)
+    async def _beside(self, receive: Receive) -> None:
+        """A task more to hear that the client has left."""
+        async with asyncio.TaskGroup() as group:
+            pump = group.create_task(self._pump())
+            await _gone(receive)  # also when the pump has sent the end
+            pump.cancel()
+
+    async def _alone(self, direct: Direct) -> None:
+        try:
+            await self._pump()
+        except asyncio.CancelledError:
+            if not self._gone:
+                raise
+        finally:
+            direct.when_left(None)
+
+    async def _pump(self) -> None:
+        patience = self._patience = Patience(self._limits.send_s)
         try:
             # From in here: a task that is cancelled before its first step would say no goodbye.
             with self._stopping.calls(patience.end):
-                await self._tell(send, patience)
-                await _write(send, patience, b"", more=False)
+                if self._direct is not None:
+                    self._direct.when_left(self._leave)
+                await self._tell()
+                await self._write_last(b"")
         except asyncio.CancelledError:
             if patience.lost:
                 raise TimeoutError from None
-            if not self._stopping.is_set():
+            if self._gone or not self._stopping.is_set():
                 raise
             # Everybody is told to come back at the same moment: spread it.
-            await _write(send, patience, farewell(random.randint(1_000, 10_000)), more=False)
+            await self._write_last(farewell(random.randint(1_000, 10_000)))
         finally:
             patience.close()
 
-    async def _tell(self, send: Send, patience: Patience) -> None:
-        await _write(send, patience, _HELLO)
-        retry = b"retry: %d\n" % random.randint(2_000, 5_000)  # jitter
+    def _leave(self) -> None:
+        self._gone = True
+        self._patience.end()
+
+    async def _tell(self) -> None:
+        await self._write(_HELLO % random.randint(2_000, 5_000))  # jitter
         clock = asyncio.get_running_loop().time
         said_at = clock()
-        async with aclosing(self._batches) as batches:
+        async with aclosing(self._watching(self._tell_at_once)) as batches:
             async for batch in batches:
                 if batch:
-                    await _tell_all(send, patience, batch, retry)
-                    retry = b""
-                elif clock() - said_at < self._limits.ping_s:
-                    continue
-                else:
-                    await _write(send, patience, _PING)
-                said_at = clock()
+                    await self._tell_all(batch)
+                elif not self._spoke:
+                    if clock() - said_at < self._limits.ping_s:
+                        continue
+                    await self._write(_PING)
+                self._spoke, said_at = False, clock()
 
+    def _tell_at_once(self, batch: Sequence[Entry]) -> bool:
+        if self._direct is None or len(batch) > _EVENTS_A_WRITE:
+            return False
+        self._spoke = self._direct.write(_events_for_all(batch))
+        return self._spoke
 
-async def _tell_all(send: Send, patience: Patience, batch: Sequence[Entry], retry: bytes) -> None:
-    for start in range(0, len(batch), _EVENTS_A_WRITE):
-        if start > 0:
-            # A send that does not wait, as uvicorn's after a disconnect, must still let others run.
-            await asyncio.sleep(0)
-            retry = b""
-        events = b"".join(map(event, batch[start : start + _EVENTS_A_WRITE]))
-        await _write(send, patience, retry + events)
+    async def _tell_all(self, batch: Sequence[Entry]) -> None:
+        for start in range(0, len(batch), _EVENTS_A_WRITE):
+            if start > 0:
+                # A send that does not wait, as uvicorn's after a disconnect, must still let others run.
+                await asyncio.sleep(0)
+            await self._write(events(batch[start : start + _EVENTS_A_WRITE]))
 
+    async def _write(self, body: bytes) -> None:
+        if self._direct is None or not self._direct.write(body):
+            with self._patience:
+                await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
-async def _write(send: Send, patience: Patience, body: bytes, *, more: bool = True) -> None:
-    with patience:
-        await send({"type": "http.response.body", "body": body, "more_body": more})
+    async def _write_last(self, body: bytes) -> None:
+        with self._patience:
+            await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 async def _gone(receive: Receive) -> None:
