@@ -10,6 +10,8 @@ from http import HTTPStatus
 
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
 
 from headrace.api.direct import EXTENSION, Left
 
@@ -47,7 +49,7 @@ class _Bounded(HttpToolsProtocol):
         scope = self.scope
         super().on_headers_complete()
         if self.cycle is not None and self.cycle.scope is scope:  # else it becomes a WebSocket
-            scope["extensions"] = {EXTENSION: DirectBody(self, self.cycle)}  # type: ignore[typeddict-item]  # ours
+            scope["extensions"] = {EXTENSION: _Body(self, self.cycle)}  # type: ignore[typeddict-item]  # ours
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -80,8 +82,8 @@ class _Bounded(HttpToolsProtocol):
         self.transport.close()
 
 
-class DirectBody:
-    """Pieces of one answer's body, in the chunks that uvicorn has begun."""
+class _Body:
+    """A `DirectBody`: pieces of one answer's body, in the chunks that uvicorn has begun."""
 
     __slots__ = ("_cycle", "_protocol")
 
@@ -105,3 +107,24 @@ class DirectBody:
         self._protocol.left = left
         if left is not None and self._cycle.transport.is_closing():
             left()
+
+
+class Sockets(WebSocketsSansIOProtocol):
+    """A `Direct`. Frames without compression leave no trace in the state that uvicorn keeps."""
+
+    @override
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if not self.handshake_complete:  # else it was refused
+            self.scope["extensions"][EXTENSION] = self  # type: ignore[index]  # it has begun it
+
+    def write(self, said: bytes) -> bool:
+        if (
+            not self.handshake_complete
+            or self.close_sent
+            or not self.writable.is_set()
+            or self.transport.is_closing()
+        ):
+            return False
+        self.transport.write(said)
+        return True

@@ -18,15 +18,24 @@ Left: TypeAlias = Callable[[], object]
 
 
 class Direct(Protocol):
-    """The own way of one answer, or of one socket, to its client."""
+    """The own way of a socket to its client: it takes whole frames, as they go over the wire."""
 
     def write(self, said: bytes) -> bool:
         """False: nothing was written, for there is no room, or nobody. `send` waits for either."""
+
+
+class DirectBody(Direct, Protocol):
+    """The own way of an answer's body to its client."""
 
     def when_left(self, left: Left | None) -> None:
         """Call it when the client has left, at once if he has already. None: no more."""
 
 
-def direct_of(scope: Scope) -> Direct | None:
+def direct_body(scope: Scope) -> DirectBody | None:
+    found: DirectBody | None = scope.get("extensions", {}).get(EXTENSION)
+    return found
+
+
+def direct_socket(scope: Scope) -> Direct | None:
     found: Direct | None = scope.get("extensions", {}).get(EXTENSION)
     return found

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import override
 
 from headrace.api.deps import Limits
-from headrace.api.direct import Direct, direct_of
+from headrace.api.direct import DirectBody, direct_body
 from headrace.api.gateways.once import Once
 from headrace.api.gateways.patience import Patience
 from headrace.api.gateways.watching import Watching
@@ -80,7 +80,7 @@ class OutermostStreams:
             for added in scope.keys() - before:  # what routing has left there
                 del scope[added]
             with self._watched():
-                await stream.run(receive, send, direct_of(scope))
+                await stream.run(receive, send, direct_body(scope))
 
 
 class EventStreamResponse(Response):
@@ -115,11 +115,11 @@ class EventStream:
 
     def __init__(self, watching: Watching, *, stopping: Stopping, limits: Limits) -> None:
         self._watching, self._stopping, self._limits = watching, stopping, limits
-        self._direct: Direct | None = None
+        self._direct: DirectBody | None = None
         self._gone = False  # the client
         self._spoke = False  # at once, since the last look
 
-    async def run(self, receive: Receive, send: Send, direct: Direct | None = None) -> None:
+    async def run(self, receive: Receive, send: Send, direct: DirectBody | None = None) -> None:
         """`direct` leads to where `send` does: no layer in between has a word in it."""
         self._send, self._direct = send, direct
         try:
@@ -137,7 +137,7 @@ class EventStream:
             await _gone(receive)  # also when the pump has sent the end
             pump.cancel()
 
-    async def _alone(self, direct: Direct) -> None:
+    async def _alone(self, direct: DirectBody) -> None:
         try:
             await self._pump()
         except asyncio.CancelledError:
