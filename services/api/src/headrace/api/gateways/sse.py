@@ -72,15 +72,15 @@ class OutermostStreams:
         self._app, self._watched = app, watched
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        before = set(scope)
-        streams: list[EventStream] = []
-        scope[_HANDED_OVER] = streams
-        await self._app(scope, receive, send)
-        for stream in streams:
-            for added in scope.keys() - before:  # what routing has left there
-                del scope[added]
+        for stream in await self._begun(scope, receive, send):
             with self._watched():
                 await stream.run(receive, send, direct_body(scope))
+
+    async def _begun(self, scope: Scope, receive: Receive, send: Send) -> list[EventStream]:
+        streams: list[EventStream] = []
+        # A scope of their own, which goes with them: routing leaves much in it.
+        await self._app({**scope, _HANDED_OVER: streams}, receive, send)
+        return streams
 
 
 class EventStreamResponse(Response):
@@ -123,10 +123,7 @@ class EventStream:
         """`direct` leads to where `send` does: no layer in between has a word in it."""
         self._send, self._direct = send, direct
         try:
-            if direct is None:
-                await self._beside(receive)
-            else:
-                await self._alone(direct)
+            await (self._beside(receive) if direct is None else self._pump())
         except* TimeoutError:
             pass  # it took nothing for `send_s`: the connection is closed under it
 
@@ -137,37 +134,37 @@ class EventStream:
             await _gone(receive)  # also when the pump has sent the end
             pump.cancel()
 
-    async def _alone(self, direct: DirectBody) -> None:
+    async def _pump(self) -> None:
+        self._patience = Patience(self._limits.send_s)
+        if self._direct is not None:
+            self._direct.when_left(self._leave)
         try:
-            await self._pump()
+            await self._tell_until_stopped()
         except asyncio.CancelledError:
+            if self._patience.lost:
+                raise TimeoutError from None
             if not self._gone:
                 raise
         finally:
-            direct.when_left(None)
-
-    async def _pump(self) -> None:
-        patience = self._patience = Patience(self._limits.send_s)
-        try:
-            # From in here: a task that is cancelled before its first step would say no goodbye.
-            with self._stopping.calls(patience.end):
-                if self._direct is not None:
-                    self._direct.when_left(self._leave)
-                await self._tell()
-                await self._write_last(b"")
-        except asyncio.CancelledError:
-            if patience.lost:
-                raise TimeoutError from None
-            if self._gone or not self._stopping.is_set():
-                raise
-            # Everybody is told to come back at the same moment: spread it.
-            await self._write_last(farewell(random.randint(1_000, 10_000)))
-        finally:
-            patience.close()
+            self._patience.close()
+            if self._direct is not None:
+                self._direct.when_left(None)
 
     def _leave(self) -> None:
         self._gone = True
         self._patience.end()
+
+    async def _tell_until_stopped(self) -> None:
+        try:
+            # From in here: a task that is cancelled before its first step would say no goodbye.
+            with self._stopping.calls(self._patience.end):
+                await self._tell()
+                await self._write_last(b"")
+        except asyncio.CancelledError:
+            if self._gone or self._patience.lost or not self._stopping.is_set():
+                raise
+            # Everybody is told to come back at the same moment: spread it.
+            await self._write_last(farewell(random.randint(1_000, 10_000)))
 
     async def _tell(self) -> None:
         await self._write(_HELLO % random.randint(2_000, 5_000))  # jitter
