@@ -22,7 +22,7 @@ from headrace.api.deps import Limits
 from headrace.api.direct import DirectBody, direct_body
 from headrace.api.gateways.once import Once
 from headrace.api.gateways.patience import Patience
-from headrace.api.gateways.watching import Watching
+from headrace.api.gateways.watching import Batches, Watching
 from headrace.api.stopping import Stopping
 from headrace.contracts.frames import Entry
 
@@ -170,7 +170,7 @@ class EventStream:
         await self._write(_HELLO % random.randint(2_000, 5_000))  # jitter
         clock = asyncio.get_running_loop().time
         said_at = clock()
-        async with aclosing(self._watching(self._tell_at_once)) as batches:
+        async with aclosing(self._begin()) as batches:
             async for batch in batches:
                 if batch:
                     await self._tell_all(batch)
@@ -179,6 +179,11 @@ class EventStream:
                         continue
                     await self._write(_PING)
                 self._spoke, said_at = False, clock()
+
+    def _begin(self) -> Batches:
+        watching = self._watching
+        del self._watching  # with the job as it was then: its input may be large
+        return watching(self._tell_at_once)
 
     def _tell_at_once(self, batch: Sequence[Entry]) -> bool:
         if self._direct is None or len(batch) > _EVENTS_A_WRITE:
