@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from typing_extensions import override
 
-from headrace.api.connections import within
+from headrace.api.connections import Sockets, within
 from headrace.api.deps import ApiDeps
 from headrace.api.gateways.sse import OutermostStreams
 from headrace.core.errors import Misconfigured
@@ -68,9 +68,9 @@ class Api:
             access_log=False,
             server_header=False,
             http=within(limits.head_s, limits.head_bytes),
-            ws="websockets-sansio",
+            ws=Sockets,
             ws_max_size=limits.socket_message_bytes,
-            ws_per_message_deflate=False,
+            ws_per_message_deflate=False,  # and `Sockets` could not bear it
             timeout_graceful_shutdown=self._grace_s,
         )
 
