@@ -134,8 +134,8 @@ bench-choose: $(STAMPS)/dev ## Measure what the next offers cost to choose as th
 	$(BIN)/python tests/bench/choose.py $(or $(JOBS),1000000)
 
 .PHONY: bench-telemetry
-bench-telemetry: $(STAMPS)/dev ## Measure what a collector that is down or silent costs a job; JOBS=40
-	$(BIN)/python tests/bench/telemetry.py $(or $(JOBS),40)
+bench-telemetry: $(STAMPS)/dev ## Measure what a collector that is down or silent costs a job; JOBS=120
+	$(BIN)/python tests/bench/telemetry.py $(or $(JOBS),120)
 
 .PHONY: alerts
 alerts: ## Prometheus's own tool on its configuration, the alerts and their tests, and every dashboard's queries

@@ -94,7 +94,10 @@ test("a rehearsal's doubt finds its field, as a refusal does", () => {
   expect(fieldIn(refused, fields)).toBe("steps");
   const why = "its input does not fit: /steps: less than 100: please";
   const doubt = unfit({ why, pointer: "/input/steps" });
-  expect([fieldIn(doubt, fields), doubt.detail]).toEqual(["steps", "/steps: less than 100: please"]);
+  expect([fieldIn(doubt, fields), doubt.detail]).toEqual([
+    "steps",
+    "/steps: less than 100: please",
+  ]);
   expect(fieldIn(unfit({ why: "nobody knows", pointer: null }), fields)).toBeNull();
 });
 
