@@ -136,7 +136,7 @@ async def test_what_was_said_at_once_puts_off_the_sign_of_life() -> None:
     async with streaming(client, log, ping_s=0.0):
         log.tell([token(1)])
         log.batches.put_nowait([])
-        await eventually(lambda: log.batches.empty())
+        await eventually(log.batches.empty)
         quiet = list(client.direct[1:])
         log.batches.put_nowait([])
         await eventually(lambda: len(client.direct) == 3)
@@ -183,9 +183,7 @@ async def test_a_client_that_reads_late_misses_nothing_said_live(
 ) -> None:
     await backstage.start(submitted)
     texts = [f"{nth} " + "x" * 25_000 for nth in range(400)]  # more than sockets and buffers hold
-    with socket.socket() as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.connect((server.role.host, server.role.port))
+    with socket.create_connection((server.role.host, server.role.port)) as client:
         client.sendall(_asking(submitted))
         await eventually(lambda: submitted in streams._watchers)
         for text in texts:
