@@ -55,7 +55,7 @@ def until_the_end(entries: Sequence[Entry]) -> Sequence[Entry]:
 
 
 def holds_the_end(entries: Sequence[Entry]) -> bool:
-    for entry in entries:  # no generator: asked once for every frame that is shown
+    for entry in entries:  # noqa: SIM110  # no generator: asked once for every frame that is shown
         if entry.terminal:
             return True
     return False

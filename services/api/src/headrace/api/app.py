@@ -34,6 +34,7 @@ from headrace.api.dialects.native import (
     tickets,
 )
 from headrace.api.dialects.native.errors import problem_for
+from headrace.api.dialects.native.express import EventsFirst
 from headrace.api.guards import Failures, RefuseNul
 from headrace.api.instrumenting import Spans, Watched
 from headrace.api.page import NavigationFirst, Page
@@ -108,6 +109,7 @@ def _middleware(deps: ApiDeps, page: Page) -> list[Middleware]:
         Middleware(Failures),
         Middleware(RefuseNul),
         Middleware(NavigationFirst, page=page),
+        Middleware(EventsFirst, deps=deps),
     ]
 
 

@@ -46,10 +46,11 @@ class _Bounded(HttpToolsProtocol):
     @override
     def on_headers_complete(self) -> None:
         self._stop_timer()
-        scope = self.scope
+        before = self.cycle
         super().on_headers_complete()
-        if self.cycle is not None and self.cycle.scope is scope:  # else it becomes a WebSocket
-            scope["extensions"] = {EXTENSION: _Body(self, self.cycle)}  # type: ignore[typeddict-item]  # ours
+        if self.cycle is not before:  # else it becomes a WebSocket
+            direct = _Body(self, self.cycle)
+            self.cycle.scope["extensions"] = {EXTENSION: direct}  # type: ignore[dict-item]  # no dictionary
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -116,7 +117,7 @@ class Sockets(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if not self.handshake_complete:  # else it was refused
-            self.scope["extensions"][EXTENSION] = self  # type: ignore[index]  # it has begun it
+            self.scope["extensions"][EXTENSION] = self  # type: ignore[assignment]  # no dictionary
 
     def write(self, said: bytes) -> bool:
         if (

@@ -123,4 +123,4 @@ def _observe(scope: Scope, status: int, took_s: float) -> None:
 
 
 def _method(scope: Scope) -> str:
-    return scope.get("method", "GET")  # a handshake is a GET
+    return str(scope.get("method", "GET"))  # a handshake is a GET

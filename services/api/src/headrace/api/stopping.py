@@ -35,9 +35,7 @@ class _Called(AbstractContextManager[None]):
 
     __slots__ = ("_callback", "_callbacks", "_stopping")
 
-    def __init__(
-        self, stopping: Stopping, callbacks: set[Callback], callback: Callback
-    ) -> None:
+    def __init__(self, stopping: Stopping, callbacks: set[Callback], callback: Callback) -> None:
         self._stopping, self._callbacks, self._callback = stopping, callbacks, callback
 
     @override

@@ -43,7 +43,7 @@ def to_nobody(_: Sequence[Entry]) -> bool:
     return False
 
 
-async def watch(
+async def watch(  # noqa: PLR0913  # whom it asks and whom it tells, and options by name
     streams: Streams,
     snapshot: Snapshot,
     job: JobId,

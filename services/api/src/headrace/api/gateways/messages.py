@@ -11,6 +11,7 @@ from headrace.contracts.frames import Entry
 from headrace.contracts.ids import JobId
 
 _TEXT: Final = 0x81  # a whole message
+_SHORT, _LONG = 126, 127  # sizes from here on stand in the 2 bytes that follow, or in 8
 
 
 def message(job: JobId, entry: Entry) -> bytes:
@@ -24,11 +25,11 @@ def message(job: JobId, entry: Entry) -> bytes:
 def framed(text: bytes) -> bytes:
     """One text message of a server (RFC 6455, 5.2): unmasked, whole, not compressed."""
     size = len(text)
-    if size < 126:
+    if size < _SHORT:
         return pack(">BB", _TEXT, size) + text
     if size < 1 << 16:
-        return pack(">BBH", _TEXT, 126, size) + text
-    return pack(">BBQ", _TEXT, 127, size) + text
+        return pack(">BBH", _TEXT, _SHORT, size) + text
+    return pack(">BBQ", _TEXT, _LONG, size) + text
 
 
 def framed_messages(batch: Sequence[Entry], job: JobId) -> bytes:

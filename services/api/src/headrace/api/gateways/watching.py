@@ -29,9 +29,7 @@ async def find(deps: ApiDeps, tenant: TenantId, job: JobId) -> Job:
     return found
 
 
-def frames(
-    deps: ApiDeps, job: Job, after: Position = START, tell: Take = to_nobody
-) -> Batches:
+def frames(deps: ApiDeps, job: Job, after: Position = START, tell: Take = to_nobody) -> Batches:
     """Frames after a position, in order, each once; ends after the terminal one. Close it."""
     tenant, id_ = job.tenant, job.id
 
