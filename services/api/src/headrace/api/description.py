@@ -19,6 +19,7 @@ from headrace.api.dialects.native import (
     schemas_rollout,
     schemas_schedules,
 )
+from headrace.api.dialects.openai import schemas as openai
 from headrace.api.links import add_links
 from headrace.api.scopes import stated
 from headrace.contracts.frames import Frame
@@ -67,6 +68,10 @@ def _models() -> dict[str, Any]:
             (schemas_rollout.RolloutRequest, "validation"),
             (conversations.MessageRequest, "validation"),
             (conversations.ChunkView, "serialization"),
+            (openai.ChatRequest, "validation"),
+            (openai.CompletionRequest, "validation"),
+            (openai.EmbeddingRequest, "validation"),
+            (openai.ImageRequest, "validation"),
             (schemas.ProblemView, "serialization"),
         ],
         ref_template=_REF,

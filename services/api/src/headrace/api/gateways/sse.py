@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing, nullcontext
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,6 +20,7 @@ from typing_extensions import override
 
 from headrace.api.deps import Limits
 from headrace.api.gateways.patience import Patience
+from headrace.api.gateways.race import gone
 from headrace.api.stopping import Stopping
 from headrace.contracts.frames import Entry
 
@@ -45,6 +47,32 @@ def farewell(retry_ms: int) -> bytes:
     return b": this server stops; connect again\nretry: %d\n\n" % retry_ms
 
 
+def _goodbye() -> bytes:
+    # Everybody is told to come back at the same moment: spread it.
+    return farewell(random.randint(1_000, 10_000))
+
+
+def _retry() -> bytes:
+    return b"retry: %d\n" % random.randint(2_000, 5_000)  # jitter
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How a door writes events, what it says before the first, and when this server stops."""
+
+    event: Callable[[Entry], bytes] = event
+    before: Callable[[], bytes] = _retry
+    farewell: Callable[[], bytes] = _goodbye
+
+
+_OURS: Final = Wording()
+
+
+class Stream(Protocol):
+    async def run(self, receive: Receive, send: Send) -> None:
+        """What comes after the head of an answer, to its end or until the client leaves."""
+
+
 class OutermostStreams:
     """Runs event streams after the layers that let them in have returned.
 
@@ -61,7 +89,7 @@ class OutermostStreams:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         before = set(scope)
-        streams: list[EventStream] = []
+        streams: list[Stream] = []
         scope[_HANDED_OVER] = streams
         await self._app(scope, receive, send)
         for stream in streams:
@@ -74,16 +102,16 @@ class OutermostStreams:
 class EventStreamResponse(Response):
     """The head of the answer; what follows it is left to `OutermostStreams`."""
 
-    def __init__(self, stream: EventStream) -> None:
+    def __init__(self, stream: Stream, headers: Mapping[str, str] | None = None) -> None:
         self.status_code, self.media_type = 200, "text/event-stream"
         self.background = None
-        self.init_headers(_HEADERS)
+        self.init_headers({**_HEADERS, **(headers or {})})
         self._stream = stream
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        handed_over: list[EventStream] | None = scope.get(_HANDED_OVER)
+        handed_over: list[Stream] | None = scope.get(_HANDED_OVER)
         if handed_over is None:  # an application without the outermost layer
             await self._stream.run(receive, send)
         else:
@@ -93,18 +121,24 @@ class EventStreamResponse(Response):
 class EventStream:
     """`batches` that are empty say that there is nothing to say: time for a sign of life."""
 
-    __slots__ = ("_batches", "_limits", "_stopping")
+    __slots__ = ("_batches", "_limits", "_stopping", "_wording")
 
     def __init__(
-        self, batches: AsyncGenerator[Sequence[Entry]], *, stopping: Stopping, limits: Limits
+        self,
+        batches: AsyncGenerator[Sequence[Entry]],
+        *,
+        stopping: Stopping,
+        limits: Limits,
+        wording: Wording = _OURS,
     ) -> None:
         self._batches, self._stopping, self._limits = batches, stopping, limits
+        self._wording = wording
 
     async def run(self, receive: Receive, send: Send) -> None:
         try:
             async with asyncio.TaskGroup() as group:
                 pump = group.create_task(self._pump(send))
-                await _gone(receive)  # also when the pump has sent the end
+                await gone(receive)  # also when the pump has sent the end
                 pump.cancel()
         except* TimeoutError:
             pass  # it took nothing for `send_s`: the connection is closed under it
@@ -121,43 +155,38 @@ class EventStream:
                 raise TimeoutError from None
             if not self._stopping.is_set():
                 raise
-            # Everybody is told to come back at the same moment: spread it.
-            await _write(send, patience, farewell(random.randint(1_000, 10_000)), more=False)
+            await _write(send, patience, self._wording.farewell(), more=False)
         finally:
             patience.close()
 
     async def _tell(self, send: Send, patience: Patience) -> None:
         await _write(send, patience, _HELLO)
-        retry = b"retry: %d\n" % random.randint(2_000, 5_000)  # jitter
+        before = self._wording.before()
         clock = asyncio.get_running_loop().time
         said_at = clock()
         async with aclosing(self._batches) as batches:
             async for batch in batches:
                 if batch:
-                    await _tell_all(send, patience, batch, retry)
-                    retry = b""
+                    await self._tell_all(send, patience, batch, before)
+                    before = b""
                 elif clock() - said_at < self._limits.ping_s:
                     continue
                 else:
                     await _write(send, patience, _PING)
                 said_at = clock()
 
-
-async def _tell_all(send: Send, patience: Patience, batch: Sequence[Entry], retry: bytes) -> None:
-    for start in range(0, len(batch), _EVENTS_A_WRITE):
-        if start > 0:
-            # A send that does not wait, as uvicorn's after a disconnect, must still let others run.
-            await asyncio.sleep(0)
-            retry = b""
-        events = b"".join(map(event, batch[start : start + _EVENTS_A_WRITE]))
-        await _write(send, patience, retry + events)
+    async def _tell_all(
+        self, send: Send, patience: Patience, batch: Sequence[Entry], before: bytes
+    ) -> None:
+        for start in range(0, len(batch), _EVENTS_A_WRITE):
+            if start > 0:
+                # A send that does not wait, as uvicorn's after a disconnect, must still let others run.
+                await asyncio.sleep(0)
+                before = b""
+            events = b"".join(map(self._wording.event, batch[start : start + _EVENTS_A_WRITE]))
+            await _write(send, patience, before + events)
 
 
 async def _write(send: Send, patience: Patience, body: bytes, *, more: bool = True) -> None:
     with patience:
         await send({"type": "http.response.body", "body": body, "more_body": more})
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

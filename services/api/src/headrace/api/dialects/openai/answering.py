@@ -1,0 +1,278 @@
+"""The jobs behind one call: kept together, waited for or streamed, and ended with their client.
+
+The connection is what its client holds them by: unless the request says otherwise they are asked to
+end at once when it is closed, by who notices. Where this process ends first, their `cancel_after` of
+nothing does it: once nobody watches them they end by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from starlette.types import Receive, Send
+
+from headrace.api.auth import Caller
+from headrace.api.bodies import fingerprint
+from headrace.api.deps import ApiDeps
+from headrace.api.dialects.openai import asking, chunks, errors, telling
+from headrace.api.dialects.openai.asking import Wanted
+from headrace.api.dialects.openai.schemas import LeftFor
+from headrace.api.gateways.race import gone, race
+from headrace.api.gateways.sse import EventStream, EventStreamResponse, Wording
+from headrace.api.gateways.watching import find, frames, while_good
+from headrace.api.inputs import check_input
+from headrace.api.payloads import whole
+from headrace.api.problems import Problem, Refused
+from headrace.api.tracing import received_traceparent
+from headrace.contracts.frames import Entry
+from headrace.contracts.messages import OUTPUT_BLOB, EngineCard
+from headrace.core.errors import HeadraceError, InvalidInput
+from headrace.core.job import Job, State
+from headrace.core.ports.store import IdempotencyKey
+from headrace.core.usecases.cancel import wish_to_cancel
+from headrace.core.usecases.submit import Submission, Submitted, pick_engine, submit_together
+
+_END_S: Final = 5.0  # to ask jobs to end; then they are left to `cancel_after`
+_WORDING: Final = Wording(chunks.event, before=bytes, farewell=chunks.farewell)
+_UNREAD: Final = Problem(503, "unavailable", "Try again shortly", "The answer cannot be read now.")
+_NO_END: Final = Problem(
+    500, "no-answer", "There is no answer", "The job is gone, or the key was revoked."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who asks, in what words, and what becomes of the work if they leave."""
+
+    caller: Caller
+    kind: str
+    model: str
+    leaving: LeftFor | Literal["cancel", "continue"]
+    path: str
+    body: bytes
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Jobs that were kept, in the order of their answers."""
+
+    call: Call
+    jobs: list[Job]
+    replayed: bool
+    here: Mapping[str, str]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        again = {"Idempotent-Replayed": "true"} if self.replayed else {}
+        return {**errors.header_of(self.jobs), **again}
+
+
+async def card_of(deps: ApiDeps, kind: str, model: str) -> EngineCard:
+    """Raises UnknownModel."""
+    async with deps.store.begin() as tx:
+        return pick_engine(await tx.catalog(), kind, model)
+
+
+async def begin(deps: ApiDeps, call: Call, card: EngineCard, wanted: Wanted) -> Begun:
+    """All of the jobs, or none. Raises Refused, and what `submit` does."""
+    tenant = call.caller.tenant
+    try:
+        submitted = await submit_together(
+            deps.store,
+            deps.blobs,
+            [_submission(deps, call, card, *each) for each in enumerate(wanted.inputs)],
+            path=deps.steering.path(tenant, call.kind),
+            new_id=deps.new_id,
+            check=check_input,
+            admission=deps.admission,
+            shadowed=deps.steering.shadowed,
+        )
+    except InvalidInput as error:
+        raise errors.in_its_place(error, wanted.here) from error
+    return _begun(deps, call, submitted, wanted)
+
+
+def _begun(deps: ApiDeps, call: Call, submitted: Sequence[Submitted], wanted: Wanted) -> Begun:
+    for each in submitted:
+        deps.on_submitted(each)
+    replayed = all(each.replayed for each in submitted)
+    return Begun(call, [each.job for each in submitted], replayed, wanted.here)
+
+
+def _submission(
+    deps: ApiDeps, call: Call, card: EngineCard, nth: int, given: dict[str, Any]
+) -> Submission:
+    return Submission(
+        tenant=call.caller.tenant,
+        kind=call.kind,
+        model=call.model,
+        card=card,
+        input=given,
+        timeout_s=deps.limits.answer_s,
+        cancel_after_s=asking.cancel_after_s(call.leaving),
+        idempotency=None if call.key is None else _key(call.key, call, nth),
+        api_key=call.caller.api_key,
+        trace=deps.current_traceparent() or received_traceparent(),
+    )
+
+
+def _key(key: str, call: Call, nth: int) -> IdempotencyKey:
+    """The first job has the caller's key, the others keys that follow from it."""
+    said = hashlib.sha256(f"{call.path}\0{nth}\0{fingerprint(call.body)}".encode()).hexdigest()
+    own = key if nth == 0 else hashlib.sha256(f"{key}\0{nth}".encode()).hexdigest()
+    return IdempotencyKey(own, said)
+
+
+async def outputs(deps: ApiDeps, receive: Receive, begun: Begun) -> list[telling.Output]:
+    """What the jobs made, once all have ended well. Raises Refused.
+
+    They are waited for by their streams, for `answer_s` in all, and not after the client has left.
+    """
+    ended = await _ended(deps, receive, begun)
+    for job in ended:
+        if job.state is not State.SUCCEEDED:
+            raise Refused(errors.of_job(job, begun.here))
+    return [await _output(deps, job) for job in ended]
+
+
+async def _ended(deps: ApiDeps, receive: Receive, begun: Begun) -> list[Job]:
+    limit_s = deps.limits.answer_s
+    left = asyncio.Event()
+    in_time = True
+    try:
+        async with asyncio.timeout(limit_s):
+            await race(_until_all_end(deps, begun), _notes(receive, left), deps.stopping.wait())
+    except TimeoutError:
+        in_time = False
+    jobs = [await find(deps, job.tenant, job.id) for job in begun.jobs]
+    if all(job.terminal for job in jobs) or _one_failed(jobs):
+        return await _without_the_rest(deps, begun, jobs)
+    if deps.stopping.is_set():
+        raise errors.leaving(jobs)
+    await _let_go(deps, begun)
+    if left.is_set():
+        raise errors.left(jobs)
+    if in_time:
+        raise Refused(_NO_END)
+    raise errors.too_long(jobs, limit_s, goes_on=begun.call.leaving != "cancel")
+
+
+async def _notes(receive: Receive, left: asyncio.Event) -> None:
+    await gone(receive)
+    left.set()
+
+
+def _one_failed(jobs: Sequence[Job]) -> bool:
+    return any(job.terminal and job.state is not State.SUCCEEDED for job in jobs)
+
+
+async def _without_the_rest(deps: ApiDeps, begun: Begun, jobs: list[Job]) -> list[Job]:
+    """One that failed fails the call, and nobody waits for the others."""
+    if not all(job.terminal for job in jobs):
+        await _let_go(deps, begun)
+    return [job for job in jobs if job.terminal]
+
+
+async def _until_all_end(deps: ApiDeps, begun: Begun) -> None:
+    for job in begun.jobs:
+        last = ""
+        async with aclosing(_frames(deps, begun.call, job)) as batches:
+            async for batch in batches:
+                last = batch[-1].type if batch else last
+        if last != "succeeded":
+            return
+
+
+def _frames(deps: ApiDeps, call: Call, job: Job) -> AsyncGenerator[Sequence[Entry]]:
+    batches = frames(deps, job)
+    digest = call.caller.digest
+    return while_good(deps, digest, batches) if digest else batches
+
+
+async def _output(deps: ApiDeps, job: Job) -> dict[str, Any]:
+    return await whole(deps.blobs, job.owner, job.output or {}, OUTPUT_BLOB)
+
+
+async def _let_go(deps: ApiDeps, begun: Begun) -> None:
+    """Ask what has not ended to end, unless the request said that it goes on."""
+    if begun.call.leaving != "cancel":
+        return
+    with suppress(HeadraceError, TimeoutError):  # then `cancel_after` does it, a little later
+        async with asyncio.timeout(_END_S), deps.store.begin() as tx:
+            for job in begun.jobs:
+                await wish_to_cancel(tx, job.tenant, job.id)
+
+
+# -- in pieces ----------------------------------------------------------------------------------
+
+
+def streamed(
+    deps: ApiDeps, begun: Begun, *, chat: bool, counted: bool, a_prompt: int
+) -> EventStreamResponse:
+    """Choices one after the other, each as it comes; they are made side by side where there is room."""
+    form = chunks.form_of(begun.jobs, chat=chat, counted=counted)
+    answer = _Answer(deps, begun, form, a_prompt)
+    return EventStreamResponse(answer, begun.headers)
+
+
+class _Answer:
+    def __init__(self, deps: ApiDeps, begun: Begun, form: chunks.Form, a_prompt: int) -> None:
+        self._deps, self._begun, self._form = deps, begun, form
+        self._a_prompt = a_prompt
+        self._over = False
+
+    async def run(self, receive: Receive, send: Send) -> None:
+        deps = self._deps
+        stream = EventStream(
+            self._batches(), stopping=deps.stopping, limits=deps.limits, wording=_WORDING
+        )
+        try:
+            await stream.run(receive, send)
+        finally:
+            if not (self._over or deps.stopping.is_set()):
+                await asyncio.shield(_let_go(deps, self._begun))
+
+    async def _batches(self) -> AsyncGenerator[Sequence[Entry]]:
+        made: list[telling.Output] = []
+        try:
+            for index, job in enumerate(self._begun.jobs):
+                async with aclosing(self._choice(index, job, made)) as batches:
+                    async for batch in batches:
+                        yield batch
+        except Refused as error:
+            yield [chunks.error_entry(error.problem)]
+        except HeadraceError:
+            yield [chunks.error_entry(_UNREAD)]
+        else:
+            self._over = True
+            yield [*self._form.usage(made, a_prompt=self._a_prompt), chunks.DONE]
+
+    async def _choice(
+        self, index: int, job: Job, made: list[telling.Output]
+    ) -> AsyncGenerator[Sequence[Entry]]:
+        spoken = chunks.Spoken()
+        yield list(self._form.opening(index))
+        async with aclosing(_frames(self._deps, self._begun.call, job)) as batches:
+            async for batch in batches:
+                heard = ((entry, spoken.hear(entry)) for entry in batch)
+                yield [self._form.piece(index, text, of.position) for of, text in heard if text]
+                if batch and batch[-1].terminal:
+                    output = await self._made(job)
+                    made.append(output)
+                    rest = spoken.rest(telling.text_of(output))
+                    yield list(self._form.closing(index, output, rest, batch[-1].position))
+                    return
+        raise Refused(_NO_END)
+
+    async def _made(self, job: Job) -> dict[str, Any]:
+        """Raises Refused when it ended otherwise."""
+        ended = await find(self._deps, job.tenant, job.id)
+        if ended.state is not State.SUCCEEDED:
+            raise Refused(errors.of_job(ended, self._begun.here))
+        return await _output(self._deps, ended)
