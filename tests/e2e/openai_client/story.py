@@ -50,9 +50,7 @@ def chat(client: Any) -> Any:
 
 def chat_in_pieces(client: Any) -> Any:
     chunks = list(
-        client.chat.completions.create(
-            **SAME, stream=True, stream_options={"include_usage": True}
-        )
+        client.chat.completions.create(**SAME, stream=True, stream_options={"include_usage": True})
     )
     return heard(chunks)
 
@@ -149,7 +147,11 @@ def images(client: Any) -> Any:
 
 def left_early(client: Any) -> Any:
     with client.chat.completions.with_streaming_response.create(
-        **{**SAME, "max_tokens": 2000, "messages": [{"role": "user", "content": "Tell a long story."}]},
+        **{
+            **SAME,
+            "max_tokens": 2000,
+            "messages": [{"role": "user", "content": "Tell a long story."}],
+        },
         stream=True,
     ) as response:
         for line in response.iter_lines():
@@ -163,7 +165,7 @@ def refusals(client: Any) -> Any:
     create = client.chat.completions.create
     stranger = client.with_options(api_key="nobody-has-this-key")
     return {
-        "key": refusal(lambda: stranger.models.list()),
+        "key": refusal(stranger.models.list),
         "model": refusal(lambda: create(model="gpt-none", messages=hello)),
         "no such model": refusal(lambda: client.models.retrieve("gpt-none")),
         "value": refusal(lambda: create(model=CHAT, messages=hello, temperature=9)),

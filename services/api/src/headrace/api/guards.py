@@ -24,10 +24,14 @@ _FOREIGN_NAME: Final = Problem(
 )
 
 
+def _as_usual(_: str, problem: Problem) -> Response:
+    return problem.response()
+
+
 class RefuseNul:
     """Databases cannot keep NUL, and no address of ours has one."""
 
-    def __init__(self, app: ASGIApp, *, said: Said) -> None:
+    def __init__(self, app: ASGIApp, *, said: Said = _as_usual) -> None:
         self._app, self._said = app, said
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,7 +49,7 @@ class OwnNameOnly:
     rebinding); but then the request carries that name.
     """
 
-    def __init__(self, app: ASGIApp, *, said: Said) -> None:
+    def __init__(self, app: ASGIApp, *, said: Said = _as_usual) -> None:
         self._app, self._said = app, said
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,7 +68,7 @@ def _called_by_its_own_name(scope: Scope) -> bool:
 class Failures:
     """The last catch of a request: logged once, answered as a problem where an answer is still possible."""
 
-    def __init__(self, app: ASGIApp, *, said: Said) -> None:
+    def __init__(self, app: ASGIApp, *, said: Said = _as_usual) -> None:
         self._app, self._said = app, said
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

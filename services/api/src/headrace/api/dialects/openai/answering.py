@@ -21,7 +21,7 @@ from headrace.api.bodies import fingerprint
 from headrace.api.deps import ApiDeps
 from headrace.api.dialects.openai import asking, chunks, errors, telling
 from headrace.api.dialects.openai.asking import Wanted
-from headrace.api.dialects.openai.schemas import LeftFor
+from headrace.api.dialects.openai.schemas import CancelledAfter
 from headrace.api.gateways.race import gone, race
 from headrace.api.gateways.sse import EventStream, EventStreamResponse, Wording
 from headrace.api.gateways.watching import find, frames, while_good
@@ -32,7 +32,7 @@ from headrace.api.tracing import received_traceparent
 from headrace.contracts.frames import Entry
 from headrace.contracts.messages import OUTPUT_BLOB, EngineCard
 from headrace.core.errors import HeadraceError, InvalidInput
-from headrace.core.job import Job, State
+from headrace.core.job import DISCONNECTED, Job, State
 from headrace.core.ports.store import IdempotencyKey
 from headrace.core.usecases.cancel import wish_to_cancel
 from headrace.core.usecases.submit import Submission, Submitted, pick_engine, submit_together
@@ -52,7 +52,7 @@ class Call:
     caller: Caller
     kind: str
     model: str
-    leaving: LeftFor | Literal["cancel", "continue"]
+    leaving: CancelledAfter | Literal["cancel", "continue"]
     path: str
     body: bytes
     key: str | None
@@ -206,7 +206,7 @@ async def _let_go(deps: ApiDeps, begun: Begun) -> None:
     with suppress(HeadraceError, TimeoutError):  # then `cancel_after` does it, a little later
         async with asyncio.timeout(_END_S), deps.store.begin() as tx:
             for job in begun.jobs:
-                await wish_to_cancel(tx, job.tenant, job.id)
+                await wish_to_cancel(tx, job.tenant, job.id, reason=DISCONNECTED)
 
 
 # -- in pieces ----------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ def image(asked: ImageRequest, card: EngineCard) -> Wanted:
     return Wanted([fitting] * (asked.n or 1), here)
 
 
-def cancel_after_s(asked: schemas.LeftFor | Literal["cancel", "continue"]) -> float | None:
+def cancel_after_s(asked: schemas.CancelledAfter | Literal["cancel", "continue"]) -> float | None:
     """For when this process ends before it can ask for that itself."""
     match asked:
         case "continue":

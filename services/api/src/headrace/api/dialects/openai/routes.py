@@ -31,7 +31,7 @@ from headrace.core.job import Job
 router = APIRouter(prefix=errors.DOOR, tags=["openai"])
 _KINDS: Final = (asking.TEXT, asking.EMBEDDING, asking.IMAGE)
 _Asked = TypeVar("_Asked", ChatRequest, CompletionRequest, EmbeddingRequest, ImageRequest)
-_ERROR: Final = {"model": views.ErrorView}
+_ERROR: Final = {"model": views.OpenAiErrorView}
 _SAID: Final = {
     400: "It cannot be read, or asks for what is not there: `param` says where.",
     401: "No key, or a wrong one.",
@@ -159,7 +159,8 @@ async def draw(
 )
 async def list_models(deps: Deps, tenant: Tenant) -> Response:  # noqa: ARG001  # a key is needed
     """What can be asked here."""
-    return _json(views.ModelList(data=list((await _models(deps)).values())))
+    known = await _models(deps)
+    return _json(views.ModelList(data=[known[name] for name in sorted(known)]))
 
 
 @router.get(

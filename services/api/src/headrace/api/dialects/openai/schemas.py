@@ -82,14 +82,14 @@ class _Asked(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class LeftFor(_Asked):
+class CancelledAfter(_Asked):
     cancel_after: float = Field(ge=0, le=86_400, description="Seconds without any watcher.")
 
 
 class _Request(_Asked):
     model: str = Field(min_length=1, max_length=128)
     user: str | None = None
-    on_disconnect: Literal["cancel", "continue"] | LeftFor = Field(
+    on_disconnect: Literal["cancel", "continue"] | CancelledAfter = Field(
         "cancel",
         description="Not OpenAI's: what becomes of the work when the connection ends before it.",
     )

@@ -18,7 +18,7 @@ class ErrorBody(_Told):
     code: str | None
 
 
-class ErrorView(_Told):
+class OpenAiErrorView(_Told):
     error: ErrorBody
 
 
