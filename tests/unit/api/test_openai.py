@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 
 from headrace.api.app import create_app
 from headrace.api.deps import ApiDeps
+from headrace.api.gateways.race import race
 from headrace.api.guards import Failures, OwnNameOnly
 from headrace.api.refusing import said
 from headrace.contracts.frames import Token
@@ -87,8 +88,20 @@ PAINTER = EngineCard(
 
 
 @pytest.fixture
-def deps(deps: ApiDeps) -> ApiDeps:
-    return replace(deps, limits=replace(deps.limits, answer_s=5.0))
+def asked() -> asyncio.Queue[Any]:
+    """Jobs that were submitted, for who does them."""
+    return asyncio.Queue()
+
+
+@pytest.fixture
+def deps(deps: ApiDeps, asked: asyncio.Queue[Any]) -> ApiDeps:
+    return replace(
+        deps,
+        limits=replace(deps.limits, answer_s=5.0),
+        on_submitted=lambda submitted: (
+            None if submitted.replayed else asked.put_nowait(submitted.job)
+        ),
+    )
 
 
 @pytest.fixture
@@ -114,15 +127,17 @@ async def jobs_of(store: Store, tenant: str = "red") -> list[Any]:
 class Worker:
     """Ends every job that comes, as `make` says by its input."""
 
-    def __init__(self, store: Store, backstage: Any, make: Callable[[Any], Any]) -> None:
-        self._store, self._backstage, self._make = store, backstage, make
+    def __init__(
+        self, asked: asyncio.Queue[Any], backstage: Any, make: Callable[[Any], Any]
+    ) -> None:
+        self._asked, self._backstage, self._make = asked, backstage, make
 
     async def work(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            for job in await jobs_of(self._store):
-                if job.state == "queued":
-                    await self._do(job)
-            await asyncio.sleep(0.01)
+        await race(self._work(), stop.wait())
+
+    async def _work(self) -> None:
+        while True:
+            await self._do(await self._asked.get())
 
     async def _do(self, job: Any) -> None:
         made = self._make(job.spec.input)
@@ -138,10 +153,10 @@ class Worker:
 
 @pytest.fixture
 async def working(
-    store: Store, backstage: Any, request: pytest.FixtureRequest
+    asked: asyncio.Queue[Any], backstage: Any, request: pytest.FixtureRequest
 ) -> AsyncGenerator[None]:
     """Parametrized by what it makes of an input."""
-    async with served(Worker(store, backstage, request.param).work):
+    async with served(Worker(asked, backstage, request.param).work):
         yield
 
 
@@ -268,28 +283,34 @@ async def test_texts_become_vectors_in_their_order_over_several_jobs(
     assert plain["usage"] == {"prompt_tokens": 5, "total_tokens": 5}
 
 
-async def drawn(deps: ApiDeps, backstage: Any, http: httpx.AsyncClient, **asked: Any) -> Any:
+@pytest.fixture
+async def painting(
+    deps: ApiDeps, asked: asyncio.Queue[Any], backstage: Any
+) -> AsyncGenerator[None]:
     blob = await deps.blobs.put(TenantId("red"), Blob("image/png", b"\x89PNG of an apple"))
-    worker = Worker(deps.store, backstage, lambda _: {"image": {"blob": blob}})
-    async with served(worker.work):
-        answer = await http.post(IMAGES, json={"model": "painter", "prompt": "apple", **asked})
+    async with served(Worker(asked, backstage, lambda _: {"image": {"blob": blob}}).work):
+        yield
+
+
+async def drawn(http: httpx.AsyncClient, **more: Any) -> Any:
+    answer = await http.post(IMAGES, json={"model": "painter", "prompt": "apple", **more})
     assert answer.status_code == 200, answer.text
     return answer.json()["data"]
 
 
 async def test_pictures_come_as_base64(
-    http: httpx.AsyncClient, deps: ApiDeps, backstage: Any
+    http: httpx.AsyncClient, store: Store, painting: None
 ) -> None:
-    pictures = await drawn(deps, backstage, http, n=2, size="128x128", response_format="b64_json")
+    pictures = await drawn(http, n=2, size="128x128", response_format="b64_json")
 
     assert [base64.b64decode(each["b64_json"]) for each in pictures] == [b"\x89PNG of an apple"] * 2
-    assert [job.spec.input["size"] for job in await jobs_of(deps.store)] == [128, 128]
+    assert [job.spec.input["size"] for job in await jobs_of(store)] == [128, 128]
 
 
 async def test_a_picture_is_fetched_by_its_link_without_a_key(
-    deps: ApiDeps, backstage: Any, http: httpx.AsyncClient
+    deps: ApiDeps, http: httpx.AsyncClient, painting: None
 ) -> None:
-    ((url,),) = (each.values() for each in await drawn(deps, backstage, http))
+    ((url,),) = (each.values() for each in await drawn(http))
     locked = replace(deps, auth=type(deps.auth)({"red": "key-of-red"}, anonymous=None))
 
     async with client_of(locked) as client:
