@@ -89,6 +89,6 @@ def _frames() -> dict[str, Any]:
 
 def _only_our_refusals(operation: dict[str, Any]) -> None:
     """FastAPI adds its own 422, which nobody here ever answers."""
-    said = operation["responses"].get("422", {})
-    if "application/json" in said.get("content", {}):
+    said = operation["responses"].get("422", {}).get("content", {}).get("application/json", {})
+    if said.get("schema", {}).get("$ref", "").endswith("/HTTPValidationError"):
         del operation["responses"]["422"]
