@@ -1,6 +1,7 @@
 """What a user of the official `openai` package does, unmodified; run in an environment of its own.
 
-`python story.py BASE_URL KEY` prints what came of it as JSON; `test_openai.py` says what that should be.
+`python story.py BASE_URL KEY` prints what came of it as JSON; `test_openai.py` says what that should be. With the
+name of a file as well, what was sent is written there: `tests/golden/openai/exchange.json` is such a file.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import json
 import sys
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import openai  # type: ignore[import-not-found]  # in an environment of its own
@@ -18,6 +20,7 @@ QUESTION: Any = [
     {"role": "system", "content": "Be brief."},
     {"role": "user", "content": [{"type": "text", "text": "What is the capital of France?"}]},
 ]
+LONG = "river " * 5000
 PERSON = {
     "type": "object",
     "properties": {"name": {"type": "string", "maxLength": 12}, "age": {"type": "integer"}},
@@ -172,7 +175,7 @@ def refusals(client: Any) -> Any:
         "tools": refusal(lambda: create(model=CHAT, messages=hello, tools=[TOOL])),
         "role": refusal(lambda: create(model=CHAT, messages=[{"role": "cook", "content": "Hi"}])),
         "too long": refusal(
-            lambda: create(model=CHAT, messages=[{"role": "user", "content": "river " * 5000}])
+            lambda: create(model=CHAT, messages=[{"role": "user", "content": LONG}])
         ),
         "size": refusal(lambda: client.images.generate(model=IMAGE, prompt="a cat", size="7x7")),
         "speech": refusal(lambda: client.audio.speech.create(model="a", voice="b", input="c")),
@@ -187,8 +190,18 @@ def refusal(call: Any) -> Any:
     return None
 
 
-def main(base_url: str, key: str) -> None:
-    client = openai.OpenAI(base_url=base_url, api_key=key, max_retries=0)
+def main(base_url: str, key: str, record: str | None = None) -> None:
+    exchange: list[Any] = []
+
+    def note(response: Any) -> None:
+        request, body = response.request, None
+        if request.content and LONG not in request.content.decode():
+            body = json.loads(request.content)
+        call = f"{request.method} {request.url.path}"
+        exchange.append({"call": call, "body": body, "status": response.status_code})
+
+    http = openai.DefaultHttpxClient(event_hooks={"response": [note]})
+    client = openai.OpenAI(base_url=base_url, api_key=key, max_retries=0, http_client=http)
     beside = openai.AsyncOpenAI(base_url=base_url, api_key=key, max_retries=0)
     told: dict[str, Any] = {
         part.__name__: part(client)
@@ -199,6 +212,9 @@ def main(base_url: str, key: str) -> None:
     }  # fmt: skip
     told["chat_async"] = asyncio.run(chat_async(beside))
     told["version"] = openai.__version__
+    if record is not None:
+        whole = [each for each in exchange if each["body"] or each["call"].startswith("GET")]
+        Path(record).write_text(json.dumps(whole, indent=1) + "\n")
     print(json.dumps(told))
 
 
