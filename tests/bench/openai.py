@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import httpx
 
-from headrace.testkit.system import running
+from headrace.testkit.system import MODES, running
 
 MODEL: Final = "smollm2-135m-instruct"
 ASKED: Final = {
@@ -36,6 +36,7 @@ ASKED: Final = {
     "stream_options": {"include_usage": True},
 }
 WARM_UP: Final = 2
+NAMES: Final = {"MONOLITH": "Headrace, one process", "EDA": "Headrace, services"}
 # With the parameters of our engine, and a port instead of a socket of its own.
 LLAMA_CPP: Final = """
 import sys, xllamacpp
@@ -65,8 +66,9 @@ class Side:
     text: str = ""
 
     async def call(self, http: httpx.AsyncClient) -> None:
-        began, pieces, usage = time.perf_counter(), [], {}
-        first = last = began
+        pieces: list[str] = []
+        usage: dict[str, int] = {}
+        began = first = last = time.perf_counter()
         async with http.stream(
             "POST", f"{self.url}/v1/chat/completions", json={**ASKED, **self.more}
         ) as answer:
@@ -115,12 +117,12 @@ async def main(samples: int) -> None:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         sides = [await stack.enter_async_context(llama_cpp())]
-        for mode, name in (("MONOLITH", "Headrace, one process"), ("EDA", "Headrace, services")):
+        for mode in MODES:
             (folder / mode).mkdir()
             ours = running(
                 mode, folder / mode, ENGINES="smollm2", LEASE_S="30", LOG_LEVEL="WARNING"
             )
-            sides.append(Side(name, (await stack.enter_async_context(ours)).url))
+            sides.append(Side(NAMES[mode], (await stack.enter_async_context(ours)).url))
         http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=120))
         for nth in range(WARM_UP + samples):
             for side in sides:

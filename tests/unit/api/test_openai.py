@@ -544,7 +544,7 @@ async def test_what_was_left_is_resumed_by_the_jobs_own_stream(
         await tx.announce_engines([WRITER])
     asked = {**TALL, "stream": True, "on_disconnect": {"cancel_after": 60}}
     async with live.stream("POST", CHAT, json=asked, headers=RED) as response:
-        job = response.headers["x-headrace-job"]
+        job, position = response.headers["x-headrace-job"], ""
         await backstage.start(job)
         await backstage.say(job, Token("so"))
         async for line in response.aiter_lines():

@@ -40,8 +40,11 @@ from headrace.core.usecases.submit import Submission, Submitted, pick_engine, su
 _END_S: Final = 5.0  # to ask jobs to end; then they are left to `cancel_after`
 _WORDING: Final = Wording(chunks.event, before=bytes, farewell=chunks.farewell)
 _UNREAD: Final = Problem(503, "unavailable", "Try again shortly", "The answer cannot be read now.")
-_NO_END: Final = Problem(
-    500, "no-answer", "There is no answer", "The job is gone, or the key was revoked."
+_NO_ANSWER: Final = Problem(
+    500,
+    "no-answer",
+    "There is no answer",
+    "The job or its answer is gone, or the key was revoked meanwhile.",
 )
 
 
@@ -52,7 +55,7 @@ class Call:
     caller: Caller
     kind: str
     model: str
-    leaving: CancelledAfter | Literal["cancel", "continue"]
+    on_disconnect: CancelledAfter | Literal["cancel", "continue"]
     path: str
     body: bytes
     key: str | None
@@ -115,7 +118,7 @@ def _submission(
         card=card,
         input=given,
         timeout_s=deps.limits.answer_s,
-        cancel_after_s=asking.cancel_after_s(call.leaving),
+        cancel_after_s=asking.cancel_after_s(call.on_disconnect),
         idempotency=None if call.key is None else _key(call.key, call, nth),
         api_key=call.caller.api_key,
         trace=deps.current_traceparent() or received_traceparent(),
@@ -159,8 +162,8 @@ async def _ended(deps: ApiDeps, receive: Receive, begun: Begun) -> list[Job]:
     if left.is_set():
         raise errors.left(jobs)
     if in_time:
-        raise Refused(_NO_END)
-    raise errors.too_long(jobs, limit_s, goes_on=begun.call.leaving != "cancel")
+        raise Refused(_NO_ANSWER)
+    raise errors.too_long(jobs, limit_s, goes_on=begun.call.on_disconnect != "cancel")
 
 
 async def _notes(receive: Receive, left: asyncio.Event) -> None:
@@ -196,12 +199,15 @@ def _frames(deps: ApiDeps, call: Call, job: Job) -> AsyncGenerator[Sequence[Entr
 
 
 async def _output(deps: ApiDeps, job: Job) -> dict[str, Any]:
-    return await whole(deps.blobs, job.owner, job.output or {}, OUTPUT_BLOB)
+    output = await whole(deps.blobs, job.owner, job.output or {}, OUTPUT_BLOB)
+    if set(output) == {OUTPUT_BLOB}:
+        raise Refused(_NO_ANSWER)
+    return output
 
 
 async def _let_go(deps: ApiDeps, begun: Begun) -> None:
     """Ask what has not ended to end, unless the request said that it goes on."""
-    if begun.call.leaving != "cancel":
+    if begun.call.on_disconnect != "cancel":
         return
     with suppress(HeadraceError, TimeoutError):  # then `cancel_after` does it, a little later
         async with asyncio.timeout(_END_S), deps.store.begin() as tx:
@@ -268,7 +274,7 @@ class _Answer:
                     rest = spoken.rest(telling.text_of(output))
                     yield list(self._form.closing(index, output, rest, batch[-1].position))
                     return
-        raise Refused(_NO_END)
+        raise Refused(_NO_ANSWER)
 
     async def _made(self, job: Job) -> dict[str, Any]:
         """Raises Refused when it ended otherwise."""
