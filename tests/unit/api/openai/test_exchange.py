@@ -24,7 +24,7 @@ from headrace.engines.registry import card
 from headrace.engines.text.smollm2 import SmolLm2Engine
 from headrace.testkit.background import served
 
-GOLDEN: Final = Path(__file__).parents[2] / "golden" / "openai" / "exchange.json"
+GOLDEN: Final = Path(__file__).parents[3] / "golden" / "openai" / "exchange.json"
 EXCHANGE: Final = json.loads(GOLDEN.read_text())
 CARDS: Final = [
     card(Lane("smollm2"), SmolLm2Engine),
