@@ -142,8 +142,9 @@ bench-telemetry: $(STAMPS)/dev ## Measure what a collector that is down or silen
 	$(BIN)/python tests/bench/telemetry.py $(or $(JOBS),40)
 
 .PHONY: alerts
-alerts: ## Prometheus's own tool on its configuration, the alerts and their tests
+alerts: ## Prometheus's own tool on its configuration, the alerts and their tests, and every dashboard's queries
 	cd deploy/prometheus && promtool check config prometheus.yml && promtool test rules tests/headrace.test.yml
+	$(PYTHON) deploy/grafana/queries.py | promtool check rules /dev/stdin
 
 .PHONY: chaos chaos-full
 chaos: $(STAMPS)/dev ## The same under faults; SEED=1,2 MINUTES=3 MODE=EDA is the nemesis alone

@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     sweep_every_s: Annotated[float, Field(gt=0, le=600)] = 5
     missed_fires: Literal["once", "skip"] = "once"
     retain_days: Annotated[float, Field(ge=2, le=36_500)] | None = None  # None: for ever
+    useless_keys_days: Annotated[float, Field(ge=0, le=36_500)] | None = None  # None: for ever
     engines_kept_days: Annotated[float, Field(ge=0.125, le=36_500)] = 7
     stream_ttl_s: Annotated[int, Field(ge=5, le=604_800)] = 3600
 

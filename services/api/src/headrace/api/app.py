@@ -36,7 +36,7 @@ from headrace.api.dialects.native import (
 from headrace.api.dialects.native.errors import problem_for
 from headrace.api.dialects.openai import routes as openai
 from headrace.api.guards import Failures, RefuseNul
-from headrace.api.instrumenting import Watched, with_spans
+from headrace.api.instrumenting import Spans, Watched
 from headrace.api.page import NavigationFirst, Page
 from headrace.api.problems import Refused
 from headrace.api.refusing import said
@@ -87,7 +87,7 @@ def create_app(deps: ApiDeps) -> FastAPI:
         app.include_router(door.router)
     app.router.default = page  # every address that is not the api's
     app.openapi = lru_cache(lambda: _describe(app, deps))  # type: ignore[method-assign]  # FastAPI's own way
-    return with_spans(app)
+    return app
 
 
 def _describe(app: FastAPI, deps: ApiDeps) -> dict[str, Any]:
@@ -104,6 +104,7 @@ def _middleware(deps: ApiDeps, page: Page) -> list[Middleware]:
         expose_headers=_TOLD,
     )
     return [
+        Middleware(Spans),
         Middleware(TraceContext, current=deps.current_traceparent),
         Middleware(Watched),
         *deps.middleware,

@@ -15,6 +15,7 @@ from typing_extensions import override
 from headrace.adapters.redis.commands import Command
 from headrace.adapters.redis.router import Router
 from headrace.adapters.redis.slot_map import SlotMap
+from headrace.adapters.streams.redis.following import Channels, Following
 from headrace.adapters.streams.redis.live import Live
 from headrace.adapters.streams.redis.sharded import ShardedLive
 from headrace.contracts.frames import Entry
@@ -29,7 +30,7 @@ from headrace.contracts.logs import (
     sharded,
 )
 from headrace.core.job import Verdict
-from headrace.core.ports.streams import Batch, Page, Streams, Subscription
+from headrace.core.ports.streams import Batch, Page, Streams
 
 SCRIPTS: Final = {False: APPEND, True: sharded(APPEND)}  # by whether the server is a cluster
 DIGESTS: Final = {
@@ -118,11 +119,11 @@ class RedisStreams(Streams):
         return Page(entries[:limit], reaches=False)
 
     @override
-    @asynccontextmanager
-    async def follow(self, job: JobId) -> AsyncGenerator[Subscription]:
-        live = self._shards if await self._lines.read.is_clustered() else self._live
-        async with live.follow(self._channel(job).encode()) as subscription:
-            yield subscription
+    def follow(self, job: JobId) -> Following:
+        return Following(self._channels, self._channel(job).encode())
+
+    async def _channels(self) -> Channels:
+        return self._shards if await self._lines.read.is_clustered() else self._live
 
     @override
     async def discard(self, jobs: Sequence[JobId]) -> None:

@@ -108,7 +108,7 @@ async def say(
             deps.store,
             deps.blobs,
             wanted,
-            path=deps.steering.path(caller.tenant, wanted.kind),
+            path=(await deps.steering.current()).path(caller.tenant, wanted.kind),
             new_id=deps.new_id,
             check=check_input,
             admission=deps.admission,

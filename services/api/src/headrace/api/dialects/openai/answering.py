@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal
 
 from starlette.types import Receive, Send
@@ -22,23 +23,27 @@ from headrace.api.deps import ApiDeps
 from headrace.api.dialects.openai import asking, chunks, errors, telling
 from headrace.api.dialects.openai.asking import Wanted
 from headrace.api.dialects.openai.schemas import CancelledAfter
+from headrace.api.direct import DirectBody
 from headrace.api.gateways.race import gone, race
 from headrace.api.gateways.sse import EventStream, EventStreamResponse, Wording
-from headrace.api.gateways.watching import find, frames, while_good
+from headrace.api.gateways.watching import Batches, Watching, find, frames, while_good
 from headrace.api.inputs import check_input
 from headrace.api.payloads import whole
 from headrace.api.problems import Problem, Refused
 from headrace.api.tracing import received_traceparent
 from headrace.contracts.frames import Entry
+from headrace.contracts.ids import START
 from headrace.contracts.messages import OUTPUT_BLOB, EngineCard
 from headrace.core.errors import HeadraceError, InvalidInput
 from headrace.core.job import DISCONNECTED, Job, State
 from headrace.core.ports.store import IdempotencyKey
+from headrace.core.ports.streams import Take
 from headrace.core.usecases.cancel import wish_to_cancel
 from headrace.core.usecases.submit import Submission, Submitted, pick_engine, submit_together
+from headrace.core.usecases.watch import to_nobody
 
 _END_S: Final = 5.0  # to ask jobs to end; then they are left to `cancel_after`
-_WORDING: Final = Wording(chunks.event, before=bytes, farewell=chunks.farewell)
+_WORDING: Final = Wording(chunks.hello, chunks.events, chunks.events, chunks.farewell)
 _UNREAD: Final = Problem(503, "unavailable", "Try again shortly", "The answer cannot be read now.")
 _NO_ANSWER: Final = Problem(
     500,
@@ -90,7 +95,7 @@ async def begin(deps: ApiDeps, call: Call, card: EngineCard, wanted: Wanted) -> 
             deps.store,
             deps.blobs,
             [_submission(deps, call, card, *each) for each in enumerate(wanted.inputs)],
-            path=deps.steering.path(tenant, call.kind),
+            path=(await deps.steering.current()).path(tenant, call.kind),
             new_id=deps.new_id,
             check=check_input,
             admission=deps.admission,
@@ -185,17 +190,17 @@ async def _without_the_rest(deps: ApiDeps, begun: Begun, jobs: list[Job]) -> lis
 async def _until_all_end(deps: ApiDeps, begun: Begun) -> None:
     for job in begun.jobs:
         last = ""
-        async with aclosing(_frames(deps, begun.call, job)) as batches:
+        async with aclosing(_watching(deps, begun.call, job)(to_nobody)) as batches:
             async for batch in batches:
                 last = batch[-1].type if batch else last
         if last != "succeeded":
             return
 
 
-def _frames(deps: ApiDeps, call: Call, job: Job) -> AsyncGenerator[Sequence[Entry]]:
-    batches = frames(deps, job)
+def _watching(deps: ApiDeps, call: Call, job: Job) -> Watching:
+    watching: Watching = partial(frames, deps, job, START)
     digest = call.caller.digest
-    return while_good(deps, digest, batches) if digest else batches
+    return while_good(deps, digest, watching) if digest else watching
 
 
 async def _output(deps: ApiDeps, job: Job) -> dict[str, Any]:
@@ -233,22 +238,22 @@ class _Answer:
         self._a_prompt = a_prompt
         self._over = False
 
-    async def run(self, receive: Receive, send: Send) -> None:
+    async def run(self, receive: Receive, send: Send, direct: DirectBody | None = None) -> None:
         deps = self._deps
         stream = EventStream(
-            self._batches(), stopping=deps.stopping, limits=deps.limits, wording=_WORDING
+            self._watched, stopping=deps.stopping, limits=deps.limits, wording=_WORDING
         )
         try:
-            await stream.run(receive, send)
+            await stream.run(receive, send, direct)
         finally:
             if not (self._over or deps.stopping.is_set()):
                 await asyncio.shield(_let_go(deps, self._begun))
 
-    async def _batches(self) -> AsyncGenerator[Sequence[Entry]]:
+    async def _watched(self, tell: Take) -> Batches:
         made: list[telling.Output] = []
         try:
             for index, job in enumerate(self._begun.jobs):
-                async with aclosing(self._choice(index, job, made)) as batches:
+                async with aclosing(self._choice(index, job, made, tell)) as batches:
                     async for batch in batches:
                         yield batch
         except Refused as error:
@@ -260,11 +265,23 @@ class _Answer:
             yield [*self._form.usage(made, a_prompt=self._a_prompt), chunks.DONE]
 
     async def _choice(
-        self, index: int, job: Job, made: list[telling.Output]
-    ) -> AsyncGenerator[Sequence[Entry]]:
+        self, index: int, job: Job, made: list[telling.Output], tell: Take
+    ) -> Batches:
         spoken = chunks.Spoken()
+
+        def tell_live(entries: Sequence[Entry]) -> bool:
+            heard = spoken.hear_live(entries)
+            if heard is None:
+                return False
+            pieces = [self._form.piece(index, text, of.position) for of, text in heard]
+            if pieces and not tell(pieces):
+                return False
+            spoken.told(heard)
+            return True
+
         yield list(self._form.opening(index))
-        async with aclosing(_frames(self._deps, self._begun.call, job)) as batches:
+        watching = _watching(self._deps, self._begun.call, job)
+        async with aclosing(watching(tell_live)) as batches:
             async for batch in batches:
                 heard = ((entry, spoken.hear(entry)) for entry in batch)
                 yield [self._form.piece(index, text, of.position) for of, text in heard if text]

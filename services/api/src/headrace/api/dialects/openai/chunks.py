@@ -21,6 +21,7 @@ from headrace.contracts.ids import START, Position
 from headrace.core.job import Job
 
 _RESTARTS: Final = frozenset({"started", "attempt"})
+_TURNS: Final = _RESTARTS | {"reset"}
 _CHUNK: Final = "chunk"
 DONE: Final = Entry(START, _CHUNK, b"[DONE]")
 
@@ -42,6 +43,16 @@ class Spoken:
         elif entry.type == "token" and not self._lost:
             return self._tell(msgspec.json.decode(entry.data)["text"])
         return ""
+
+    def hear_live(self, entries: Sequence[Entry]) -> list[tuple[Entry, str]] | None:
+        """What is to be told of these, and they are not told yet; None: one of them needs a closer look."""
+        if self._owed or self._lost or any(entry.type in _TURNS for entry in entries):
+            return None
+        tokens = [entry for entry in entries if entry.type == "token"]
+        return [(entry, msgspec.json.decode(entry.data)["text"]) for entry in tokens]
+
+    def told(self, heard: Sequence[tuple[Entry, str]]) -> None:
+        self._told.extend(text for _, text in heard)
 
     def rest(self, whole: str) -> str:
         """Of the whole answer, what is still to be told. Raises Refused."""
@@ -129,11 +140,19 @@ def error_entry(problem: Problem) -> Entry:
     return Entry(START, _CHUNK, msgspec.json.encode(errors.document(problem)))
 
 
+def events(entries: Sequence[Entry]) -> bytes:
+    return b"".join(map(event, entries))
+
+
 def event(entry: Entry) -> bytes:
     """`id` is where `/jobs/ID/events?after=` goes on; OpenAI's clients pass it over."""
     if entry.position == START:
         return b"data: %b\n\n" % entry.data
     return b"id: %d-%d\ndata: %b\n\n" % (entry.position.epoch, entry.position.seq, entry.data)
+
+
+def hello() -> bytes:
+    return b": connected\n"  # sends the headers off before there is a chunk
 
 
 def farewell() -> bytes:
