@@ -121,3 +121,26 @@ def test_calls_of_tools_come_before_the_end() -> None:
 
     assert first["choices"][0]["delta"] == {"tool_calls": [{"index": 0, **call}]}
     assert last["choices"][0]["finish_reason"] == "tool_calls"
+
+
+def test_live_tokens_are_told_at_once_and_only_counted_once_told() -> None:
+    spoken = Spoken()
+    heard_live = spoken.hear_live([entry(Token("so")), entry(Progress(0.5)), entry(Token("up"))])
+
+    assert heard_live is not None
+    assert [text for _, text in heard_live] == ["so", "up"]
+    assert spoken.rest("soup") == "soup", "nobody was told yet"
+    spoken.told(heard_live)
+    assert spoken.rest("soup") == ""
+
+
+@pytest.mark.parametrize("frame", [AGAIN, Attempt(2), Reset({})])
+def test_what_turns_the_stream_is_not_for_a_hasty_look(frame: Frame) -> None:
+    assert Spoken().hear_live([entry(Token("so")), entry(frame)]) is None
+
+
+def test_while_an_attempt_says_again_what_was_told_nothing_is_told_at_once() -> None:
+    spoken = Spoken()
+    heard(spoken, Token("soup"), AGAIN)
+
+    assert spoken.hear_live([entry(Token("so"))]) is None

@@ -15,37 +15,31 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal
 
-from starlette.types import Receive, Send
+from starlette.types import Receive
 
 from headrace.api.auth import Caller
 from headrace.api.bodies import fingerprint
 from headrace.api.deps import ApiDeps
-from headrace.api.dialects.openai import asking, chunks, errors, telling
+from headrace.api.dialects.openai import asking, errors, telling
 from headrace.api.dialects.openai.asking import Wanted
 from headrace.api.dialects.openai.schemas import CancelledAfter
-from headrace.api.direct import DirectBody
 from headrace.api.gateways.race import gone, race
-from headrace.api.gateways.sse import EventStream, EventStreamResponse, Wording
-from headrace.api.gateways.watching import Batches, Watching, find, frames, while_good
+from headrace.api.gateways.watching import Watching, find, frames, while_good
 from headrace.api.inputs import check_input
 from headrace.api.payloads import whole
 from headrace.api.problems import Problem, Refused
 from headrace.api.tracing import received_traceparent
-from headrace.contracts.frames import Entry
 from headrace.contracts.ids import START
 from headrace.contracts.messages import OUTPUT_BLOB, EngineCard
 from headrace.core.errors import HeadraceError, InvalidInput
 from headrace.core.job import DISCONNECTED, Job, State
 from headrace.core.ports.store import IdempotencyKey
-from headrace.core.ports.streams import Take
 from headrace.core.usecases.cancel import wish_to_cancel
 from headrace.core.usecases.submit import Submission, Submitted, pick_engine, submit_together
 from headrace.core.usecases.watch import to_nobody
 
 _END_S: Final = 5.0  # to ask jobs to end; then they are left to `cancel_after`
-_WORDING: Final = Wording(chunks.hello, chunks.events, chunks.events, chunks.farewell)
-_UNREAD: Final = Problem(503, "unavailable", "Try again shortly", "The answer cannot be read now.")
-_NO_ANSWER: Final = Problem(
+NO_ANSWER: Final = Problem(
     500,
     "no-answer",
     "There is no answer",
@@ -146,7 +140,7 @@ async def outputs(deps: ApiDeps, receive: Receive, begun: Begun) -> list[telling
     for job in ended:
         if job.state is not State.SUCCEEDED:
             raise Refused(errors.of_job(job, begun.here))
-    return [await _output(deps, job) for job in ended]
+    return [await output_of(deps, job) for job in ended]
 
 
 async def _ended(deps: ApiDeps, receive: Receive, begun: Begun) -> list[Job]:
@@ -163,11 +157,11 @@ async def _ended(deps: ApiDeps, receive: Receive, begun: Begun) -> list[Job]:
         return await _without_the_rest(deps, begun, jobs)
     if deps.stopping.is_set():
         raise errors.leaving(jobs)
-    await _let_go(deps, begun)
+    await let_go(deps, begun)
     if left.is_set():
         raise errors.left(jobs)
     if in_time:
-        raise Refused(_NO_ANSWER)
+        raise Refused(NO_ANSWER)
     raise errors.too_long(jobs, limit_s, goes_on=begun.call.on_disconnect != "cancel")
 
 
@@ -183,34 +177,35 @@ def _one_failed(jobs: Sequence[Job]) -> bool:
 async def _without_the_rest(deps: ApiDeps, begun: Begun, jobs: list[Job]) -> list[Job]:
     """One that failed fails the call, and nobody waits for the others."""
     if not all(job.terminal for job in jobs):
-        await _let_go(deps, begun)
+        await let_go(deps, begun)
     return [job for job in jobs if job.terminal]
 
 
 async def _until_all_end(deps: ApiDeps, begun: Begun) -> None:
     for job in begun.jobs:
         last = ""
-        async with aclosing(_watching(deps, begun.call, job)(to_nobody)) as batches:
+        async with aclosing(watching_of(deps, begun.call, job)(to_nobody)) as batches:
             async for batch in batches:
                 last = batch[-1].type if batch else last
         if last != "succeeded":
             return
 
 
-def _watching(deps: ApiDeps, call: Call, job: Job) -> Watching:
+def watching_of(deps: ApiDeps, call: Call, job: Job) -> Watching:
     watching: Watching = partial(frames, deps, job, START)
     digest = call.caller.digest
     return while_good(deps, digest, watching) if digest else watching
 
 
-async def _output(deps: ApiDeps, job: Job) -> dict[str, Any]:
+async def output_of(deps: ApiDeps, job: Job) -> dict[str, Any]:
+    """Of a job that succeeded. Raises Refused."""
     output = await whole(deps.blobs, job.owner, job.output or {}, OUTPUT_BLOB)
     if set(output) == {OUTPUT_BLOB}:
-        raise Refused(_NO_ANSWER)
+        raise Refused(NO_ANSWER)
     return output
 
 
-async def _let_go(deps: ApiDeps, begun: Begun) -> None:
+async def let_go(deps: ApiDeps, begun: Begun) -> None:
     """Ask what has not ended to end, unless the request said that it goes on."""
     if begun.call.on_disconnect != "cancel":
         return
@@ -218,84 +213,3 @@ async def _let_go(deps: ApiDeps, begun: Begun) -> None:
         async with asyncio.timeout(_END_S), deps.store.begin() as tx:
             for job in begun.jobs:
                 await wish_to_cancel(tx, job.tenant, job.id, reason=DISCONNECTED)
-
-
-# -- in pieces ----------------------------------------------------------------------------------
-
-
-def streamed(
-    deps: ApiDeps, begun: Begun, *, chat: bool, counted: bool, a_prompt: int
-) -> EventStreamResponse:
-    """Choices one after the other, each as it comes; they are made side by side where there is room."""
-    form = chunks.form_of(begun.jobs, chat=chat, counted=counted)
-    answer = _Answer(deps, begun, form, a_prompt)
-    return EventStreamResponse(answer, begun.headers)
-
-
-class _Answer:
-    def __init__(self, deps: ApiDeps, begun: Begun, form: chunks.Form, a_prompt: int) -> None:
-        self._deps, self._begun, self._form = deps, begun, form
-        self._a_prompt = a_prompt
-        self._over = False
-
-    async def run(self, receive: Receive, send: Send, direct: DirectBody | None = None) -> None:
-        deps = self._deps
-        stream = EventStream(
-            self._watched, stopping=deps.stopping, limits=deps.limits, wording=_WORDING
-        )
-        try:
-            await stream.run(receive, send, direct)
-        finally:
-            if not (self._over or deps.stopping.is_set()):
-                await asyncio.shield(_let_go(deps, self._begun))
-
-    async def _watched(self, tell: Take) -> Batches:
-        made: list[telling.Output] = []
-        try:
-            for index, job in enumerate(self._begun.jobs):
-                async with aclosing(self._choice(index, job, made, tell)) as batches:
-                    async for batch in batches:
-                        yield batch
-        except Refused as error:
-            yield [chunks.error_entry(error.problem)]
-        except HeadraceError:
-            yield [chunks.error_entry(_UNREAD)]
-        else:
-            self._over = True
-            yield [*self._form.usage(made, a_prompt=self._a_prompt), chunks.DONE]
-
-    async def _choice(
-        self, index: int, job: Job, made: list[telling.Output], tell: Take
-    ) -> Batches:
-        spoken = chunks.Spoken()
-
-        def tell_live(entries: Sequence[Entry]) -> bool:
-            heard = spoken.hear_live(entries)
-            if heard is None:
-                return False
-            pieces = [self._form.piece(index, text, of.position) for of, text in heard]
-            if pieces and not tell(pieces):
-                return False
-            spoken.told(heard)
-            return True
-
-        yield list(self._form.opening(index))
-        watching = _watching(self._deps, self._begun.call, job)
-        async with aclosing(watching(tell_live)) as batches:
-            async for batch in batches:
-                heard = ((entry, spoken.hear(entry)) for entry in batch)
-                yield [self._form.piece(index, text, of.position) for of, text in heard if text]
-                if batch and batch[-1].terminal:
-                    output = await self._made(job)
-                    made.append(output)
-                    rest = spoken.rest(telling.text_of(output))
-                    yield list(self._form.closing(index, output, rest, batch[-1].position))
-                    return
-        raise Refused(_NO_ANSWER)
-
-    async def _made(self, job: Job) -> dict[str, Any]:
-        """Raises Refused when it ended otherwise."""
-        ended = await find(self._deps, job.tenant, job.id)
-        if ended.state is not State.SUCCEEDED:
-            raise Refused(errors.of_job(ended, self._begun.here))
-        return await _output(self._deps, ended)

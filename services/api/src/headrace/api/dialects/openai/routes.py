@@ -16,7 +16,7 @@ from headrace.api.blob_links import path_to
 from headrace.api.bodies import read_json
 from headrace.api.deps import ApiDeps, Deps, Submitter, Tenant
 from headrace.api.described import json_body
-from headrace.api.dialects.openai import answering, asking, errors, telling, views
+from headrace.api.dialects.openai import answering, asking, errors, streaming, telling, views
 from headrace.api.dialects.openai.answering import Begun, Call
 from headrace.api.dialects.openai.schemas import (
     ChatRequest,
@@ -81,7 +81,7 @@ async def chat(
     begun = await answering.begin(deps, call, card, wanted)
     if asked.stream:
         counted = asked.stream_options is not None and asked.stream_options.include_usage
-        return answering.streamed(deps, begun, chat=True, counted=counted, a_prompt=len(begun.jobs))
+        return streaming.streamed(deps, begun, chat=True, counted=counted, a_prompt=len(begun.jobs))
     made = await answering.outputs(deps, request.receive, begun)
     return _json(telling.chat_view(begun.jobs, made), begun)
 
@@ -103,7 +103,7 @@ async def complete(
     a_prompt = asked.n or 1
     if asked.stream:
         counted = asked.stream_options is not None and asked.stream_options.include_usage
-        return answering.streamed(deps, begun, chat=False, counted=counted, a_prompt=a_prompt)
+        return streaming.streamed(deps, begun, chat=False, counted=counted, a_prompt=a_prompt)
     made = await answering.outputs(deps, request.receive, begun)
     return _json(telling.completion_view(begun.jobs, made, a_prompt=a_prompt), begun)
 
