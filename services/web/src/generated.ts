@@ -100,7 +100,7 @@ export interface Calls {
   };
   "GET /blobs/{blob}": {
     path: { blob: string };
-    query: undefined;
+    query: { link?: string | null };
     body: undefined;
     answer: Blob;
   };

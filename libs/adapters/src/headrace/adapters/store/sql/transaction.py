@@ -89,8 +89,10 @@ class SqlTransaction(RolloutVerbs):
     ) -> list[State | None]:
         return await moving.renew(self._session, renewals, worker, until)
 
-    async def ask_cancel(self, tenant: TenantId, job: JobId) -> Job | None:
-        return await moving.ask_cancel(self._session, tenant, job)
+    async def ask_cancel(
+        self, tenant: TenantId, job: JobId, *, reason: str | None = None
+    ) -> Job | None:
+        return await moving.ask_cancel(self._session, tenant, job, reason)
 
     async def see_watched(self, until: Mapping[JobId, datetime]) -> None:
         await watching.see_watched(self._session, until)
