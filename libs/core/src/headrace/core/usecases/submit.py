@@ -49,6 +49,8 @@ class Submission:
     labels: dict[str, str] = field(default_factory=dict)
     cancel_after_s: float | None = None
     conversation: str | None = None
+    wants: str | None = None  # as core/wants.py writes it; None: not for workers that come by HTTP
+    payload: dict[str, Any] | None = None  # what those are told in place of `input`
     idempotency: IdempotencyKey | None = None
     api_key: KeyId | None = None
     trace: str | None = None
@@ -76,7 +78,8 @@ async def submit(  # noqa: PLR0913  # what it decides with, each by its name
     So do TenantQueueFull and QueuesFull. What was taken in before is told again however full it is.
     """
     await _look(store, admission, request)
-    named = named_blobs(request.input)
+    named = list(dict.fromkeys(named_blobs(request.input) + named_blobs(request.payload or {})))
+    request = await _with_small_payload(blobs, request, named)
     encoded = msgspec.json.encode(request.input)
     if len(encoded) > MAX_INLINE_BYTES:
         # Too large for the grant that will carry it. Checked before anything is kept of it, and while
@@ -94,7 +97,8 @@ async def submit(  # noqa: PLR0913  # what it decides with, each by its name
         (outcome,) = await tx.insert([NewJob(job, request.idempotency)])
         if isinstance(outcome, Created):
             await tx.use_blobs([BlobUse(job.tenant, blob, job.id) for blob in named])
-            if shadowed is not None and shadowed(job):
+            # Another worker's picture tells nothing of a path: what remote workers may take has no shadow.
+            if job.spec.wants is None and shadowed is not None and shadowed(job):
                 await make_shadow(tx, job, JobId(new_id()))
         if admission is not None and isinstance(outcome, Created):
             admission.refuse_if_full(request.tenant)  # rolls back
@@ -106,6 +110,18 @@ async def submit(  # noqa: PLR0913  # what it decides with, each by its name
             return Submitted(job, replayed=True)
         case Conflict():
             raise IdempotencyConflict(request.idempotency.key if request.idempotency else "")
+
+
+async def _with_small_payload(
+    blobs: Blobs, request: Submission, named: list[BlobId]
+) -> Submission:
+    """As with an input: a grant has no room for more."""
+    encoded = msgspec.json.encode(request.payload)
+    if len(encoded) <= MAX_INLINE_BYTES:
+        return request
+    blob = await blobs.put(request.tenant, Blob("application/json", encoded))
+    named.append(blob)
+    return replace(request, payload={INPUT_BLOB: blob})
 
 
 async def _look(store: Store, admission: Admission | None, request: Submission) -> None:
@@ -173,6 +189,8 @@ async def new_job(
             labels=request.labels,
             cancel_after_s=request.cancel_after_s,
             conversation=request.conversation,
+            wants=request.wants,
+            payload=request.payload,
         ),
         lane=card.lane,
         path=path,
