@@ -128,6 +128,7 @@ class Job:
     output: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     api_key: KeyId | None = None  # that was shown for it; None: it is not one that the store keeps
+    price: int | None = None  # milli-kudos held for it until it ends; None: nobody pays
     trace: str | None = None  # W3C traceparent of the request that submitted it
     attempt_trace: str | None = None  # that of the latest attempt
     created_at: datetime | None = None  # set by the store, as are the next two

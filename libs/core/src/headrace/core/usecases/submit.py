@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeAlias
 
 import msgspec
 
-from headrace.contracts.ids import BlobId, JobId, KeyId, TenantId
+from headrace.contracts.ids import BlobId, JobId, KeyId, TenantId, UserId
 from headrace.contracts.messages import INPUT_BLOB, MAX_INLINE_BYTES, EngineCard
 from headrace.core.blob_names import MAX_INPUT_BLOBS, kept_for
 from headrace.core.errors import IdempotencyConflict, InvalidInput, UnknownModel
@@ -27,6 +27,7 @@ from headrace.core.ports.store import (
 )
 from headrace.core.ports.upkeep import BlobUse
 from headrace.core.usecases.admit import Admission
+from headrace.core.usecases.kudos import hold
 from headrace.core.usecases.shadow import make_shadow
 
 Check: TypeAlias = Callable[[EngineCard, Mapping[str, Any]], None]
@@ -51,6 +52,8 @@ class Submission:
     conversation: str | None = None
     idempotency: IdempotencyKey | None = None
     api_key: KeyId | None = None
+    payer: UserId | None = None  # the tenant's user; None: nobody pays
+    price: int | None = None  # milli-kudos, as quoted
     trace: str | None = None
 
 
@@ -73,7 +76,7 @@ async def submit(  # noqa: PLR0913  # what it decides with, each by its name
 ) -> Submitted:
     """Raises UnknownModel, InvalidInput, IdempotencyConflict or Unavailable; then no job is kept.
 
-    So do TenantQueueFull and QueuesFull. What was taken in before is told again however full it is.
+    So do TenantQueueFull, QueuesFull and what `hold` raises where somebody pays. What was taken in before is told again however full it is.
     """
     await _look(store, admission, request)
     named = named_blobs(request.input)
@@ -93,7 +96,7 @@ async def submit(  # noqa: PLR0913  # what it decides with, each by its name
         job = await new_job(tx, request, card, path, JobId(new_id()))
         (outcome,) = await tx.insert([NewJob(job, request.idempotency)])
         if isinstance(outcome, Created):
-            await tx.use_blobs([BlobUse(job.tenant, blob, job.id) for blob in named])
+            await _provide(tx, request, job, named)
             if shadowed is not None and shadowed(job):
                 await make_shadow(tx, job, JobId(new_id()))
         if admission is not None and isinstance(outcome, Created):
@@ -106,6 +109,13 @@ async def submit(  # noqa: PLR0913  # what it decides with, each by its name
             return Submitted(job, replayed=True)
         case Conflict():
             raise IdempotencyConflict(request.idempotency.key if request.idempotency else "")
+
+
+async def _provide(tx: Transaction, request: Submission, job: Job, named: Sequence[BlobId]) -> None:
+    """What a new job stands on: its blobs stay, and its price is held."""
+    await tx.use_blobs([BlobUse(job.tenant, blob, job.id) for blob in named])
+    if request.payer is not None:
+        await hold(tx, request.payer, job, job.price or 0)
 
 
 async def _look(store: Store, admission: Admission | None, request: Submission) -> None:
@@ -179,5 +189,6 @@ async def new_job(
         state=State.SCHEDULED if waits else State.QUEUED,
         not_before=request.run_at if waits else None,
         api_key=request.api_key,
+        price=None if request.payer is None else request.price or 0,
         trace=request.trace,
     )
