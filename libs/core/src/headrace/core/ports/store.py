@@ -21,6 +21,7 @@ from headrace.core.ports.remotes import Remotes
 from headrace.core.ports.rollouts import Rollouts
 from headrace.core.ports.schedules import Schedules
 from headrace.core.ports.upkeep import Upkeep
+from headrace.core.ports.users import Users
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ class WorkerRecord:
 
 
 class Transaction(
-    DeadLetters, Keys, Operations, Paths, Remotes, Rollouts, Schedules, Upkeep, Protocol
+    DeadLetters, Keys, Operations, Paths, Remotes, Rollouts, Schedules, Upkeep, Users, Protocol
 ):
     """One unit of work. Leaving it normally commits; an exception rolls back.
 

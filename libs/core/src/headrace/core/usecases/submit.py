@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeAlias
 
 import msgspec
 
-from headrace.contracts.ids import BlobId, JobId, KeyId, TenantId
+from headrace.contracts.ids import BlobId, JobId, KeyId, TenantId, UserId
 from headrace.contracts.messages import INPUT_BLOB, MAX_INLINE_BYTES, EngineCard
 from headrace.core.blob_names import MAX_INPUT_BLOBS, kept_for
 from headrace.core.errors import IdempotencyConflict, InvalidInput, UnknownModel
@@ -20,6 +20,7 @@ from headrace.core.ports.store import (
     Conflict,
     Created,
     IdempotencyKey,
+    Insertion,
     NewJob,
     Replayed,
     Store,
@@ -27,6 +28,7 @@ from headrace.core.ports.store import (
 )
 from headrace.core.ports.upkeep import BlobUse
 from headrace.core.usecases.admit import Admission
+from headrace.core.usecases.kudos import hold
 from headrace.core.usecases.shadow import make_shadow
 
 Check: TypeAlias = Callable[[EngineCard, Mapping[str, Any]], None]
@@ -53,6 +55,8 @@ class Submission:
     payload: dict[str, Any] | None = None  # what those are told in place of `input`
     idempotency: IdempotencyKey | None = None
     api_key: KeyId | None = None
+    payer: UserId | None = None  # the tenant's user; None: nobody pays
+    price: int | None = None  # milli-kudos, as quoted
     trace: str | None = None
 
 
@@ -75,9 +79,45 @@ async def submit(  # noqa: PLR0913  # what it decides with, each by its name
 ) -> Submitted:
     """Raises UnknownModel, InvalidInput, IdempotencyConflict or Unavailable; then no job is kept.
 
-    So do TenantQueueFull and QueuesFull. What was taken in before is told again however full it is.
+    So do TenantQueueFull, QueuesFull and what `hold` raises where somebody pays. What was taken in before
+    is told again however full it is.
     """
-    await _look(store, admission, request)
+    with_what = Taking(path, new_id, check, admission, shadowed)
+    (submitted,) = await submit_together(store, blobs, [request], with_what)
+    return submitted
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """What jobs are taken in with."""
+
+    path: str
+    new_id: Callable[[], str]
+    check: Check
+    admission: Admission | None = None
+    shadowed: Shadowed | None = None
+
+
+async def submit_together(
+    store: Store, blobs: Blobs, requests: Sequence[Submission], how: Taking
+) -> list[Submitted]:
+    """All of them or none, in one transaction. Raises as `submit` does."""
+    for request in requests:
+        await _look(store, how.admission, request)
+    ready = [await _prepared(store, blobs, request, how.check) for request in requests]
+    async with store.begin() as tx:
+        outcomes = [await _take_in(tx, each, how) for each in ready]
+    return [_told(each, outcome) for each, outcome in zip(requests, outcomes, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    request: Submission
+    check: Check
+    named: Sequence[BlobId]
+
+
+async def _prepared(store: Store, blobs: Blobs, request: Submission, check: Check) -> _Ready:
     named = list(dict.fromkeys(named_blobs(request.input) + named_blobs(request.payload or {})))
     request = await _with_small_payload(blobs, request, named)
     encoded = msgspec.json.encode(request.input)
@@ -90,19 +130,27 @@ async def submit(  # noqa: PLR0913  # what it decides with, each by its name
         blob = await blobs.put(request.tenant, Blob("application/json", encoded))
         request, check = replace(request, input={INPUT_BLOB: blob}), _checked
         named.append(blob)
-    async with store.begin() as tx:
-        card = await _card(tx, request)
-        check(card, request.input)
-        job = await new_job(tx, request, card, path, JobId(new_id()))
-        (outcome,) = await tx.insert([NewJob(job, request.idempotency)])
-        if isinstance(outcome, Created):
-            await tx.use_blobs([BlobUse(job.tenant, blob, job.id) for blob in named])
-            # Another worker's picture tells nothing of a path: what remote workers may take has no shadow.
-            if job.spec.wants is None and shadowed is not None and shadowed(job):
-                await make_shadow(tx, job, JobId(new_id()))
-        if admission is not None and isinstance(outcome, Created):
-            admission.refuse_if_full(request.tenant)  # rolls back
-            admission.count(request.tenant)
+    return _Ready(request, check, named)
+
+
+async def _take_in(tx: Transaction, ready: _Ready, how: Taking) -> Insertion:
+    request = ready.request
+    card = await _card(tx, request)
+    ready.check(card, request.input)
+    job = await new_job(tx, request, card, how.path, JobId(how.new_id()))
+    (outcome,) = await tx.insert([NewJob(job, request.idempotency)])
+    if isinstance(outcome, Created):
+        await _provide(tx, request, job, ready.named)
+        # Another worker's picture tells nothing of a path: what remote workers may take has no shadow.
+        if job.spec.wants is None and how.shadowed is not None and how.shadowed(job):
+            await make_shadow(tx, job, JobId(how.new_id()))
+        if how.admission is not None:
+            how.admission.refuse_if_full(request.tenant)  # rolls back
+            how.admission.count(request.tenant)
+    return outcome
+
+
+def _told(request: Submission, outcome: Insertion) -> Submitted:
     match outcome:
         case Created(job):
             return Submitted(job, replayed=False)
@@ -112,9 +160,7 @@ async def submit(  # noqa: PLR0913  # what it decides with, each by its name
             raise IdempotencyConflict(request.idempotency.key if request.idempotency else "")
 
 
-async def _with_small_payload(
-    blobs: Blobs, request: Submission, named: list[BlobId]
-) -> Submission:
+async def _with_small_payload(blobs: Blobs, request: Submission, named: list[BlobId]) -> Submission:
     """As with an input: a grant has no room for more."""
     encoded = msgspec.json.encode(request.payload)
     if len(encoded) <= MAX_INLINE_BYTES:
@@ -122,6 +168,13 @@ async def _with_small_payload(
     blob = await blobs.put(request.tenant, Blob("application/json", encoded))
     named.append(blob)
     return replace(request, payload={INPUT_BLOB: blob})
+
+
+async def _provide(tx: Transaction, request: Submission, job: Job, named: Sequence[BlobId]) -> None:
+    """What a new job stands on: its blobs stay, and its price is held."""
+    await tx.use_blobs([BlobUse(job.tenant, blob, job.id) for blob in named])
+    if request.payer is not None:
+        await hold(tx, request.payer, job, job.price or 0)
 
 
 async def _look(store: Store, admission: Admission | None, request: Submission) -> None:
@@ -197,5 +250,6 @@ async def new_job(
         state=State.SCHEDULED if waits else State.QUEUED,
         not_before=request.run_at if waits else None,
         api_key=request.api_key,
+        price=None if request.payer is None else request.price or 0,
         trace=request.trace,
     )
