@@ -15,6 +15,7 @@ from starlette.requests import HTTPConnection
 
 from headrace.api.auth import Caller, Keys
 from headrace.api.presence import Presence
+from headrace.api.signed import SignedLinks
 from headrace.api.steering import Steering
 from headrace.api.stopping import Stopping
 from headrace.contracts.ids import TenantId
@@ -62,6 +63,7 @@ class ApiDeps:
     steering: Steering  # which path a new job takes; asked at each submission
     new_id: Callable[[], str]
     auth: Keys
+    signed: SignedLinks  # addresses of blobs that need no key
     admission: Admission = field(default_factory=lambda: Admission(Caps()))
     admin_key: str | None = None  # None: nobody may
     overviews: Overviews = field(default_factory=Overviews)  # what operators see, shared

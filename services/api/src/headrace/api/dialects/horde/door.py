@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from headrace.api.dialects.horde import status
+from headrace.api.dialects.horde import blobs, status
 
-PARTS: Final = (status,)
+PARTS: Final = (status, blobs)
