@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from headrace.adapters.store.sql.types import Instant, Json, Name, Number
 
-REVISION: Final = "0010"  # the newest migration; this build works on it, and on the next one
+REVISION: Final = "0011"  # the newest migration; this build works on it, and on the next one
 
 metadata: Final = MetaData(
     naming_convention={
@@ -54,6 +54,7 @@ IS_SHADOW: Final = "shadow_of IS NOT NULL"
 COUNTS: Final = f"{ENDED} AND shadow_of IS NULL"  # of how a path does
 SAID: Final = "conversation IS NOT NULL"
 QUEUED: Final = "state = 'queued'"
+PAID: Final = "price IS NOT NULL AND state IN ('scheduled', 'queued', 'running', 'cancelling')"
 GONE_WRONG: Final = "state IN ('failed', 'dead')"
 
 jobs: Final = Table(
@@ -98,6 +99,7 @@ jobs: Final = Table(
     Column("api_key", Name),  # the id of the one that was shown for it
     Column("shadow_of", Name),  # the id of the job that this one repeats on the other path
     Column("shadow_tenant", Name),
+    Column("price", Number),  # milli-kudos; its tenant's user holds as much until it ends
     UniqueConstraint("id"),
     sqlite_autoincrement=True,
 )
@@ -122,6 +124,7 @@ _partial("jobs_gone_wrong", jobs.c.created_at, jobs.c.id, where=GONE_WRONG)
 _partial("jobs_oldest", jobs.c.lane, jobs.c.not_before, jobs.c.created_at, where=QUEUED)
 _partial("jobs_said", jobs.c.tenant, jobs.c.conversation, jobs.c.created_at, jobs.c.id, where=SAID)
 
+_partial("jobs_paid", jobs.c.tenant, where=PAID)
 _partial("jobs_ended_on", jobs.c.path, jobs.c.finished_at, where=COUNTS)
 _partial("jobs_shadows", jobs.c.shadow_of, where=IS_SHADOW)
 
