@@ -190,9 +190,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     blobs: list[BlobId] = msgspec.field(default_factory=list)  # named in an output that is a blob
 
 
-class Results(
-    msgspec.Struct, frozen=True, tag_field="kind", tag="results.v1", omit_defaults=True
-):
+class Results(msgspec.Struct, frozen=True, tag_field="kind", tag="results.v1", omit_defaults=True):
     worker: WorkerId
     results: list[Result]
     reply_to: str | None = None  # who wants to hear what became of them; None: nobody

@@ -84,7 +84,7 @@ class SharedKey:
     """A key that a user gave away: good for this door, for so much and so long."""
 
     id: KeyId
-    user: UserId
+    owner: UserId
     name: str
     kudos: int | None = None  # milli; None: as much as the user has
     used: int = 0  # held or charged
@@ -92,7 +92,6 @@ class SharedKey:
     max_image_pixels: int | None = None
     max_image_steps: int | None = None
     max_text_tokens: int | None = None
-    revoked_at: datetime | None = None
 
     @property
     def left(self) -> int | None:
@@ -123,7 +122,7 @@ class Users(Protocol):
         """All but what it has; its account is locked."""
 
     async def accounts(
-        self, users: Sequence[UserId] = (), *, tenants: Sequence[TenantId] = ()
+        self, numbers: Sequence[UserId] = (), *, tenants: Sequence[TenantId] = ()
     ) -> list[User]:
         """Of all of these, locked, by number. Who does not exist, and the bank, is missing."""
 
@@ -133,8 +132,8 @@ class Users(Protocol):
     async def postings(self, user: UserId, *, limit: int) -> list[Posting]:
         """The latest first."""
 
-    async def unended(self, tenant: TenantId, *, at_most: int) -> int:
-        """Jobs of it that have not ended; counts to `at_most`."""
+    async def open_paid(self, tenant: TenantId, *, at_most: int) -> int:
+        """Jobs of it that have a price and have not ended; counts to `at_most`."""
 
     async def own_worker(self, worker: WorkerId, owner: UserId) -> None:
         """Its rewards are this user's from now on."""
@@ -146,7 +145,10 @@ class Users(Protocol):
         """Its secret is that of the API key with the same id, which has no scopes."""
 
     async def shared_key(self, key: KeyId) -> SharedKey | None:
-        """For changing."""
+        """Locked: behind its owner's account, if that is too."""
+
+    async def shared_keys(self, owner: UserId, *, limit: int) -> list[SharedKey]:
+        """Those that are not revoked."""
 
     async def save_shared_key(self, key: SharedKey) -> None:
         """Its terms, not what is used."""

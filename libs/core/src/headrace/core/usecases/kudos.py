@@ -41,7 +41,7 @@ async def hold(tx: Users, user: UserId, job: Job, amount: int) -> None:
         raise ValueError(f"job {job.id} has the price {job.price}, not {amount}")
     account = await _account(tx, user)
     # Counted behind the lock: of two that come at once, the second sees the first one's job.
-    if await tx.unended(job.tenant, at_most=account.concurrency + 1) > account.concurrency:
+    if await tx.open_paid(job.tenant, at_most=account.concurrency + 1) > account.concurrency:
         raise TooManyPrompts(account.concurrency)
     if not account.can_pay(amount):
         raise NotEnoughKudos(amount, account.spendable or 0)

@@ -93,9 +93,7 @@ def _usable(
     return {lane: waiting for lane, waiting in rows.items() if troubles[lane] is None}
 
 
-async def _full(
-    outlet: Outlet, rows: Mapping[Lane, list[Waiting]], window: Window
-) -> set[Lane]:
+async def _full(outlet: Outlet, rows: Mapping[Lane, list[Waiting]], window: Window) -> set[Lane]:
     """Lanes whose jobs go to remote workers, and whose offers stay behind: nobody of ours reads them.
 
     The window counts offers of jobs that wait, so it would be filled again for every job that is taken.

@@ -55,9 +55,7 @@ _change: Final = (
     update(table)
     .where(
         table.c.id == _new.c.id,
-        ~select(_twin.c.id)
-        .where(_twin.c.name == _new.c.name, _twin.c.id != _new.c.id)
-        .exists(),
+        ~select(_twin.c.id).where(_twin.c.name == _new.c.name, _twin.c.id != _new.c.id).exists(),
     )
     .values({name: _new.c[name] for name in _CHANGED})
     .returning(table.c.id)

@@ -49,6 +49,7 @@ def new_row(new: NewJob) -> dict[str, Any]:
         "wants": spec.wants,
         "payload": spec.payload,
         "api_key": job.api_key,
+        "price": job.price,
     }
 
 
@@ -112,6 +113,7 @@ def to_job(row: Row[Any]) -> Job:
         output=row.output,
         error=row.error,
         api_key=None if row.api_key is None else KeyId(row.api_key),
+        price=row.price,
         trace=row.trace,
         attempt_trace=row.attempt_trace,
         created_at=row.created_at,

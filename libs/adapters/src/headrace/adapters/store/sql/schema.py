@@ -55,6 +55,7 @@ IS_SHADOW: Final = "shadow_of IS NOT NULL"
 COUNTS: Final = f"{ENDED} AND shadow_of IS NULL"  # of how a path does
 SAID: Final = "conversation IS NOT NULL"
 QUEUED: Final = "state = 'queued'"
+PAID: Final = "price IS NOT NULL AND state IN ('scheduled', 'queued', 'running', 'cancelling')"
 GONE_WRONG: Final = "state IN ('failed', 'dead')"
 
 jobs: Final = Table(
@@ -101,6 +102,7 @@ jobs: Final = Table(
     Column("shadow_tenant", Name),
     Column("wants", Name),  # of a remote worker; empty: not for those
     Column("payload", Json),  # what a remote worker is told in place of the input
+    Column("price", Number),  # milli-kudos; its tenant's user holds as much until it ends
     UniqueConstraint("id"),
     sqlite_autoincrement=True,
 )
@@ -125,6 +127,7 @@ _partial("jobs_gone_wrong", jobs.c.created_at, jobs.c.id, where=GONE_WRONG)
 _partial("jobs_oldest", jobs.c.lane, jobs.c.not_before, jobs.c.created_at, where=QUEUED)
 _partial("jobs_said", jobs.c.tenant, jobs.c.conversation, jobs.c.created_at, jobs.c.id, where=SAID)
 
+_partial("jobs_paid", jobs.c.tenant, where=PAID)
 _partial("jobs_ended_on", jobs.c.path, jobs.c.finished_at, where=COUNTS)
 _partial("jobs_shadows", jobs.c.shadow_of, where=IS_SHADOW)
 

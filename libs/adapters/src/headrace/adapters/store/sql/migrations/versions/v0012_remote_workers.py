@@ -9,7 +9,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision: Final = "0012"
-down_revision: Final = "0010"
+down_revision: Final = "0011"
 
 NAME: Final = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 NUMBER: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
