@@ -99,6 +99,10 @@ class Spec:
     labels: dict[str, str] = field(default_factory=dict)
     cancel_after_s: float | None = None  # without a watcher; None: it goes on
     conversation: str | None = None  # what it is said in, by its tenant's own name for that
+    wants: str | None = (
+        None  # of a worker that comes by HTTP, as core/wants.py writes it; None: not for those
+    )
+    payload: dict[str, Any] | None = None  # what such a worker is told in place of `input`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,8 @@ _OF_SPEC: Final = frozenset(
         "labels",
         "cancel_after_s",
         "conversation",
+        "wants",
+        "payload",
     }
 )
 

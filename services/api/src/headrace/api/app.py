@@ -17,6 +17,8 @@ from headrace.api import health
 from headrace.api.deps import ApiDeps
 from headrace.api.description import describe_api
 from headrace.api.dialects.conversations import routes as conversations
+from headrace.api.dialects.horde import door as horde
+from headrace.api.dialects.horde.errors import HordeError
 from headrace.api.dialects.native import (
     admin,
     admin_fleet,
@@ -33,7 +35,7 @@ from headrace.api.dialects.native import (
     submitting,
     tickets,
 )
-from headrace.api.dialects.native.errors import problem_for
+from headrace.api.doors import has_own_errors, refusal
 from headrace.api.guards import Failures, RefuseNul
 from headrace.api.instrumenting import Watched, with_spans
 from headrace.api.page import NavigationFirst, Page
@@ -48,11 +50,11 @@ _TOLD: Final = (
     "Preference-Applied",
     "Retry-After",
 )
-_REFUSALS: Final = (Refused, HeadraceError, HTTPException, RequestValidationError)
+_REFUSALS: Final = (Refused, HordeError, HeadraceError, HTTPException, RequestValidationError)
 
 
 def create_app(deps: ApiDeps) -> FastAPI:
-    page = Page(deps.page_dir)
+    page = Page(deps.page_dir, but_for=has_own_errors)
     app = FastAPI(
         title="Headrace",
         version=deps.version,
@@ -78,6 +80,7 @@ def create_app(deps: ApiDeps) -> FastAPI:
         admin_jobs,
         rollout,
         conversations,
+        *horde.PARTS,
         health,
     ):
         app.include_router(door.router)
@@ -110,5 +113,5 @@ def _middleware(deps: ApiDeps, page: Page) -> list[Middleware]:
     ]
 
 
-async def _refuse(request: Request, error: Exception) -> Response:  # noqa: ARG001  # the framework's signature
-    return problem_for(error).response()
+async def _refuse(request: Request, error: Exception) -> Response:
+    return refusal(request.url.path, error)

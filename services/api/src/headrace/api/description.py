@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from headrace.api.dialects.conversations import schemas as conversations
+from headrace.api.dialects.horde import documents as horde
 from headrace.api.dialects.native import (
     documents,
     schemas,
@@ -23,8 +24,8 @@ from headrace.api.links import add_links
 from headrace.api.scopes import stated
 from headrace.contracts.frames import Frame
 
+_ANY = "/admin/whoami"  # takes any key, of whatever scope
 _REF = "#/components/schemas/{model}"
-_OPEN = {"/livez", "/readyz", "/health", "/metrics"}
 
 
 def describe_api(app: FastAPI, *, anonymous: bool) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def describe_api(app: FastAPI, *, anonymous: bool) -> dict[str, Any]:
         for method, operation in operations.items():
             scopes = sorted(needed[path, method.upper()])
             keys: list[dict[str, list[str]]] = [{"apikey": scopes}, {"bearer": scopes}]
-            operation["security"] = [{}] if path in _OPEN else [*keys, *([{}] * anonymous)]
+            operation["security"] = [*keys, *([{}] * anonymous)] if scopes or path == _ANY else [{}]
             _only_our_refusals(operation)
     add_links(document["paths"])
     return document
@@ -68,6 +69,7 @@ def _models() -> dict[str, Any]:
             (conversations.MessageRequest, "validation"),
             (conversations.ChunkView, "serialization"),
             (schemas.ProblemView, "serialization"),
+            (horde.ErrorView, "serialization"),
         ],
         ref_template=_REF,
     )

@@ -14,6 +14,7 @@ from headrace.contracts.frames import Queued, encode_frame
 from headrace.contracts.ids import Lane
 from headrace.contracts.messages import Offer, encode
 from headrace.contracts.producing import OUTSIDE
+from headrace.contracts.remote import is_remote
 from headrace.contracts.topology import Topology
 from headrace.core.ports.bus import TENANT_HEADER, Bus, Parcel, Sent
 from headrace.core.ports.store import Store, Transaction, Waiting, WorkerRecord
@@ -97,7 +98,7 @@ async def _reserve(
     async with store.begin() as tx:
         waiting = await tx.waiting_lanes(path)
         queues = outlet.queues
-        lanes = [lane for lane in waiting if lane != OUTSIDE and not queues.resting(lane)]
+        lanes = [lane for lane in waiting if _is_served(lane) and not queues.resting(lane)]
         if not lanes:
             return {}
         now = await tx.now()
@@ -111,6 +112,11 @@ async def _reserve(
             if rows and (won := await tx.reserve(rows, until=now + window.reserve_for)):
                 reserved[lane] = won
         return reserved
+
+
+def _is_served(lane: Lane) -> bool:
+    """By workers of ours, who listen for offers."""
+    return lane != OUTSIDE and not is_remote(lane)
 
 
 def _slots(workers: Iterable[WorkerRecord], lane: Lane) -> int:

@@ -20,6 +20,7 @@ from headrace.core.ports.store import (
     Conflict,
     Created,
     IdempotencyKey,
+    Insertion,
     NewJob,
     Replayed,
     Store,
@@ -50,6 +51,8 @@ class Submission:
     labels: dict[str, str] = field(default_factory=dict)
     cancel_after_s: float | None = None
     conversation: str | None = None
+    wants: str | None = None  # as core/wants.py writes it; None: not for workers that come by HTTP
+    payload: dict[str, Any] | None = None  # what those are told in place of `input`
     idempotency: IdempotencyKey | None = None
     api_key: KeyId | None = None
     payer: UserId | None = None  # the tenant's user; None: nobody pays
@@ -76,10 +79,47 @@ async def submit(  # noqa: PLR0913  # what it decides with, each by its name
 ) -> Submitted:
     """Raises UnknownModel, InvalidInput, IdempotencyConflict or Unavailable; then no job is kept.
 
-    So do TenantQueueFull, QueuesFull and what `hold` raises where somebody pays. What was taken in before is told again however full it is.
+    So do TenantQueueFull, QueuesFull and what `hold` raises where somebody pays. What was taken in before
+    is told again however full it is.
     """
-    await _look(store, admission, request)
-    named = named_blobs(request.input)
+    with_what = Taking(path, new_id, check, admission, shadowed)
+    (submitted,) = await submit_together(store, blobs, [request], with_what)
+    return submitted
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """What jobs are taken in with."""
+
+    path: str
+    new_id: Callable[[], str]
+    check: Check
+    admission: Admission | None = None
+    shadowed: Shadowed | None = None
+
+
+async def submit_together(
+    store: Store, blobs: Blobs, requests: Sequence[Submission], how: Taking
+) -> list[Submitted]:
+    """All of them or none, in one transaction. Raises as `submit` does."""
+    for request in requests:
+        await _look(store, how.admission, request)
+    ready = [await _prepared(store, blobs, request, how.check) for request in requests]
+    async with store.begin() as tx:
+        outcomes = [await _take_in(tx, each, how) for each in ready]
+    return [_told(each, outcome) for each, outcome in zip(requests, outcomes, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    request: Submission
+    check: Check
+    named: Sequence[BlobId]
+
+
+async def _prepared(store: Store, blobs: Blobs, request: Submission, check: Check) -> _Ready:
+    named = list(dict.fromkeys(named_blobs(request.input) + named_blobs(request.payload or {})))
+    request = await _with_small_payload(blobs, request, named)
     encoded = msgspec.json.encode(request.input)
     if len(encoded) > MAX_INLINE_BYTES:
         # Too large for the grant that will carry it. Checked before anything is kept of it, and while
@@ -90,18 +130,27 @@ async def submit(  # noqa: PLR0913  # what it decides with, each by its name
         blob = await blobs.put(request.tenant, Blob("application/json", encoded))
         request, check = replace(request, input={INPUT_BLOB: blob}), _checked
         named.append(blob)
-    async with store.begin() as tx:
-        card = await _card(tx, request)
-        check(card, request.input)
-        job = await new_job(tx, request, card, path, JobId(new_id()))
-        (outcome,) = await tx.insert([NewJob(job, request.idempotency)])
-        if isinstance(outcome, Created):
-            await _provide(tx, request, job, named)
-            if shadowed is not None and shadowed(job):
-                await make_shadow(tx, job, JobId(new_id()))
-        if admission is not None and isinstance(outcome, Created):
-            admission.refuse_if_full(request.tenant)  # rolls back
-            admission.count(request.tenant)
+    return _Ready(request, check, named)
+
+
+async def _take_in(tx: Transaction, ready: _Ready, how: Taking) -> Insertion:
+    request = ready.request
+    card = await _card(tx, request)
+    ready.check(card, request.input)
+    job = await new_job(tx, request, card, how.path, JobId(how.new_id()))
+    (outcome,) = await tx.insert([NewJob(job, request.idempotency)])
+    if isinstance(outcome, Created):
+        await _provide(tx, request, job, ready.named)
+        # Another worker's picture tells nothing of a path: what remote workers may take has no shadow.
+        if job.spec.wants is None and how.shadowed is not None and how.shadowed(job):
+            await make_shadow(tx, job, JobId(how.new_id()))
+        if how.admission is not None:
+            how.admission.refuse_if_full(request.tenant)  # rolls back
+            how.admission.count(request.tenant)
+    return outcome
+
+
+def _told(request: Submission, outcome: Insertion) -> Submitted:
     match outcome:
         case Created(job):
             return Submitted(job, replayed=False)
@@ -109,6 +158,16 @@ async def submit(  # noqa: PLR0913  # what it decides with, each by its name
             return Submitted(job, replayed=True)
         case Conflict():
             raise IdempotencyConflict(request.idempotency.key if request.idempotency else "")
+
+
+async def _with_small_payload(blobs: Blobs, request: Submission, named: list[BlobId]) -> Submission:
+    """As with an input: a grant has no room for more."""
+    encoded = msgspec.json.encode(request.payload)
+    if len(encoded) <= MAX_INLINE_BYTES:
+        return request
+    blob = await blobs.put(request.tenant, Blob("application/json", encoded))
+    named.append(blob)
+    return replace(request, payload={INPUT_BLOB: blob})
 
 
 async def _provide(tx: Transaction, request: Submission, job: Job, named: Sequence[BlobId]) -> None:
@@ -183,6 +242,8 @@ async def new_job(
             labels=request.labels,
             cancel_after_s=request.cancel_after_s,
             conversation=request.conversation,
+            wants=request.wants,
+            payload=request.payload,
         ),
         lane=card.lane,
         path=path,

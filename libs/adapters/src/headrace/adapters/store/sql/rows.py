@@ -46,6 +46,8 @@ def new_row(new: NewJob) -> dict[str, Any]:
         "shadow_tenant": job.shadow_tenant,
         "cancel_after_s": spec.cancel_after_s,
         "conversation": spec.conversation,
+        "wants": spec.wants,
+        "payload": spec.payload,
         "api_key": job.api_key,
         "price": job.price,
     }
@@ -131,6 +133,8 @@ def _to_spec(row: Row[Any]) -> Spec:
         labels=row.labels,
         cancel_after_s=row.cancel_after_s,
         conversation=row.conversation,
+        wants=row.wants,
+        payload=row.payload,
     )
 
 

@@ -1,0 +1,9 @@
+"""All parts of this door."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from headrace.api.dialects.horde import status
+
+PARTS: Final = (status,)
