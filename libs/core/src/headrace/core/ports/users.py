@@ -135,11 +135,8 @@ class Users(Protocol):
     async def open_paid(self, tenant: TenantId, *, at_most: int) -> int:
         """Jobs of it that have a price and have not ended; counts to `at_most`."""
 
-    async def own_worker(self, worker: WorkerId, owner: UserId) -> None:
-        """Its rewards are this user's from now on."""
-
-    async def owners(self, workers: Sequence[WorkerId]) -> dict[WorkerId, UserId]:
-        """Of those that somebody owns."""
+    async def owners(self, workers: Sequence[WorkerId]) -> dict[WorkerId, TenantId]:
+        """Whose remote workers these are; those of the installation are nobody's."""
 
     async def insert_shared_key(self, key: SharedKey) -> None:
         """Its secret is that of the API key with the same id, which has no scopes."""

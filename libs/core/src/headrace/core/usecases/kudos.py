@@ -101,20 +101,20 @@ async def settle(tx: Users, ended: Sequence[Change]) -> None:
     done = {change.after.id for change in ended if change.after.state is State.SUCCEEDED}
     owners = await tx.owners(sorted({job.worker for job in paid if job.worker is not None}))
     # All at once and in one order, so that dispatchers that settle do not wait for each other in a ring.
-    locked = await tx.accounts(
-        sorted(set(owners.values())), tenants=sorted({job.tenant for job in paid})
-    )
-    payers = {user.tenant: user.id for user in locked}
+    tenants = {job.tenant for job in paid} | set(owners.values())
+    accounts = {user.tenant: user.id for user in await tx.accounts(tenants=sorted(tenants))}
     entries: list[Entry] = []
     held, given_back = Counter[UserId](), Counter[KeyId]()
     for job in paid:
-        held[payers[job.tenant]] -= job.price or 0
+        price, payer = job.price or 0, accounts[job.tenant]
+        held[payer] -= price
         if job.id in done:
-            entries.append(charge(job, payers[job.tenant]))
-            if job.worker in owners:
-                entries.append(reward(job, owners[job.worker], job.price or 0))
+            entries.append(charge(job, payer))
+            owner = accounts.get(owners[job.worker]) if job.worker in owners else None
+            if owner is not None:
+                entries.append(reward(job, owner, price))
         elif job.api_key is not None:
-            given_back[job.api_key] -= job.price or 0
+            given_back[job.api_key] -= price
     await tx.post(entries, held=held)
     await tx.use_shared_keys(given_back)
 

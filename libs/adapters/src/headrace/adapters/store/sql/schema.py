@@ -100,9 +100,9 @@ jobs: Final = Table(
     Column("api_key", Name),  # the id of the one that was shown for it
     Column("shadow_of", Name),  # the id of the job that this one repeats on the other path
     Column("shadow_tenant", Name),
+    Column("price", Number),  # milli-kudos; its tenant's user holds as much until it ends
     Column("wants", Name),  # of a remote worker; empty: not for those
     Column("payload", Json),  # what a remote worker is told in place of the input
-    Column("price", Number),  # milli-kudos; its tenant's user holds as much until it ends
     UniqueConstraint("id"),
     sqlite_autoincrement=True,
 )

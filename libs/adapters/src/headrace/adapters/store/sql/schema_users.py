@@ -1,4 +1,4 @@
-"""The tables of users: who they are and what they have, the ledger, their workers and the keys they share."""
+"""The tables of users: who they are and what they have, the ledger, and the keys they share."""
 
 from __future__ import annotations
 
@@ -45,13 +45,6 @@ postings: Final = Table(
     Column("at", Instant, nullable=False),
 )
 Index("postings_of", postings.c.account, postings.c.at, postings.c.entry)
-
-worker_owners: Final = Table(
-    "worker_owners",
-    metadata,
-    Column("worker", Name, primary_key=True),
-    Column("owner", Number, nullable=False),
-)
 
 shared_keys: Final = Table(
     "shared_keys",

@@ -42,10 +42,7 @@ class UserVerbs:
     async def open_paid(self, tenant: TenantId, *, at_most: int) -> int:
         return await users.open_paid(self._session, tenant, at_most)
 
-    async def own_worker(self, worker: WorkerId, owner: UserId) -> None:
-        await users.own_worker(self._session, worker, owner)
-
-    async def owners(self, workers: Sequence[WorkerId]) -> dict[WorkerId, UserId]:
+    async def owners(self, workers: Sequence[WorkerId]) -> dict[WorkerId, TenantId]:
         return await users.owners(self._session, workers)
 
     async def insert_shared_key(self, key: SharedKey) -> None:

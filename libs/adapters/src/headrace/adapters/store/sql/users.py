@@ -19,9 +19,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from headrace.adapters.store.sql.expressions import batch, clock
+from headrace.adapters.store.sql.expressions import batch, clock, ids
 from headrace.adapters.store.sql.schema import PAID, jobs
-from headrace.adapters.store.sql.schema_users import users, worker_owners
+from headrace.adapters.store.sql.schema_remote import remote_workers
+from headrace.adapters.store.sql.schema_users import users
 from headrace.adapters.store.sql.session import Session
 from headrace.adapters.store.sql.types import Name, Number
 from headrace.contracts.ids import TenantId, UserId, WorkerId
@@ -109,25 +110,16 @@ async def open_paid(session: Session, tenant: TenantId, at_most: int) -> int:
     return int((await session.run(_open_paid, tenant=tenant, limit=at_most)).scalar_one())
 
 
-_owned: Final = batch(worker=Name, owner=Number)
-_insert_owner: Final = insert(worker_owners).from_select(
-    ["worker", "owner"], select(_owned.c.worker, _owned.c.owner).where(true())
+_owners: Final = select(remote_workers.c.id, remote_workers.c.tenant).where(
+    remote_workers.c.id.in_(ids)
 )
-_own: Final = _insert_owner.on_conflict_do_update(
-    index_elements=[worker_owners.c.worker], set_={"owner": _insert_owner.excluded.owner}
-)
-_owners: Final = select(worker_owners).where(worker_owners.c.worker.in_(select(_owned.c.worker)))
 
 
-async def own_worker(session: Session, worker: WorkerId, owner: UserId) -> None:
-    await session.run_batch(_own, [{"worker": worker, "owner": owner}])
-
-
-async def owners(session: Session, workers: Sequence[WorkerId]) -> dict[WorkerId, UserId]:
+async def owners(session: Session, workers: Sequence[WorkerId]) -> dict[WorkerId, TenantId]:
     if not workers:
         return {}
-    rows = await session.run_batch(_owners, [{"worker": each, "owner": None} for each in workers])
-    return {WorkerId(row.worker): UserId(row.owner) for row in rows}
+    rows = await session.run_batch(_owners, [{"id": worker} for worker in workers])
+    return {WorkerId(row.id): TenantId(row.tenant) for row in rows}
 
 
 def _row(user: User) -> dict[str, Any]:

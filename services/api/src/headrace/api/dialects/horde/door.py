@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from headrace.api.dialects.horde import blobs, status
+from headrace.api.dialects.horde import asking, blobs, checking, links, status
 
-PARTS: Final = (status, blobs)
+PARTS: Final = (asking, checking, links, status, blobs)

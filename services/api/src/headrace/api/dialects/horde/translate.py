@@ -14,6 +14,7 @@ from headrace.api.dialects.horde import fitting, requests
 from headrace.api.dialects.horde.errors import wrong_payload
 from headrace.api.dialects.horde.schemas import WarningView
 from headrace.api.dialects.horde.schemas_asked import ImageRequest, TextRequest, as_asked
+from headrace.contracts.ids import UserId
 from headrace.contracts.messages import EngineCard
 from headrace.contracts.remote import is_remote
 from headrace.core import wants
@@ -69,6 +70,9 @@ class Plan:
     @property
     def total(self) -> int:
         return self.price * len(self.submissions)
+
+    def paid_by(self, user: UserId | None) -> list[Submission]:
+        return [replace(job, payer=user, price=self.price) for job in self.submissions]
 
 
 def image_plan(asked: ImageRequest, pictures: Mapping[str, Any], met: Circumstances) -> Plan:
@@ -168,7 +172,7 @@ def _plan(
     warnings: list[WarningView],
 ) -> Plan:
     told = {**labels, "client_agent": met.agent}
-    return Plan([replace(job, labels=told, price=price) for job in jobs], price, warnings)
+    return Plan([replace(job, labels=told) for job in jobs], price, warnings)
 
 
 def _written(needs: Wants) -> str:

@@ -40,12 +40,6 @@ def upgrade() -> None:
     )
     op.create_index("postings_of", "postings", ["account", "at", "entry"])
     op.create_table(
-        "worker_owners",
-        sa.Column("worker", NAME, nullable=False),
-        sa.Column("owner", NUMBER, nullable=False),
-        sa.PrimaryKeyConstraint("worker", name="worker_owners_pkey"),
-    )
-    op.create_table(
         "shared_keys",
         sa.Column("key", NAME, nullable=False),
         sa.Column("owner", NUMBER, nullable=False),
