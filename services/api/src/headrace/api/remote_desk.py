@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import msgspec
 
-from headrace.api.gateways.race import race
 from headrace.contracts.ids import ClaimId, WorkerId
 from headrace.contracts.messages import (
     Grant,
@@ -185,13 +184,14 @@ def _has_come(answer: asyncio.Future[Any]) -> bool:
 async def _either(
     answer: asyncio.Future[Any], unless: asyncio.Event | None, within_s: float
 ) -> None:
-    async def come() -> None:
-        await asyncio.wait({answer}, timeout=within_s)
-
-    if unless is None:
-        await come()
-    else:
-        await race(come(), unless.wait())
+    """Until one of them has come, or the time is over."""
+    async with asyncio.TaskGroup() as group:
+        waits: set[asyncio.Future[Any]] = {answer}
+        if unless is not None:
+            waits.add(group.create_task(unless.wait()))
+        await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        for each in waits - {answer}:
+            each.cancel()
 
 
 async def _within(waits: Any, within_s: float) -> None:
@@ -200,4 +200,3 @@ async def _within(waits: Any, within_s: float) -> None:
             await waits
     except TimeoutError as error:
         raise Unavailable("the message broker", "the mailbox is not open") from error
-

@@ -70,4 +70,3 @@ async def settle(tx: Transaction, taken: Taken, *, done: bool, earned: float) ->
         taken.take.worker, fulfilled=int(done), faulted=int(not done), earned=earned
     )
     return True
-

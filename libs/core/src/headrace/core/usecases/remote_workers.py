@@ -35,10 +35,7 @@ async def enlist(tx: Transaction, asks: RemoteWorker) -> Enlisted:
         own = await tx.remote_workers(tenant=asks.tenant, limit=MOST_OF_ONE_OWNER)
         if len(own) >= MOST_OF_ONE_OWNER:
             return Enlisted(None, owner)
-    kept = await tx.enlist(asks)
-    if kept.id == asks.id and owner is not None:
-        await tx.own_worker(kept.id, owner.id)
-    return Enlisted(kept, owner)
+    return Enlisted(await tx.enlist(asks), owner)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,4 +87,3 @@ async def found(tx: Transaction, worker: WorkerId) -> RemoteWorker:
     if known is None:
         raise WorkerNotFound(worker)
     return known
-

@@ -40,7 +40,7 @@ _BODY: Final = {
     responses={200: {"description": "Kept."}, **errors(404, 408, 413)},
     openapi_extra=_BODY,
 )
-async def put_blob(  # noqa: PLR0913  # what is signed
+async def put_blob(  # what is signed
     request: Request, deps: Deps, blob: str, of: _Of, until: _Until, signature: _Signature
 ) -> Response:
     """Raw bytes, of whatever type they say they are or do not say."""
@@ -73,7 +73,7 @@ async def get_signed_blob(
     return Response(found.data, headers=_INERT, media_type=found.media_type)
 
 
-async def _check(  # noqa: PLR0913  # what is signed
+async def _check(  # what is signed
     deps: ApiDeps, method: Method, blob: str, of: str, until: int, signature: str
 ) -> None:
     if _BLOB.fullmatch(blob) is None:

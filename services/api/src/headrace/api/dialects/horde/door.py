@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from headrace.api.dialects.horde import asking, blobs, checking, links, status
+from headrace.api.dialects.horde import (
+    asking,
+    blobs,
+    checking,
+    links,
+    pop,
+    status,
+    steps,
+    submit,
+    workers,
+)
 
-PARTS: Final = (asking, checking, links, status, blobs)
+PARTS: Final = (asking, checking, links, status, blobs, pop, submit, steps, workers)

@@ -15,9 +15,10 @@ from msgspec.structs import replace as with_fields
 from starlette.responses import Response
 
 from headrace.api.deps import ApiDeps, Deps
+from headrace.api.described import json_body
 from headrace.api.dialects.horde import translate_work as work
 from headrace.api.dialects.horde.auth import Asker
-from headrace.api.dialects.horde.documents import errors, json_body, routes
+from headrace.api.dialects.horde.documents import errors, routes
 from headrace.api.dialects.horde.errors import HordeError
 from headrace.api.dialects.horde.forms import Told, read
 from headrace.api.dialects.horde.schemas_work import (
@@ -46,6 +47,7 @@ from headrace.core.usecases.remote_workers import enlist
 
 router = routes()
 _LINKS_BEYOND_TTL: Final = timedelta(minutes=10)
+_DIGITS: Final = 18  # of a number that a database can hold
 _WAITS_BELOW_S: Final = 1.5  # so that the answer is there before the time that clients were told
 
 
@@ -122,7 +124,7 @@ async def _pop_image(
         return _said(PopView(id=None, ids=[], payload={}, skipped=popped.skipped))
     links, told, claim = popped.links, popped.told, popped.grant.claim
     upload = await links.upload(claim)
-    optional = {
+    optional: dict[str, Any] = {
         "source_image": await links.source(told.get("source_image")),
         "source_mask": await links.source(told.get("source_mask")),
         "source_processing": told.get("source_processing"),
@@ -218,7 +220,7 @@ class _Popped:
     links: _Links
 
 
-async def _pop(  # noqa: PLR0913  # who asks, for what, for how long
+async def _pop(  # who asks, for what, for how long
     request: Request, deps: ApiDeps, owner: Asker, name: str, profile: Profile, wait_s: float
 ) -> _Popped:
     """Raises HordeError for whoever may not work, or not now."""
@@ -255,7 +257,9 @@ async def _pop(  # noqa: PLR0913  # who asks, for what, for how long
         await desk.give_back(worker.id, grant)
         raise
     within = timedelta(seconds=grant.lease_s) + _LINKS_BEYOND_TTL
-    return _Popped(grant, taken.model, {}, told, _Links(deps, str(request.base_url), grant.tenant, within))
+    return _Popped(
+        grant, taken.model, {}, told, _Links(deps, str(request.base_url), grant.tenant, within)
+    )
 
 
 async def _told(deps: ApiDeps, grant: Grant) -> Mapping[str, Any]:
@@ -302,7 +306,7 @@ async def _first(tx: Transaction, profile: Profile) -> list[TenantId]:
     found: list[TenantId] = []
     for name in profile.usernames:
         alias, _, number = name.rpartition("#")
-        if not number.isascii() or not number.isdecimal() or len(number) > 18:
+        if not number.isascii() or not number.isdecimal() or len(number) > _DIGITS:
             said = f"{name[:100]!r} is no user: write alias#number."
             raise HordeError(400, "InvalidPriorityUsername", said)
         user = await tx.user(UserId(int(number)))

@@ -142,3 +142,25 @@ class ProgressRequest(Asked):
 
 class HeardView(Told):
     message: str
+
+
+class WorkerChange(Asked):
+    """The body of `PUT /api/v2/workers/{id}`."""
+
+    maintenance: bool | None = None
+    maintenance_msg: Annotated[str, Field(max_length=1000)] | None = None
+    paused: bool | None = None
+    info: Annotated[str, Field(max_length=1000)] | None = None
+    name: WorkerName | None = None
+    team: Annotated[str, Field(max_length=64)] | None = None
+
+
+BODIES: Final = (
+    ImagePopRequest,
+    TextPopRequest,
+    FormPopRequest,
+    SubmitRequest,
+    FormSubmitRequest,
+    ProgressRequest,
+    WorkerChange,
+)

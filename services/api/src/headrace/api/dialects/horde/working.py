@@ -53,5 +53,7 @@ def in_maintenance(worker: RemoteWorker, why: str | None = None) -> HordeError:
 
 
 def another_kind(worker: RemoteWorker, kind: str) -> HordeError:
-    said = f"{worker.name} is a worker for {worker.kind} already: one for {kind} needs another name."
+    said = (
+        f"{worker.name} is a worker for {worker.kind} already: one for {kind} needs another name."
+    )
     return HordeError(400, "PolymorphicNameConflict", said)
