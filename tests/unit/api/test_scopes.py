@@ -22,7 +22,7 @@ ASKED_OF_NOBODY = {"/livez", "/readyz", "/health", "/metrics"} | {
         "generate/check/{id}",
         "generate/status/{id}",
         "generate/text/status/{id}",
-        "blobs/{token}",
+        "blobs/{blob}",
     )
 }
 OF_ANY_KEY = {"/admin/whoami"}

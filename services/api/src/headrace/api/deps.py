@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from secrets import token_bytes
 from typing import Annotated, TypeAlias
 
 from fastapi import Depends, Security
@@ -16,7 +15,7 @@ from starlette.requests import HTTPConnection
 
 from headrace.api.auth import Caller, Keys
 from headrace.api.presence import Presence
-from headrace.api.signing import Signer
+from headrace.api.signed import SignedLinks
 from headrace.api.steering import Steering
 from headrace.api.stopping import Stopping
 from headrace.contracts.ids import TenantId
@@ -64,12 +63,12 @@ class ApiDeps:
     steering: Steering  # which path a new job takes; asked at each submission
     new_id: Callable[[], str]
     auth: Keys
+    signed: SignedLinks  # addresses of blobs that need no key
     admission: Admission = field(default_factory=lambda: Admission(Caps()))
     admin_key: str | None = None  # None: nobody may
     overviews: Overviews = field(default_factory=Overviews)  # what operators see, shared
     cors_origins: frozenset[str] = frozenset()
     page_dir: Path | None = None
-    signer: Signer = field(default_factory=lambda: Signer(token_bytes(32)))
     public_url: str | None = None  # of this api, as its clients reach it; None: as they called it
     outside: bool = False  # whether a producer that is no worker of ours can reach the streams
     trace_url: str | None = None  # of one trace, with {trace_id} in it

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from headrace.adapters.store.sql import remotes, wanting
+from headrace.adapters.store.sql import keys, remotes, wanting
 from headrace.adapters.store.sql.session import Session
 from headrace.contracts.ids import ClaimId, TenantId, WorkerId
 from headrace.core.fair_share import Share
@@ -26,6 +26,9 @@ class RemoteVerbs:
         self, path: str, tenants: Sequence[TenantId], classes: Sequence[str], *, each: int
     ) -> dict[TenantId, list[Candidate]]:
         return await wanting.fitting(self._session, path, tenants, classes, each)
+
+    async def secret(self, name: str) -> str:
+        return await keys.secret(self._session, name)
 
     async def note_take(self, take: TakeRecord) -> None:
         await remotes.note_take(self._session, take)
