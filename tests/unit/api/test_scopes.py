@@ -23,6 +23,8 @@ ASKED_OF_NOBODY = {"/livez", "/readyz", "/health", "/metrics"} | {
         "generate/status/{id}",
         "generate/text/status/{id}",
         "blobs/{blob}",
+        *(f"status/{each}" for each in ("models", "models/{name}", "performance", "news", "modes")),
+        *(f"stats/{of}/{each}" for of in ("img", "text") for each in ("totals", "models")),
     )
 }
 OF_ANY_KEY = {"/admin/whoami"}

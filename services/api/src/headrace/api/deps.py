@@ -25,7 +25,9 @@ from headrace.core.ports.keys import Scope
 from headrace.core.ports.store import Store
 from headrace.core.ports.streams import Streams
 from headrace.core.ports.tickets import Tickets
+from headrace.core.shared_look import SharedLook
 from headrace.core.usecases.admit import Admission, Caps
+from headrace.core.usecases.census import Census, census
 from headrace.core.usecases.overview import Overviews
 from headrace.core.usecases.submit import Submitted
 
@@ -67,6 +69,7 @@ class ApiDeps:
     admission: Admission = field(default_factory=lambda: Admission(Caps()))
     admin_key: str | None = None  # None: nobody may
     overviews: Overviews = field(default_factory=Overviews)  # what operators see, shared
+    census: SharedLook[Census] = field(default_factory=lambda: SharedLook(census))
     cors_origins: frozenset[str] = frozenset()
     page_dir: Path | None = None
     public_url: str | None = None  # of this api, as its clients reach it; None: as they called it
