@@ -22,7 +22,9 @@ ASKED_OF_NOBODY = {"/livez", "/readyz", "/health", "/metrics"} | {
         "generate/check/{id}",
         "generate/status/{id}",
         "generate/text/status/{id}",
-        "blobs/{token}",
+        "blobs/{blob}",
+        *(f"status/{each}" for each in ("models", "models/{name}", "performance", "news", "modes")),
+        *(f"stats/{of}/{each}" for of in ("img", "text") for each in ("totals", "models")),
     )
 }
 OF_ANY_KEY = {"/admin/whoami"}

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from secrets import token_bytes
 from typing import Annotated, TypeAlias
 
 from fastapi import Depends, Security
@@ -19,7 +18,6 @@ from headrace.api.presence import Presence
 from headrace.api.remote_desk import RemoteDesk
 from headrace.api.renewals import Renewals
 from headrace.api.signed import SignedLinks
-from headrace.api.signing import Signer
 from headrace.api.steering import Steering
 from headrace.api.stopping import Stopping
 from headrace.contracts.ids import TenantId
@@ -29,7 +27,9 @@ from headrace.core.ports.keys import Scope
 from headrace.core.ports.store import Store
 from headrace.core.ports.streams import Streams
 from headrace.core.ports.tickets import Tickets
+from headrace.core.shared_look import SharedLook
 from headrace.core.usecases.admit import Admission, Caps
+from headrace.core.usecases.census import Census, census
 from headrace.core.usecases.overview import Overviews
 from headrace.core.usecases.submit import Submitted
 
@@ -75,9 +75,9 @@ class ApiDeps:
     admission: Admission = field(default_factory=lambda: Admission(Caps()))
     admin_key: str | None = None  # None: nobody may
     overviews: Overviews = field(default_factory=Overviews)  # what operators see, shared
+    census: SharedLook[Census] = field(default_factory=lambda: SharedLook(census))
     cors_origins: frozenset[str] = frozenset()
     page_dir: Path | None = None
-    signer: Signer = field(default_factory=lambda: Signer(token_bytes(32)))
     public_url: str | None = None  # of this api, as its clients reach it; None: as they called it
     outside: bool = False  # whether a producer that is no worker of ours can reach the streams
     trace_url: str | None = None  # of one trace, with {trace_id} in it

@@ -62,6 +62,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
             admin_key=settings.admin_key.get_secret_value() or None,
             cors_origins=frozenset(settings.cors_origins),
             page_dir=_PAGE,
+            public_url=settings.public_url or None,
             outside=bool(settings.redis_url.get_secret_value()),
             trace_url=settings.trace_url or None,
             version=version("headrace-api"),

@@ -2,6 +2,7 @@
 
 from headrace.testkit.conformance.store.attending import Attending
 from headrace.testkit.conformance.store.burying import Burying
+from headrace.testkit.conformance.store.counting import Counting
 from headrace.testkit.conformance.store.giving_up import GivingUp
 from headrace.testkit.conformance.store.holding import Holding
 from headrace.testkit.conformance.store.keeping_keys import KeepingKeys
@@ -28,6 +29,7 @@ class StoreConformance(
     Sweeping,
     Watching,
     Operating,
+    Counting,
     Outbox,
     Sharing,
     Producing,

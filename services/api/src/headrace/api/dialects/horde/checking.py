@@ -19,7 +19,6 @@ from headrace.api.dialects.horde.asking import stream_link
 from headrace.api.dialects.horde.documents import errors, routes
 from headrace.api.dialects.horde.forms import told
 from headrace.api.dialects.horde.generations import Made
-from headrace.api.dialects.horde.links import picture_url
 from headrace.api.dialects.horde.progress import Queue, over, standing
 from headrace.api.dialects.horde.requests import INLINE, jobs_of, request_id
 from headrace.api.dialects.horde.schemas import CheckView, ImageView, StatusView, TextStatusView
@@ -34,6 +33,7 @@ router = routes()
 IMAGES: Final = frozenset({"image", "video"})
 TEXTS: Final = frozenset({"text"})
 _WINDOW: Final = timedelta(hours=1)  # of which the pace of the lanes is taken
+_ADDRESS_IS_GOOD: Final = timedelta(minutes=30)  # asking `status` again gives a new one
 _Ways: TypeAlias = dict[int | str, dict[str, Any]]
 
 
@@ -127,7 +127,11 @@ async def _image(http: Request, deps: ApiDeps, made: Made) -> ImageView | None:
     if blob is None:
         return None
     if made.job.spec.labels.get(INLINE) != "true":
-        return generations.image_view(made, picture_url(http, deps, made.job.tenant, BlobId(blob)))
+        base = deps.public_url or str(http.base_url)
+        link = await deps.signed.link(
+            base, made.job.tenant, BlobId(blob), "GET", within=_ADDRESS_IS_GOOD
+        )
+        return generations.image_view(made, link)
     try:
         found = await deps.blobs.get(made.job.tenant, BlobId(blob))
     except BlobNotFound:

@@ -8,12 +8,12 @@ from headrace.api.dialects.horde import (
     asking,
     blobs,
     checking,
-    links,
     pop,
+    stats,
     status,
     steps,
     submit,
     workers,
 )
 
-PARTS: Final = (asking, checking, links, status, blobs, pop, submit, steps, workers)
+PARTS: Final = (asking, blobs, checking, stats, status, pop, submit, steps, workers)
