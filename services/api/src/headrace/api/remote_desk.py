@@ -75,6 +75,12 @@ class RemoteDesk:
             await asyncio.sleep(pause_s * (0.7 + 0.6 * self._jitter.random()))
             pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
 
+    async def run_until(self, stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(self.run())
+            await stop.wait()
+            running.cancel()
+
     async def take(self, worker: WorkerId, asked: Take, *, unless: asyncio.Event) -> Taken | None:
         """None: there was no answer in time, or `unless` came first. Raises Unavailable."""
         message = Takes(worker=worker, reply_to=self._mailbox, takes=[asked])
