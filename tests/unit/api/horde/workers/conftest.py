@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4  # noqa: TID251  # tests make ids of their own
 
@@ -53,7 +54,8 @@ async def http(deps: ApiDeps, house: House) -> AsyncGenerator[httpx.AsyncClient]
         assert desk is not None
         await desk.run_until(stop)
 
-    async with house.dispatching(), served(speak):
+    # No lease is judged within one of these after the dispatcher began.
+    async with house.dispatching(lease=timedelta(seconds=0.5)), served(speak):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(
             transport=transport, base_url="http://headrace", timeout=20
