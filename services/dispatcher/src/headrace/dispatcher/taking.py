@@ -100,11 +100,12 @@ class Taker:
         classes = [Class(wants, 1)]
         return any(fit(classes, each.take, each.worker).classes for each in self._parked.values())
 
-    async def hear(self, message: Takes) -> None:
-        for asked in message.takes:
-            await self._hear(message, asked)
+    async def hear(self, message: Takes) -> bool:
+        """Whether anything was granted: then there is room for another offer."""
+        granted = [await self._hear(message, asked) for asked in message.takes]
+        return any(granted)
 
-    async def _hear(self, message: Takes, asked: Take) -> None:
+    async def _hear(self, message: Takes, asked: Take) -> bool:
         """Parked before the first look: what comes during that look is not missed."""
         parked = self._park(message, asked)
         try:
@@ -113,9 +114,10 @@ class Taker:
             self._parked.pop(asked.id, None)  # the message comes again
             raise
         if parked and self._goes_on_waiting(asked.id, found):
-            return
+            return False
         self._parked.pop(asked.id, None)
         await self._answer(message.worker, message.reply_to, found)
+        return found.claimed is not None
 
     def _park(self, message: Takes, asked: Take) -> bool:
         if asked.wait_s <= 0 or len(self._parked) >= PARKED_AT_MOST:
