@@ -15,7 +15,7 @@ HORDE = {
     "POST /api/v2/generate/async", "GET /api/v2/generate/check/{id}",
     "GET /api/v2/generate/status/{id}", "DELETE /api/v2/generate/status/{id}",
     "POST /api/v2/generate/text/async", "GET /api/v2/generate/text/status/{id}",
-    "DELETE /api/v2/generate/text/status/{id}", "GET /api/v2/blobs/{blob}", "PUT /api/v2/blobs/{blob}",
+    "DELETE /api/v2/generate/text/status/{id}", "GET /api/v2/generate/{id}/stream", "GET /api/v2/blobs/{blob}", "PUT /api/v2/blobs/{blob}",
     *(
         f"GET /api/v2/{path}"
         for path in (

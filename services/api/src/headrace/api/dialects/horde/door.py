@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from headrace.api.dialects.horde import asking, blobs, checking, stats, status
+from headrace.api.dialects.horde import asking, blobs, checking, stats, status, streaming
 
-PARTS: Final = (asking, blobs, checking, stats, status)
+PARTS: Final = (asking, blobs, checking, stats, status, streaming)
