@@ -15,6 +15,8 @@ from starlette.requests import HTTPConnection
 
 from headrace.api.auth import Caller, Keys
 from headrace.api.presence import Presence
+from headrace.api.remote_desk import RemoteDesk
+from headrace.api.renewals import Renewals
 from headrace.api.signed import SignedLinks
 from headrace.api.steering import Steering
 from headrace.api.stopping import Stopping
@@ -51,6 +53,8 @@ class Limits:
     authorization_s: float = 5.0  # for the first message of a socket that brought no key
     socket_message_bytes: int = 65_536
     subscriptions: int = 64  # per socket
+    long_poll_s: float = 30.0  # a remote worker waits no longer for a job
+    remote_ttl_s: float = 150.0  # a remote worker's lease, from each of its words
     dependency_s: float = 2.0  # a health check waits no longer for each dependency
 
 
@@ -66,6 +70,8 @@ class ApiDeps:
     new_id: Callable[[], str]
     auth: Keys
     signed: SignedLinks  # addresses of blobs that need no key
+    desk: RemoteDesk | None = None  # speaks with dispatchers for remote workers; None: nobody can
+    renewals: Renewals = field(default_factory=Renewals)
     admission: Admission = field(default_factory=lambda: Admission(Caps()))
     admin_key: str | None = None  # None: nobody may
     overviews: Overviews = field(default_factory=Overviews)  # what operators see, shared

@@ -17,6 +17,7 @@ from headrace.testkit.conformance.store.rolling import Rolling, Shadowing
 from headrace.testkit.conformance.store.sharing import Sharing
 from headrace.testkit.conformance.store.submitting import Submitting
 from headrace.testkit.conformance.store.sweeping import Sweeping
+from headrace.testkit.conformance.store.taking import Taking
 from headrace.testkit.conformance.store.watching import Watching
 
 
@@ -42,5 +43,6 @@ class StoreConformance(
     KeepingKeys,
     Rolling,
     Shadowing,
+    Taking,
 ):
     """All of it."""

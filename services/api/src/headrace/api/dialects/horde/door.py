@@ -4,6 +4,28 @@ from __future__ import annotations
 
 from typing import Final
 
-from headrace.api.dialects.horde import asking, blobs, checking, stats, status, streaming
+from headrace.api.dialects.horde import (
+    asking,
+    blobs,
+    checking,
+    pop,
+    stats,
+    status,
+    steps,
+    streaming,
+    submit,
+    workers,
+)
 
-PARTS: Final = (asking, blobs, checking, stats, status, streaming)
+PARTS: Final = (
+    asking,
+    blobs,
+    checking,
+    pop,
+    stats,
+    status,
+    steps,
+    streaming,
+    submit,
+    workers,
+)
