@@ -226,5 +226,9 @@ class TransferRefused(HeadraceError):
     """Kudos that go nowhere."""
 
 
+class WrongEntry(HeadraceError):
+    """The books refuse what was decided: an entry that is there, or an account below its floor."""
+
+
 def _kudos(amount: int) -> str:
     return f"{amount / 1000:g}"

@@ -127,7 +127,10 @@ class Users(Protocol):
         """Of all of these, locked, by number. Who does not exist, and the bank, is missing."""
 
     async def post(self, entries: Sequence[Entry], *, held: Mapping[UserId, int]) -> None:
-        """Book these, and change what is held by so much, at once; all accounts are locked."""
+        """Book these, and change what is held by so much, at once; all accounts are locked.
+
+        Raises WrongEntry: the transaction must roll back.
+        """
 
     async def postings(self, user: UserId, *, limit: int) -> list[Posting]:
         """The latest first."""
