@@ -11,6 +11,14 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 
 from headrace.contracts.frames import Token, encode_frame
 
+HORDE = {
+    "POST /api/v2/generate/async", "GET /api/v2/generate/check/{id}",
+    "GET /api/v2/generate/status/{id}", "DELETE /api/v2/generate/status/{id}",
+    "POST /api/v2/generate/text/async", "GET /api/v2/generate/text/status/{id}",
+    "DELETE /api/v2/generate/text/status/{id}", "GET /api/v2/blobs/{blob}", "PUT /api/v2/blobs/{blob}",
+    "GET /api/v2/status/heartbeat",
+}  # fmt: skip
+
 
 @pytest.fixture
 async def document(http: httpx.AsyncClient) -> dict[str, Any]:
@@ -50,7 +58,7 @@ async def test_every_route_is_described(document: dict[str, Any]) -> None:
         "POST /blobs", "GET /blobs/{blob}",
         "POST /conversations/{conversation}/messages", "GET /conversations/{conversation}/messages",
         "GET /stream/{task_id}", "POST /stream/{task_id}/stop",
-        "GET /api/v2/status/heartbeat",
+        *HORDE,
         "GET /health", "GET /livez", "GET /readyz", "GET /metrics",
     }  # fmt: skip
     assert all(each["description"] for each in operations(document).values())

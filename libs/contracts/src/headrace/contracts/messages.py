@@ -114,6 +114,7 @@ class Heartbeats(
     slots: dict[str, int]  # lane -> slots
     heartbeats: list[Heartbeat]
     vitals: Vitals | None = None  # None: a build before it could say
+    lease_s: float | None = None  # for how long to renew; None: for the dispatcher's own lease
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -254,6 +255,7 @@ class Taken(msgspec.Struct, frozen=True, tag_field="kind", tag="taken.v1", omit_
     grant: Grant | None = None
     model: str = ""  # of those that would do, the one that this worker has
     skipped: dict[str, int] = {}
+    drain: bool = False  # it was told to take nothing new
 
 
 Message: TypeAlias = (

@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     max_queued: Annotated[int, Field(ge=0, le=100_000_000)] = 1_000_000
     allow_anonymous: bool | None = None  # None: on loopback without keys
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    public_url: Annotated[str, Field(pattern=r"^(https?://[^/?#]+)?/?$")] = (
+        ""  # of the api, for addresses
+    )
 
     engines: Annotated[tuple[str, ...], NoDecode] = ()  # empty: all that are installed
     slots: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)

@@ -15,6 +15,7 @@ from starlette.requests import HTTPConnection
 
 from headrace.api.auth import Caller, Keys
 from headrace.api.presence import Presence
+from headrace.api.signed import SignedLinks
 from headrace.api.steering import Steering
 from headrace.api.stopping import Stopping
 from headrace.contracts.ids import TenantId
@@ -62,11 +63,13 @@ class ApiDeps:
     steering: Steering  # which path a new job takes; asked at each submission
     new_id: Callable[[], str]
     auth: Keys
+    signed: SignedLinks  # addresses of blobs that need no key
     admission: Admission = field(default_factory=lambda: Admission(Caps()))
     admin_key: str | None = None  # None: nobody may
     overviews: Overviews = field(default_factory=Overviews)  # what operators see, shared
     cors_origins: frozenset[str] = frozenset()
     page_dir: Path | None = None
+    public_url: str | None = None  # of this api, as its clients reach it; None: as they called it
     outside: bool = False  # whether a producer that is no worker of ours can reach the streams
     trace_url: str | None = None  # of one trace, with {trace_id} in it
     limits: Limits = field(default_factory=Limits)

@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from headrace.api.dialects.conversations import schemas as conversations
 from headrace.api.dialects.horde import documents as horde
+from headrace.api.dialects.horde import schemas_asked as horde_asked
 from headrace.api.dialects.native import (
     documents,
     schemas,
@@ -70,6 +71,8 @@ def _models() -> dict[str, Any]:
             (conversations.ChunkView, "serialization"),
             (schemas.ProblemView, "serialization"),
             (horde.ErrorView, "serialization"),
+            (horde_asked.ImageRequest, "validation"),
+            (horde_asked.TextRequest, "validation"),
         ],
         ref_template=_REF,
     )

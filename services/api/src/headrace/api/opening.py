@@ -16,6 +16,7 @@ from headrace.api.guards import OwnNameOnly
 from headrace.api.instrumenting import watched
 from headrace.api.presence import Presence
 from headrace.api.role import Api
+from headrace.api.signed import SignedLinks
 from headrace.api.steering import Steering
 from headrace.core.keyring import Keyring
 from headrace.core.lookup import Lookup
@@ -36,12 +37,14 @@ _PAGE = Path(__file__).with_name("page")
 async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(wiring.store())
+        blobs = await stack.enter_async_context(wiring.blobs())
         deps = ApiDeps(
             store=store,
             lookup=Lookup(store),
             presence=Presence(store),
             streams=await stack.enter_async_context(wiring.streams()),
-            blobs=await stack.enter_async_context(wiring.blobs()),
+            blobs=blobs,
+            signed=SignedLinks(store, blobs),
             tickets=await stack.enter_async_context(wiring.tickets()),
             steering=await _steering(store, settings),
             new_id=new_id,
@@ -52,6 +55,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
             admin_key=settings.admin_key.get_secret_value() or None,
             cors_origins=frozenset(settings.cors_origins),
             page_dir=_PAGE,
+            public_url=settings.public_url or None,
             outside=bool(settings.redis_url.get_secret_value()),
             trace_url=settings.trace_url or None,
             version=version("headrace-api"),

@@ -17,6 +17,7 @@ from headrace.core.ports.keys import Keys
 from headrace.core.ports.operations import Operations
 from headrace.core.ports.paths import Paths
 from headrace.core.ports.queries import Query as Query  # noqa: PLC0414  # said here too
+from headrace.core.ports.remotes import Remotes
 from headrace.core.ports.rollouts import Rollouts
 from headrace.core.ports.schedules import Schedules
 from headrace.core.ports.upkeep import Upkeep
@@ -71,6 +72,7 @@ class Waiting:
     epoch: int
     tenant: TenantId
     trace: str | None
+    shared: bool = False  # remote workers may have it too, so its offer may be left behind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +138,7 @@ class WorkerRecord:
 
 
 class Transaction(
-    DeadLetters, Keys, Operations, Paths, Rollouts, Schedules, Upkeep, Users, Protocol
+    DeadLetters, Keys, Operations, Paths, Remotes, Rollouts, Schedules, Upkeep, Users, Protocol
 ):
     """One unit of work. Leaving it normally commits; an exception rolls back.
 

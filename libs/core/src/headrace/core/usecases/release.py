@@ -65,7 +65,13 @@ async def release(
         return 0
     topology = outlet.topology
     troubles = await outlet.queues.open(rows)
-    flat = [(lane, row) for lane, waiting in _usable(rows, troubles).items() for row in waiting]
+    full = await _full(outlet, _usable(rows, troubles), window)
+    flat = [
+        (lane, row)
+        for lane, waiting in _usable(rows, troubles).items()
+        for row in waiting
+        if lane not in full
+    ]
     # Before the offers leave: a job's log begins with this frame, and a claim would open an epoch.
     await outlet.announce([_queued(row) for _, row in flat if row.epoch == 0])
     answers = await outlet.bus.send([_parcel(topology, lane, row) for lane, row in flat])
@@ -74,7 +80,8 @@ async def release(
         outcome[answer].append(row)
     async with store.begin() as tx:
         await tx.mark_sent(outcome[Sent.KEPT])
-        await tx.unreserve(outcome[Sent.UNROUTABLE] + _held_back(rows, troubles))
+        later = [row for lane in full for row in rows[lane]]
+        await tx.unreserve(outcome[Sent.UNROUTABLE] + _held_back(rows, troubles) + later)
         # UNKNOWN stays reserved: it is offered again when the reservation lapses.
         await outlet.queues.note(tx, troubles)
     return len(outcome[Sent.KEPT])
@@ -84,6 +91,17 @@ def _usable(
     rows: Mapping[Lane, list[Waiting]], troubles: Mapping[Lane, str | None]
 ) -> dict[Lane, list[Waiting]]:
     return {lane: waiting for lane, waiting in rows.items() if troubles[lane] is None}
+
+
+async def _full(outlet: Outlet, rows: Mapping[Lane, list[Waiting]], window: Window) -> set[Lane]:
+    """Lanes whose jobs go to remote workers, and whose offers stay behind: nobody of ours reads them.
+
+    The window counts offers of jobs that wait, so it would be filled again for every job that is taken.
+    """
+    shared = [lane for lane, waiting in rows.items() if any(row.shared for row in waiting)]
+    queues = [outlet.topology.work(lane) for lane in shared]
+    depths = [await outlet.bus.depth(queue) for queue in queues]
+    return {lane for lane, each in zip(shared, depths, strict=True) if each.ready >= window.most}
 
 
 def _held_back(

@@ -139,7 +139,8 @@ def _to_spec(row: Row[Any]) -> Spec:
 
 
 def to_waiting(row: Row[Any]) -> Waiting:
-    return Waiting(JobId(row.job), row.epoch, TenantId(row.tenant), row.trace)
+    shared = row.wants is not None
+    return Waiting(JobId(row.job), row.epoch, TenantId(row.tenant), row.trace, shared)
 
 
 def started_row(job: Job) -> dict[str, Any]:

@@ -43,3 +43,10 @@ takes: Final = Table(
     Column("settled_at", Instant),  # its result was taken down
 )
 Index("takes_age", takes.c.granted_at)
+
+secrets: Final = Table(
+    "secrets",
+    metadata,
+    Column("name", Name, primary_key=True),
+    Column("value", Text, nullable=False),  # signs links that every process of ours can read
+)

@@ -46,3 +46,8 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
         status: {"description": _SAID[status], "content": _ERROR}
         for status in sorted({400, 401, 403, 500, 503, *statuses})
     }
+
+
+def body(schema: str) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return {"requestBody": {"required": True, "content": content}}

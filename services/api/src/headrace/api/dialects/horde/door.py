@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from headrace.api.dialects.horde import status
+from headrace.api.dialects.horde import asking, blobs, checking, status
 
-PARTS: Final = (status,)
+PARTS: Final = (asking, blobs, checking, status)

@@ -57,6 +57,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("claim", name="takes_pkey"),
     )
     op.create_index("takes_age", "takes", ["granted_at"])
+    op.create_table(
+        "secrets",
+        sa.Column("name", NAME, nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="secrets_pkey"),
+    )
 
 
 def _partial(name: str, columns: list[str]) -> None:
