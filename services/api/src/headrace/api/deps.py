@@ -15,6 +15,7 @@ from starlette.requests import HTTPConnection
 
 from headrace.api.auth import Caller, Keys
 from headrace.api.presence import Presence
+from headrace.api.registration import Registration
 from headrace.api.signed import SignedLinks
 from headrace.api.steering import Steering
 from headrace.api.stopping import Stopping
@@ -28,6 +29,7 @@ from headrace.core.ports.tickets import Tickets
 from headrace.core.usecases.admit import Admission, Caps
 from headrace.core.usecases.overview import Overviews
 from headrace.core.usecases.submit import Submitted
+from headrace.core.usecases.users import Welcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,8 @@ class ApiDeps:
     signed: SignedLinks  # addresses of blobs that need no key
     admission: Admission = field(default_factory=lambda: Admission(Caps()))
     admin_key: str | None = None  # None: nobody may
+    welcome: Welcome = field(default_factory=Welcome)  # what a user begins with
+    registration: Registration | None = None  # None: operators alone make users
     overviews: Overviews = field(default_factory=Overviews)  # what operators see, shared
     cors_origins: frozenset[str] = frozenset()
     page_dir: Path | None = None

@@ -11,7 +11,9 @@ from typing import Final, Protocol
 from headrace.contracts.ids import JobId, KeyId, TenantId, UserId, WorkerId
 
 ANONYMOUS: Final = UserId(0)  # there from the beginning
-ANONYMOUS_TENANT: Final = TenantId("anonymous")
+ANONYMOUS_TENANT: Final = TenantId(
+    "local"
+)  # whose are the jobs of who shows no key, where that goes
 BANK: Final = UserId(-1)  # where kudos come from and go to; no user, and without a floor
 
 

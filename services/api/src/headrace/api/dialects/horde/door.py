@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from headrace.api.dialects.horde import asking, blobs, checking, status
+from headrace.api.dialects.horde import (
+    asking,
+    blobs,
+    checking,
+    kudos,
+    shared_keys,
+    status,
+    users,
+)
 
-PARTS: Final = (asking, blobs, checking, status)
+PARTS: Final = (asking, blobs, checking, status, users, shared_keys, kudos)
