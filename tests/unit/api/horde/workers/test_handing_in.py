@@ -56,9 +56,7 @@ async def test_a_picture_as_base64_becomes_it_too(
     assert (await worker.http.get(made["img"])).content == WEBP
 
 
-async def test_text_becomes_the_requests_text(
-    worker: RemoteWorker, requester: Requester
-) -> None:
+async def test_text_becomes_the_requests_text(worker: RemoteWorker, requester: Requester) -> None:
     asked = {"prompt": "Once", "models": ["a-writer"], "params": {"max_length": 20}}
     accepted = await requester.ask("generate/text/async", asked)
     worker.models = ["a-writer"]
@@ -169,7 +167,9 @@ async def run_out(store: Store, claim: str) -> None:
         assert take is not None
         job = (await tx.load([take.job]))[take.job]
         await tx.renew(
-            [Renewal(job.id, job.epoch, None)], worker=take.worker, until=job.created_at or await tx.now()
+            [Renewal(job.id, job.epoch, None)],
+            worker=take.worker,
+            until=job.created_at or await tx.now(),
         )
 
 

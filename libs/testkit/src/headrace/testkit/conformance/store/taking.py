@@ -151,9 +151,7 @@ class Taking(StoreRoom):
 
         assert found is not None
         assert found.granted_at is not None
-        assert found == replace(
-            take, granted_at=found.granted_at, settled_at=found.settled_at
-        )
+        assert found == replace(take, granted_at=found.granted_at, settled_at=found.settled_at)
         assert found.settled_at is not None
         assert unknown is None
 
