@@ -16,7 +16,7 @@ HORDE = {
     "GET /api/v2/generate/status/{id}", "DELETE /api/v2/generate/status/{id}",
     "POST /api/v2/generate/text/async", "GET /api/v2/generate/text/status/{id}",
     "DELETE /api/v2/generate/text/status/{id}", "GET /api/v2/blobs/{blob}", "PUT /api/v2/blobs/{blob}",
-    "GET /api/v2/workers", "GET /api/v2/workers/{worker}", "GET /api/v2/workers/name/{name}",
+    "GET /api/v2/generate/{id}/stream", "GET /api/v2/workers", "GET /api/v2/workers/{worker}", "GET /api/v2/workers/name/{name}",
     "PUT /api/v2/workers/{worker}", "DELETE /api/v2/workers/{worker}", "POST /api/v2/workers/pop",
     *(
         f"POST /api/v2/{path}"

@@ -20,6 +20,7 @@ ASKED_OF_NOBODY = {"/livez", "/readyz", "/health", "/metrics"} | {
     for path in (
         "status/heartbeat",
         "generate/check/{id}",
+        "generate/{id}/stream",
         "generate/status/{id}",
         "generate/text/status/{id}",
         "blobs/{blob}",

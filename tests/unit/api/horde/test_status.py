@@ -168,5 +168,5 @@ async def test_it_is_in_maintenance_while_every_lane_is_held_back(
             await tx.pause(Lane(lane))
 
     assert await requester.get("status/modes") == {
-        "maintenance_mode": maintenance, "invite_only_mode": False, "raid_mode": False,
+        "maintenance_mode": maintenance, "invite_only_mode": True, "raid_mode": False,
     }  # fmt: skip

@@ -196,6 +196,12 @@ class SharedKeyNotFound(HeadraceError):
         super().__init__("no such shared key")
 
 
+class TooManySharedKeys(HeadraceError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"a user has {limit} shared keys at most; delete one")
+        self.limit = limit
+
+
 class NotEnoughKudos(HeadraceError):
     """Amounts are milli-kudos."""
 
@@ -224,6 +230,10 @@ class TooManyPrompts(HeadraceError):
 
 class TransferRefused(HeadraceError):
     """Kudos that go nowhere."""
+
+
+class WrongEntry(HeadraceError):
+    """The books refuse what was decided: an entry that is there, or an account below its floor."""
 
 
 def _kudos(amount: int) -> str:

@@ -49,6 +49,16 @@ class Settings(BaseSettings):
     max_queued: Annotated[int, Field(ge=0, le=100_000_000)] = 1_000_000
     allow_anonymous: bool | None = None  # None: on loopback without keys
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+
+    user_concurrency: Annotated[int, Field(ge=0, le=100_000)] = 30
+    kudos_floor: Annotated[int, Field(ge=-(10**9), le=0)] | None = None  # None: debts have no limit
+    kudos_at_start: Annotated[int, Field(ge=0, le=10**9)] = 0
+    self_registration: bool = False  # else operators alone make users
+    oidc_issuer: str = ""  # whose tokens are callers beside keys; empty: nobody's
+    oidc_audience: str = ""
+    oidc_tenant_claim: str = "sub"
+    oidc_scopes_claim: str = "scope"
+    oidc_jwks_url: str = ""  # empty: the issuer says where
     public_url: Annotated[str, Field(pattern=r"^(https?://[^/?#]+)?/?$")] = (
         ""  # of the api, for addresses
     )

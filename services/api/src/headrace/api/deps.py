@@ -15,6 +15,7 @@ from starlette.requests import HTTPConnection
 
 from headrace.api.auth import Caller, Keys
 from headrace.api.presence import Presence
+from headrace.api.registration import Registration
 from headrace.api.remote_desk import RemoteDesk
 from headrace.api.renewals import Renewals
 from headrace.api.signed import SignedLinks
@@ -32,6 +33,7 @@ from headrace.core.usecases.admit import Admission, Caps
 from headrace.core.usecases.census import Census, census
 from headrace.core.usecases.overview import Overviews
 from headrace.core.usecases.submit import Submitted
+from headrace.core.usecases.users import Welcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,8 @@ class ApiDeps:
     renewals: Renewals = field(default_factory=Renewals)
     admission: Admission = field(default_factory=lambda: Admission(Caps()))
     admin_key: str | None = None  # None: nobody may
+    welcome: Welcome = field(default_factory=Welcome)  # what a user begins with
+    registration: Registration | None = None  # None: operators alone make users
     overviews: Overviews = field(default_factory=Overviews)  # what operators see, shared
     census: SharedLook[Census] = field(default_factory=lambda: SharedLook(census))
     cors_origins: frozenset[str] = frozenset()

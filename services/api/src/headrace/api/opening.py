@@ -15,15 +15,19 @@ from headrace.api.deps import ApiDeps, Limits
 from headrace.api.guards import OwnNameOnly
 from headrace.api.instrumenting import watched
 from headrace.api.presence import Presence
+from headrace.api.registration import Registration
 from headrace.api.remote_desk import RemoteDesk
 from headrace.api.role import Api
 from headrace.api.signed import SignedLinks
 from headrace.api.steering import Steering
 from headrace.core.keyring import Keyring
+from headrace.core.kudos import KUDO
 from headrace.core.lookup import Lookup
 from headrace.core.ports.store import Store
+from headrace.core.ports.users import ANONYMOUS_TENANT
 from headrace.core.usecases.admit import Admission, Caps
 from headrace.core.usecases.submit import Submitted
+from headrace.core.usecases.users import Welcome
 from headrace.telemetry.logs import get_logger
 from headrace.telemetry.tracing import about, traceparent
 from headrace.wiring.ids import new_id
@@ -59,6 +63,8 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
             admission=Admission(
                 Caps(per_tenant=settings.max_queued_per_tenant, in_all=settings.max_queued)
             ),
+            welcome=_welcome(settings),
+            registration=Registration() if settings.self_registration else None,
             admin_key=settings.admin_key.get_secret_value() or None,
             cors_origins=frozenset(settings.cors_origins),
             page_dir=_PAGE,
@@ -93,6 +99,15 @@ def _open_to_this_machine(settings: Settings) -> bool:
     return settings.allow_anonymous is None and settings.anonymous and settings.host in LOOPBACK
 
 
+def _welcome(settings: Settings) -> Welcome:
+    floor = settings.kudos_floor
+    return Welcome(
+        concurrency=settings.user_concurrency,
+        floor=None if floor is None else floor * KUDO,
+        kudos=settings.kudos_at_start * KUDO,
+    )
+
+
 def _keys(settings: Settings, ring: Keyring) -> Keys:
     keys = {tenant: key.get_secret_value() for tenant, key in settings.api_keys.items()}
-    return Keys(keys, anonymous="local" if settings.anonymous else None, ring=ring)
+    return Keys(keys, anonymous=ANONYMOUS_TENANT if settings.anonymous else None, ring=ring)

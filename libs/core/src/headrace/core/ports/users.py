@@ -11,7 +11,9 @@ from typing import Final, Protocol
 from headrace.contracts.ids import JobId, KeyId, TenantId, UserId, WorkerId
 
 ANONYMOUS: Final = UserId(0)  # there from the beginning
-ANONYMOUS_TENANT: Final = TenantId("anonymous")
+ANONYMOUS_TENANT: Final = TenantId(
+    "local"
+)  # whose are the jobs of who shows no key, where that goes
 BANK: Final = UserId(-1)  # where kudos come from and go to; no user, and without a floor
 
 
@@ -127,7 +129,10 @@ class Users(Protocol):
         """Of all of these, locked, by number. Who does not exist, and the bank, is missing."""
 
     async def post(self, entries: Sequence[Entry], *, held: Mapping[UserId, int]) -> None:
-        """Book these, and change what is held by so much, at once; all accounts are locked."""
+        """Book these, and change what is held by so much, at once; all accounts are locked.
+
+        Raises WrongEntry: the transaction must roll back.
+        """
 
     async def postings(self, user: UserId, *, limit: int) -> list[Posting]:
         """The latest first."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Row, Select, bindparam, func, or_, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 
 from headrace.adapters.store.sql.expressions import batch, clock
 from headrace.adapters.store.sql.schema import PAID, jobs
@@ -14,6 +15,7 @@ from headrace.adapters.store.sql.schema_users import ABOVE_FLOOR, postings, user
 from headrace.adapters.store.sql.session import Session
 from headrace.adapters.store.sql.types import Number
 from headrace.contracts.ids import JobId, UserId
+from headrace.core.errors import WrongEntry
 from headrace.core.ports.users import BANK, Discrepancies, Entry, Posting, Reason
 
 _SIDES: Final = 2
@@ -38,6 +40,15 @@ _latest: Final = (
 
 
 async def post(session: Session, entries: Sequence[Entry], held: Mapping[UserId, int]) -> None:
+    try:
+        await _post(session, entries, held)
+    except IntegrityError as error:
+        raise WrongEntry(
+            "an entry is there already, or an account would fall below its floor"
+        ) from error
+
+
+async def _post(session: Session, entries: Sequence[Entry], held: Mapping[UserId, int]) -> None:
     if entries:
         await session.run_batch(_insert, [side for entry in entries for side in _sides(entry)])
     balances: dict[UserId, int] = {}

@@ -6,6 +6,7 @@ from headrace.testkit.conformance.store.counting import Counting
 from headrace.testkit.conformance.store.giving_up import GivingUp
 from headrace.testkit.conformance.store.holding import Holding
 from headrace.testkit.conformance.store.keeping_keys import KeepingKeys
+from headrace.testkit.conformance.store.keeping_users import KeepingUsers
 from headrace.testkit.conformance.store.moving import Moving
 from headrace.testkit.conformance.store.operating import Operating
 from headrace.testkit.conformance.store.outbox import Outbox
@@ -41,6 +42,7 @@ class StoreConformance(
     Recurring,
     Remembering,
     KeepingKeys,
+    KeepingUsers,
     Rolling,
     Shadowing,
     Taking,

@@ -16,6 +16,7 @@ from headrace.api.dialects.horde.errors import HordeError, wrong_payload
 from headrace.api.dialects.horde.forms import read, told
 from headrace.api.dialects.horde.schemas import AcceptedView, QuoteView
 from headrace.api.dialects.horde.schemas_asked import ImageRequest, TextRequest
+from headrace.api.dialects.horde.sharing import must_allow
 from headrace.api.dialects.horde.translate import Circumstances, Plan, image_plan, text_plan
 from headrace.api.inputs import check_input
 from headrace.api.tracing import received_traceparent
@@ -23,6 +24,7 @@ from headrace.contracts.ids import UserId
 from headrace.core.kudos import in_kudos
 from headrace.core.ports.users import ANONYMOUS
 from headrace.core.usecases.submit import Taking, submit_together
+from headrace.core.usecases.users import user_for
 
 router = routes()
 _PICTURES_BYTES: Final = 3  # of this many blobs of the largest size a body may consist
@@ -49,6 +51,7 @@ async def ask_for_images(
     limit = _PICTURES_BYTES * deps.limits.blob_bytes
     asked = await read(request, deps, ImageRequest, limit=limit)
     _refuse_what_nobody_does(asked)
+    must_allow(asker.shared, asked)
     kept = {} if asked.dry_run else await _pictures(deps, asker, asked)
 
     def planned(met: Circumstances) -> Plan:
@@ -70,6 +73,7 @@ async def ask_for_text(
     """Ask for text; the answer's id is asked after with `generate/text/status`."""
     asked = await read(request, deps, TextRequest)
     _refuse_what_nobody_does(asked)
+    must_allow(asker.shared, asked)
 
     def planned(met: Circumstances) -> Plan:
         return text_plan(asked, met)
@@ -131,9 +135,9 @@ async def _answer(
 
 async def _met(
     deps: ApiDeps, asker: Asker, request: str, agent: str
-) -> tuple[Circumstances, UserId | None]:
+) -> tuple[Circumstances, UserId]:
     async with deps.store.begin() as tx:
-        user = await tx.user_of(asker.tenant)
+        user = await user_for(tx, asker.tenant, deps.welcome)
         met = Circumstances(
             caller=asker.caller,
             request=request,
@@ -141,9 +145,9 @@ async def _met(
             now=await tx.now(),
             trace=deps.current_traceparent() or received_traceparent(),
             agent=agent,
-            unpaid=user is None or user.id == ANONYMOUS,
+            unpaid=user.id == ANONYMOUS,
         )
-    return met, None if user is None else user.id
+    return met, user.id
 
 
 def stream_link(request: str) -> str:

@@ -8,12 +8,30 @@ from headrace.api.dialects.horde import (
     asking,
     blobs,
     checking,
+    kudos,
     pop,
+    shared_keys,
     stats,
     status,
     steps,
+    streaming,
     submit,
+    users,
     workers,
 )
 
-PARTS: Final = (asking, blobs, checking, stats, status, pop, submit, steps, workers)
+PARTS: Final = (
+    asking,
+    blobs,
+    checking,
+    kudos,
+    pop,
+    shared_keys,
+    stats,
+    status,
+    steps,
+    streaming,
+    submit,
+    users,
+    workers,
+)

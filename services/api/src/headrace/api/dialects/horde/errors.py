@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import msgspec
 from fastapi.exceptions import RequestValidationError
@@ -20,15 +20,23 @@ from headrace.core.errors import (
     InvalidInput,
     JobNotFound,
     KeyNotFound,
+    NotEnoughKudos,
     QueuesFull,
+    SharedKeyNotFound,
+    SharedKeySpent,
     TenantQueueFull,
     TooLarge,
+    TooManyPrompts,
+    TooManySharedKeys,
+    TransferRefused,
     Unavailable,
     UnknownModel,
+    UserNotFound,
     WorkerNotFound,
 )
 
 WRONG_PAYLOAD: Final = "Input payload validation failed"
+_A_JOB_TAKES_S: Final = 5  # nobody knows; less than this is not worth asking again
 _LONGEST: Final = 400  # characters of one complaint: it may quote what was sent
 
 
@@ -62,6 +70,8 @@ _MISSING: Final[Mapping[type[Exception], tuple[str, str]]] = {
     BlobNotFound: ("ImageNotFound", "There is no such image, or no longer."),
     WorkerNotFound: ("WorkerNotFound", "There is no such worker."),
     KeyNotFound: ("UserNotFound", "There is no such user."),
+    UserNotFound: ("UserNotFound", "There is no such user."),
+    SharedKeyNotFound: ("SharedKeyInvalid", "There is no such shared key."),
 }
 # By the slug of a problem that every door finds alike.
 _RC: Final[Mapping[str, str]] = {
@@ -124,6 +134,12 @@ def _of_core(error: HeadraceError) -> HordeError:  # noqa: C901, PLR0911  # a ta
             return HordeError(503, "QueuesFull", str(error), headers=_in(error.retry_after_s))
         case TooLarge():
             return HordeError(413, "PayloadTooLarge", str(error))
+        case NotEnoughKudos() | SharedKeySpent() | TooManyPrompts():
+            return _unpaid(error)
+        case TransferRefused():
+            return HordeError(400, "KudosTransferRefused", str(error))
+        case TooManySharedKeys():
+            return HordeError(403, "TooManySharedKeys", str(error))
         case IdempotencyConflict():
             return HordeError(409, "IdempotencyConflict", str(error))
         case Unavailable():
@@ -132,6 +148,19 @@ def _of_core(error: HeadraceError) -> HordeError:  # noqa: C901, PLR0911  # a ta
             return HordeError(503, "ServiceUnavailable", said, headers=_in(2))
         case _:
             return _INTERNAL
+
+
+def _unpaid(error: NotEnoughKudos | SharedKeySpent | TooManyPrompts) -> HordeError:
+    match error:
+        case NotEnoughKudos():
+            return HordeError(403, "KudosUpfront", str(error))
+        case SharedKeySpent():
+            rc = "SharedKeyInsufficientKudos" if error.left > 0 else "SharedKeyEmpty"
+            return HordeError(403, rc, str(error))
+        case TooManyPrompts():
+            return HordeError(429, "TooManyPrompts", str(error), headers=_in(_A_JOB_TAKES_S))
+        case _:
+            assert_never(error)
 
 
 def _of_problem(problem: Problem) -> HordeError:

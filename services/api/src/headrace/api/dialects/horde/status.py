@@ -169,9 +169,12 @@ async def get_news(deps: Deps) -> Response:
     "/status/modes", response_class=Response, responses={200: {"model": ModesView}, **errors()}
 )
 async def get_modes(deps: Deps) -> Response:
-    """`maintenance_mode`: operators hold back all that could run. Raids are no mode here: caps hold always."""
+    """`maintenance_mode`: operators hold back all that could run. `invite_only_mode`: they alone make users.
+
+    Raids are no mode here: caps hold always.
+    """
     seen = await deps.census.look(deps.store)
-    closed = deps.auth.anonymous is None
+    closed = deps.registration is None
     return told(
         ModesView(maintenance_mode=seen.all_paused, invite_only_mode=closed, raid_mode=False)
     )

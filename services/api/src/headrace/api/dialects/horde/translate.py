@@ -71,7 +71,7 @@ class Plan:
     def total(self) -> int:
         return self.price * len(self.submissions)
 
-    def paid_by(self, user: UserId | None) -> list[Submission]:
+    def paid_by(self, user: UserId) -> list[Submission]:
         return [replace(job, payer=user, price=self.price) for job in self.submissions]
 
 

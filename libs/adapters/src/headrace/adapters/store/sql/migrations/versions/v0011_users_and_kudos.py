@@ -74,9 +74,9 @@ def _users() -> None:
         sa.CheckConstraint("held >= 0", name="users_held"),
         sqlite_autoincrement=True,
     )
-    # Who shows the key that everybody knows: little at a time, at nobody's cost.
+    # Who shows no key, or the one that everybody knows: little at a time, and at nobody's cost.
     now = NOW[op.get_bind().dialect.name]
     op.execute(
         "INSERT INTO users (number, tenant, alias, concurrency, trusted, moderator, balance, held,"  # noqa: S608
-        f" created_at) VALUES (0, 'anonymous', 'Anonymous', 10, 0, 0, 0, 0, {now})"
+        f" created_at) VALUES (0, 'local', 'Anonymous', 20, 0, 0, 0, 0, {now})"
     )
