@@ -15,12 +15,14 @@ from tests.unit.api.horde.conftest import Requester, _json
 from headrace.adapters.bus.inprocess import InProcessBus
 from headrace.adapters.streams.inprocess.streams import InProcessStreams
 from headrace.api.app import create_app
-from headrace.api.auth import digest_of
+from headrace.api.auth import Keys, digest_of
 from headrace.api.deps import ApiDeps
 from headrace.api.remote_desk import RemoteDesk
 from headrace.contracts.ids import TenantId
+from headrace.core.keyring import Keyring
 from headrace.core.ports.keys import Scope
 from headrace.core.ports.store import Store
+from headrace.core.ports.users import ANONYMOUS_TENANT
 from headrace.testkit.background import served
 from headrace.testkit.builders import an_api_key
 from headrace.testkit.house import TOPOLOGY, House
@@ -40,7 +42,8 @@ def house(store: Store, streams: InProcessStreams) -> House:
 def deps(deps: ApiDeps, house: House) -> ApiDeps:
     desk = RemoteDesk(house.bus, TOPOLOGY, new_id=lambda: str(uuid4()))
     limits = replace(deps.limits, long_poll_s=4.0, remote_ttl_s=30.0, job_bytes=1 << 16)
-    return replace(deps, desk=desk, limits=limits)
+    auth = Keys({}, anonymous=ANONYMOUS_TENANT, ring=Keyring(house.store))
+    return replace(deps, desk=desk, limits=limits, auth=auth)
 
 
 @pytest.fixture
