@@ -154,10 +154,11 @@ async def test_a_job_is_handed_in_once_and_by_its_worker(
     stranger = HttpWorker(http, await registered(http, "stranger"), "another")
 
     refused = await stranger.submit(job)
-    first, *others = await asyncio.gather(*(worker.submit(job) for _ in range(4)))
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(worker.submit(job)) for _ in range(4)]
 
     assert (refused.status_code, refused.json()["rc"]) == (403, "WrongCredentials")
-    answers = sorted((first, *others), key=lambda each: each.status_code)
+    answers = sorted((task.result() for task in tasks), key=lambda each: each.status_code)
     assert [each.status_code for each in answers] == [200, 400, 400, 400]
     assert all("already submitted" in each.json()["message"] for each in answers[1:])
 

@@ -152,14 +152,18 @@ async def test_a_grant_that_nobody_waits_for_any_more_comes_back_at_once(house: 
 
 
 async def test_several_dispatchers_give_each_job_once(house: House) -> None:
-    async with house.dispatching(), house.dispatching(), speaking(house) as desk:
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(desk.take(WorkerId(f"remote-{n}"), a_take(20), unless=NEVER()))
-                for n in range(6)
-            ]
-            for _ in range(6):
-                await a_job(house.store)
+    async with (
+        house.dispatching(),
+        house.dispatching(),
+        speaking(house) as desk,
+        asyncio.TaskGroup() as group,
+    ):
+        tasks = [
+            group.create_task(desk.take(WorkerId(f"remote-{n}"), a_take(20), unless=NEVER()))
+            for n in range(6)
+        ]
+        for _ in range(6):
+            await a_job(house.store)
 
     jobs = [granted(task.result()).job for task in tasks]
     assert len(set(jobs)) == 6
