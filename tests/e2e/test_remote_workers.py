@@ -11,7 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from headrace.testkit.remote_worker import API, MODEL, WEBP, HttpWorker, registered
+from headrace.testkit.remote_worker import ADMIN, API, MODEL, WEBP, HttpWorker, worker_key
 from headrace.testkit.system import Mode, System, running
 from headrace.testkit.waits import eventually
 
@@ -32,7 +32,7 @@ time.sleep(600)
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def remote(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[System]:
-    settings = {"SELF_REGISTRATION": "true", "REMOTE_TTL_S": "4", "LEASE_S": "2"}
+    settings = {"ADMIN_KEY": ADMIN, "ALLOW_ANONYMOUS": "true", "REMOTE_TTL_S": "4", "LEASE_S": "2"}
     async with running(mode, tmp_path_factory.mktemp(f"remote-{mode}"), **settings) as system:
         yield system
 
@@ -45,7 +45,7 @@ async def http(remote: System) -> AsyncGenerator[httpx.AsyncClient]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def worker(http: httpx.AsyncClient, request: pytest.FixtureRequest) -> HttpWorker:
-    return HttpWorker(http, await registered(http, "owner"), f"of {request.node.name}"[:90])
+    return HttpWorker(http, await worker_key(http, "owner"), f"of {request.node.name}"[:90])
 
 
 async def ask(http: httpx.AsyncClient, path: str = "generate/async", **more: Any) -> str:
@@ -151,7 +151,7 @@ async def test_a_job_is_handed_in_once_and_by_its_worker(
     await ask(http)
     job = await worker.pop()
     await worker.put(job)
-    stranger = HttpWorker(http, await registered(http, "stranger"), "another")
+    stranger = HttpWorker(http, await worker_key(http, "stranger"), "another")
 
     refused = await stranger.submit(job)
     async with asyncio.TaskGroup() as group:

@@ -10,6 +10,7 @@ import httpx
 MODEL: Final = "a-model-of-nobody-here"
 WEBP: Final = b"RIFF\x10\x00\x00\x00WEBP-and-the-rest"
 API: Final = "/api/v2"
+ADMIN: Final = "a-key-of-operators"
 
 
 @dataclass
@@ -37,7 +38,8 @@ class HttpWorker:
         return await self.http.post(f"{API}/{path}", json=body, headers=self.key)
 
 
-async def registered(http: httpx.AsyncClient, alias: str) -> dict[str, str]:
-    """The key of a new user, where users may register themselves."""
-    answer = await http.post(f"{API}/users/register", json={"username": alias})
-    return {"apikey": answer.raise_for_status().json()["api_key"]}
+async def worker_key(http: httpx.AsyncClient, tenant: str) -> dict[str, str]:
+    """A key to work with, made by whoever has ADMIN."""
+    asked = {"tenant": tenant, "scopes": ["worker"]}
+    answer = await http.post("/admin/keys", json=asked, headers={"apikey": ADMIN})
+    return {"apikey": answer.raise_for_status().json()["key"]}
