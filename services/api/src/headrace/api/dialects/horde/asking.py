@@ -145,7 +145,7 @@ async def _met(
             now=await tx.now(),
             trace=deps.current_traceparent() or received_traceparent(),
             agent=agent,
-            unpaid=user.id == ANONYMOUS,
+            unpaid=asker.anonymous or user.id == ANONYMOUS,
         )
     return met, user.id
 
