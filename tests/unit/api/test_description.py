@@ -15,8 +15,14 @@ HORDE = {
     "POST /api/v2/generate/async", "GET /api/v2/generate/check/{id}",
     "GET /api/v2/generate/status/{id}", "DELETE /api/v2/generate/status/{id}",
     "POST /api/v2/generate/text/async", "GET /api/v2/generate/text/status/{id}",
-    "DELETE /api/v2/generate/text/status/{id}", "GET /api/v2/blobs/{blob}", "PUT /api/v2/blobs/{blob}",
-    "GET /api/v2/status/heartbeat",
+    "DELETE /api/v2/generate/text/status/{id}", "GET /api/v2/generate/{id}/stream", "GET /api/v2/blobs/{blob}", "PUT /api/v2/blobs/{blob}",
+    *(
+        f"GET /api/v2/{path}"
+        for path in (
+            "status/heartbeat", "status/models", "status/models/{name}", "status/performance", "status/news",
+            "status/modes", "stats/img/totals", "stats/img/models", "stats/text/totals", "stats/text/models",
+        )
+    ),
 }  # fmt: skip
 
 

@@ -20,9 +20,12 @@ ASKED_OF_NOBODY = {"/livez", "/readyz", "/health", "/metrics"} | {
     for path in (
         "status/heartbeat",
         "generate/check/{id}",
+        "generate/{id}/stream",
         "generate/status/{id}",
         "generate/text/status/{id}",
         "blobs/{blob}",
+        *(f"status/{each}" for each in ("models", "models/{name}", "performance", "news", "modes")),
+        *(f"stats/{of}/{each}" for of in ("img", "text") for each in ("totals", "models")),
     )
 }
 OF_ANY_KEY = {"/admin/whoami"}

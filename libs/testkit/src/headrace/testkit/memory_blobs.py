@@ -29,11 +29,11 @@ class MemoryBlobs:
 
     async def link(
         self,
-        tenant: TenantId,  # noqa: ARG002  # the port's signature
-        blob: BlobId,  # noqa: ARG002
-        method: Literal["GET", "PUT"],  # noqa: ARG002
+        tenant: TenantId,  # the port's signature
+        blob: BlobId,
+        method: Literal["GET", "PUT"],
         *,
-        within: timedelta,  # noqa: ARG002
+        within: timedelta,
     ) -> str | None:
         return None
 

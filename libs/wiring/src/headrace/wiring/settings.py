@@ -83,6 +83,8 @@ class Settings(BaseSettings):
     missed_fires: Literal["once", "skip"] = "once"
     retain_days: Annotated[float, Field(ge=2, le=36_500)] | None = None  # None: for ever
     engines_kept_days: Annotated[float, Field(ge=0.125, le=36_500)] = 7
+    long_poll_timeout: Annotated[float, Field(ge=1, le=60)] = 30  # of remote workers, in seconds
+    remote_ttl_s: Annotated[float, Field(ge=1, le=3600)] = 150
     stream_ttl_s: Annotated[int, Field(ge=5, le=604_800)] = 3600
 
     # None: what is stored says, by /admin/rollout. Set, these hold in this process whatever is stored.

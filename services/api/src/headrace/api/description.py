@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 from headrace.api.dialects.conversations import schemas as conversations
 from headrace.api.dialects.horde import documents as horde
 from headrace.api.dialects.horde import schemas_asked as horde_asked
+from headrace.api.dialects.horde import schemas_work as horde_work
 from headrace.api.dialects.native import (
     documents,
     schemas,
@@ -73,6 +74,7 @@ def _models() -> dict[str, Any]:
             (horde.ErrorView, "serialization"),
             (horde_asked.ImageRequest, "validation"),
             (horde_asked.TextRequest, "validation"),
+            *((each, "validation") for each in horde_work.BODIES),
         ],
         ref_template=_REF,
     )

@@ -24,6 +24,7 @@ import msgspec
 from headrace.core.errors import Unavailable
 
 ASKED_EVERY_S: Final = 10.0
+TRIED_EVERY_S: Final = 1.0  # while none are known
 KEPT_S: Final = 600.0
 ISSUER: Final = "the OpenID issuer"
 _LARGEST: Final = 256 * 1024  # bytes of one answer
@@ -63,7 +64,9 @@ class SigningKeys:
 
     async def _ask_again(self, kid: str) -> None:
         async with self._asking:
-            if self._age_s() < ASKED_EVERY_S:  # whoever was first has asked
+            if self._age_s() < (
+                ASKED_EVERY_S if self._keys else TRIED_EVERY_S
+            ):  # somebody has just asked
                 self._must_know_some()
                 return
             self._asked_at = self._monotonic()

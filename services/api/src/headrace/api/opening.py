@@ -11,11 +11,12 @@ from starlette.middleware import Middleware
 
 from headrace.api.app import create_app
 from headrace.api.auth import Bearers, Keys
-from headrace.api.deps import ApiDeps
+from headrace.api.deps import ApiDeps, Limits
 from headrace.api.guards import OwnNameOnly
 from headrace.api.instrumenting import watched
 from headrace.api.presence import Presence
 from headrace.api.registration import Registration
+from headrace.api.remote_desk import RemoteDesk
 from headrace.api.role import Api
 from headrace.api.signed import SignedLinks
 from headrace.api.steering import Steering
@@ -49,6 +50,12 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
             streams=await stack.enter_async_context(wiring.streams()),
             blobs=blobs,
             signed=SignedLinks(store, blobs),
+            desk=RemoteDesk(
+                await stack.enter_async_context(wiring.bus()), wiring.topology, new_id=new_id
+            ),
+            limits=Limits(
+                long_poll_s=settings.long_poll_timeout, remote_ttl_s=settings.remote_ttl_s
+            ),
             tickets=await stack.enter_async_context(wiring.tickets()),
             steering=await _steering(store, settings),
             new_id=new_id,

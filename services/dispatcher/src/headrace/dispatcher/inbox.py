@@ -22,16 +22,14 @@ from headrace.contracts.messages import (
     encode,
 )
 from headrace.core.errors import BadMessage
-from headrace.core.ports.bus import Bus, Delivery, Parcel
-from headrace.core.ports.store import Store
-from headrace.core.ports.streams import Streams
+from headrace.core.ports.bus import Delivery, Parcel
 from headrace.core.usecases.claim import claim
 from headrace.core.usecases.heartbeat import heartbeat
 from headrace.core.usecases.record import Recorded as Outcome
 from headrace.core.usecases.record import record
 from headrace.dispatcher.announcer import announce
 from headrace.dispatcher.counting import count_claimed, count_recorded
-from headrace.dispatcher.options import DispatcherOptions
+from headrace.dispatcher.options import DispatcherOptions, Ports
 from headrace.dispatcher.taking import Taker
 from headrace.dispatcher.telling import tell_claimed, tell_ended
 from headrace.telemetry.logs import get_logger
@@ -43,15 +41,13 @@ _log = get_logger("dispatcher.inbox")
 class Inbox:
     def __init__(
         self,
-        store: Store,
-        bus: Bus,
-        streams: Streams,
+        ports: Ports,
         options: DispatcherOptions,
         random: Random,
         room: Callable[[], None],
         taker: Taker,
     ) -> None:
-        self._store, self._bus, self._streams = store, bus, streams
+        self._store, self._bus, self._streams = ports.store, ports.bus, ports.streams
         self._options, self._random = options, random
         self._room, self._taker = room, taker
 

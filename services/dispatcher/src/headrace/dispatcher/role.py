@@ -42,7 +42,7 @@ class Dispatcher:
         self._releaser = Releaser(store, bus, streams, topology, options, self._attendance)
         self._sweeper = Sweeper(store, bus, streams, options, self._releaser, self._work)
         self._taker = Taker(store, bus, streams, options, self._attendance)
-        self._inbox = Inbox(store, bus, streams, options, chance.random, self._stir, self._taker)
+        self._inbox = Inbox(ports, options, chance.random, self._stir, self._taker)
         self._undertaker = Undertaker(store, bus, options, self._attendance, chance.new_id)
         self._recurring = Recurring(store, options, self._attendance, chance.new_id)
         self._producers = (

@@ -13,6 +13,7 @@ from headrace.contracts.messages import EngineCard, Stages, Vitals
 from headrace.core.fair_share import Share
 from headrace.core.job import Job, State
 from headrace.core.ports.dead_letters import DeadLetters
+from headrace.core.ports.figures import Figures
 from headrace.core.ports.keys import Keys
 from headrace.core.ports.operations import Operations
 from headrace.core.ports.paths import Paths
@@ -138,7 +139,17 @@ class WorkerRecord:
 
 
 class Transaction(
-    DeadLetters, Keys, Operations, Paths, Remotes, Rollouts, Schedules, Upkeep, Users, Protocol
+    DeadLetters,
+    Figures,
+    Keys,
+    Operations,
+    Paths,
+    Remotes,
+    Rollouts,
+    Schedules,
+    Upkeep,
+    Users,
+    Protocol,
 ):
     """One unit of work. Leaving it normally commits; an exception rolls back.
 

@@ -9,9 +9,29 @@ from headrace.api.dialects.horde import (
     blobs,
     checking,
     kudos,
+    pop,
     shared_keys,
+    stats,
     status,
+    steps,
+    streaming,
+    submit,
     users,
+    workers,
 )
 
-PARTS: Final = (asking, blobs, checking, status, users, shared_keys, kudos)
+PARTS: Final = (
+    asking,
+    blobs,
+    checking,
+    kudos,
+    pop,
+    shared_keys,
+    stats,
+    status,
+    steps,
+    streaming,
+    submit,
+    users,
+    workers,
+)

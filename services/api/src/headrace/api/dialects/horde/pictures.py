@@ -26,7 +26,7 @@ async def keep(deps: ApiDeps, tenant: TenantId, picture: str, field: str) -> Kep
     """Raises HordeError, TooLarge, Unavailable."""
     if picture.startswith("https://"):
         return picture
-    blob = await asyncio.to_thread(_decoded, picture, field)
+    blob = await asyncio.to_thread(decoded, picture, field)
     if len(blob.data) > deps.limits.blob_bytes:
         raise HordeError(
             400, "ImageValidationFailed", f"{field} has {len(blob.data)} bytes: too many."
@@ -34,7 +34,7 @@ async def keep(deps: ApiDeps, tenant: TenantId, picture: str, field: str) -> Kep
     return {"blob": await deps.blobs.put(tenant, blob)}
 
 
-def _decoded(picture: str, field: str) -> Blob:
+def decoded(picture: str, field: str) -> Blob:
     text = picture.partition(",")[2] if picture.startswith("data:") else picture
     try:
         data = base64.b64decode(text, validate=True)
