@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 from headrace.api.dialects.conversations import schemas as conversations
 from headrace.api.dialects.horde import documents as horde
 from headrace.api.dialects.horde import schemas_asked as horde_asked
+from headrace.api.dialects.horde import schemas_users as horde_users
 from headrace.api.dialects.horde import schemas_work as horde_work
 from headrace.api.dialects.native import (
     documents,
@@ -74,7 +75,12 @@ def _models() -> dict[str, Any]:
             (horde.ErrorView, "serialization"),
             (horde_asked.ImageRequest, "validation"),
             (horde_asked.TextRequest, "validation"),
+            (horde_asked.AlchemyRequest, "validation"),
             *((each, "validation") for each in horde_work.BODIES),
+            (horde_users.UserChange, "validation"),
+            (horde_users.RegistrationRequest, "validation"),
+            (horde_users.TransferRequest, "validation"),
+            (horde_users.SharedKeyTerms, "validation"),
         ],
         ref_template=_REF,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from starlette.middleware import Middleware
 
 from headrace.api.app import create_app
-from headrace.api.auth import Keys
+from headrace.api.auth import Bearers, Keys
 from headrace.api.deps import ApiDeps, Limits
 from headrace.api.guards import OwnNameOnly
 from headrace.api.instrumenting import watched
@@ -110,4 +110,20 @@ def _welcome(settings: Settings) -> Welcome:
 
 def _keys(settings: Settings, ring: Keyring) -> Keys:
     keys = {tenant: key.get_secret_value() for tenant, key in settings.api_keys.items()}
-    return Keys(keys, anonymous=ANONYMOUS_TENANT if settings.anonymous else None, ring=ring)
+    anonymous = ANONYMOUS_TENANT if settings.anonymous else None
+    return Keys(keys, anonymous=anonymous, ring=ring, bearers=_bearers(settings))
+
+
+def _bearers(settings: Settings) -> Bearers | None:
+    if not settings.oidc_issuer:
+        return None
+    from headrace.api.issuer import SigningKeys  # with its cryptography, which most do without
+    from headrace.api.tokens import Tokens, Trust
+
+    trust = Trust(
+        issuer=settings.oidc_issuer,
+        audience=settings.oidc_audience,
+        tenant_claim=settings.oidc_tenant_claim,
+        scopes_claim=settings.oidc_scopes_claim,
+    )
+    return Tokens(trust, SigningKeys(settings.oidc_issuer, jwks_url=settings.oidc_jwks_url))

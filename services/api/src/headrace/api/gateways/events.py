@@ -33,8 +33,8 @@ async def open_events(
     batches = frames(deps, found, after=after)
     if viewer.by_ticket:
         batches = until(batches, deps.limits.ticket_session_s)
-    if viewer.digest:
-        batches = while_good(deps, viewer.digest, batches)
+    if viewer.digest or viewer.until is not None:
+        batches = while_good(deps, viewer.digest, viewer.until, batches)
     return EventStreamResponse(
         EventStream(shown(batches), stopping=deps.stopping, limits=deps.limits)
     )

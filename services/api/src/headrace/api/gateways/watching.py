@@ -60,15 +60,15 @@ async def until(
 
 
 async def while_good(
-    deps: ApiDeps, digest: str, batches: AsyncGenerator[Sequence[Entry]]
+    deps: ApiDeps, digest: str, over_at: float | None, batches: AsyncGenerator[Sequence[Entry]]
 ) -> AsyncGenerator[Sequence[Entry]]:
-    """Ends soon after the key was revoked; an empty batch comes in silence, so no timer is needed."""
+    """Ends soon after the key was revoked, or the token is over; an empty batch comes in silence, so no timer is needed."""
     clock = asyncio.get_running_loop().time
     checked_at = clock()
     async with aclosing(batches):
         async for batch in batches:
             if clock() - checked_at >= deps.limits.recheck_s:
-                if not await deps.auth.still_good(digest):
+                if not await deps.auth.still_good(digest, over_at):
                     return
                 checked_at = clock()
             yield batch

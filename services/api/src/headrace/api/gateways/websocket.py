@@ -130,7 +130,8 @@ class Conversation:
         self.code = _POLICY
 
     async def _still_good(self) -> bool:
-        return self._holder is None or await self._deps.auth.still_good(self._holder.digest)
+        holder = self._holder
+        return holder is None or await self._deps.auth.still_good(holder.digest, holder.until)
 
     async def run(self, only: tuple[str, str | None] | None) -> None:
         async with asyncio.TaskGroup() as group:
