@@ -24,6 +24,7 @@ import httpx
 
 from headrace.testkit.remote_worker import ADMIN, API, MODEL, HttpWorker, worker_key
 from headrace.testkit.system import System, running
+from headrace.testkit.waits import eventually
 
 WORKERS: Final = 200
 OF_ONE_OWNER: Final = 20
@@ -121,9 +122,7 @@ async def _submit(http: httpx.AsyncClient, tally: Tally, jobs: int) -> None:
         answer = await http.post(f"{API}/generate/text/async", json=body, headers=ANYBODY)
         answer.raise_for_status()
         await asyncio.sleep(0.1 + 0.2 * random.random())
-    deadline = time.monotonic() + 30
-    while len(tally.delivered_s) < jobs and time.monotonic() < deadline:
-        await asyncio.sleep(0.1)
+    await eventually(lambda: len(tally.delivered_s) >= jobs, within=30, every=0.1)
 
 
 async def _transactions(system: System, within_s: float) -> float:

@@ -22,6 +22,8 @@ from headrace.core.usecases.explain import HEARD_WITHIN, heard_within
 # answered; nobody is judged by one that was late.
 _UNHEARD_S: Final = 35.0
 
+_BY_HTTP: Final = "It comes by HTTP, and asks for work when it is ready."
+
 
 class Standing(StrEnum):
     ALIVE = "alive"
@@ -62,10 +64,9 @@ def _draining(vitals: Vitals | None, busy: int) -> str:
 
 def _hearing(member: Member, busy: Mapping[Lane, int]) -> tuple[bool | None, str]:
     vitals = member.vitals
-    if vitals is None and any(is_remote(lane) for lane in member.slots):
-        return None, "It comes by HTTP, and asks for work when it is ready."
     if vitals is None:
-        return None, "Its build does not say whether it can receive."
+        remote = any(is_remote(lane) for lane in member.slots)
+        return None, _BY_HTTP if remote else "Its build does not say whether it can receive."
     if vitals.draining:
         return False, "It may take offers again, and hears that with the next answer."
     if not any(member.slots.values()):
