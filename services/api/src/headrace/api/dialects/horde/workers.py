@@ -17,10 +17,10 @@ from headrace.api.dialects.horde.errors import HordeError
 from headrace.api.dialects.horde.forms import many_told, read, told
 from headrace.api.dialects.horde.schemas_work import WorkerChange
 from headrace.api.dialects.horde.schemas_workers import (
+    RemoteWorkerView,
     WorkerChangedView,
     WorkerDeletedView,
     WorkerKudosView,
-    RemoteWorkerView,
 )
 from headrace.api.dialects.horde.working import Owner, wrong_credentials
 from headrace.contracts.ids import WorkerId
