@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -48,7 +48,7 @@ def a_take(wait_s: float = 0.0, *, models: tuple[str, ...] = ("model",)) -> Take
 
 @asynccontextmanager
 async def speaking(house: House) -> AsyncGenerator[RemoteDesk]:
-    desk = RemoteDesk(house.bus, TOPOLOGY, new_id=a_job_id)
+    desk = RemoteDesk(lambda: nullcontext(house.bus), TOPOLOGY, new_id=a_job_id)
     async with served(desk.run_until):
         yield desk
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -40,7 +41,7 @@ def house(store: Store, streams: InProcessStreams) -> House:
 
 @pytest.fixture
 def deps(deps: ApiDeps, house: House) -> ApiDeps:
-    desk = RemoteDesk(house.bus, TOPOLOGY, new_id=lambda: str(uuid4()))
+    desk = RemoteDesk(lambda: nullcontext(house.bus), TOPOLOGY, new_id=lambda: str(uuid4()))
     limits = replace(deps.limits, long_poll_s=4.0, remote_ttl_s=30.0, job_bytes=1 << 16)
     auth = Keys({}, anonymous=ANONYMOUS_TENANT, ring=Keyring(house.store))
     return replace(deps, desk=desk, limits=limits, auth=auth)
