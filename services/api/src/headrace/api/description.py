@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 from headrace.api.dialects.conversations import schemas as conversations
 from headrace.api.dialects.horde import documents as horde
 from headrace.api.dialects.horde import schemas_asked as horde_asked
+from headrace.api.dialects.horde import schemas_users as horde_users
 from headrace.api.dialects.horde import schemas_work as horde_work
 from headrace.api.dialects.native import (
     documents,
@@ -21,6 +22,7 @@ from headrace.api.dialects.native import (
     schemas_letters,
     schemas_rollout,
     schemas_schedules,
+    schemas_users,
 )
 from headrace.api.links import add_links
 from headrace.api.scopes import stated
@@ -74,7 +76,8 @@ def _models() -> dict[str, Any]:
             (horde.ErrorView, "serialization"),
             (horde_asked.ImageRequest, "validation"),
             (horde_asked.TextRequest, "validation"),
-            *((each, "validation") for each in horde_work.BODIES),
+            *((each, "validation") for each in (*horde_work.BODIES, *horde_users.BODIES)),
+            *((each, "validation") for each in schemas_users.BODIES),
         ],
         ref_template=_REF,
     )

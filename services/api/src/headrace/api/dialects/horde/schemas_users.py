@@ -95,3 +95,6 @@ class SharedKeyView(Told):
 
 class DoneView(Told):
     message: str
+
+
+BODIES: Final = (UserChange, RegistrationRequest, TransferRequest, SharedKeyTerms)
