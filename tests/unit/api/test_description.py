@@ -15,7 +15,16 @@ HORDE = {
     "POST /api/v2/generate/async", "GET /api/v2/generate/check/{id}",
     "GET /api/v2/generate/status/{id}", "DELETE /api/v2/generate/status/{id}",
     "POST /api/v2/generate/text/async", "GET /api/v2/generate/text/status/{id}",
-    "DELETE /api/v2/generate/text/status/{id}", "GET /api/v2/generate/{id}/stream", "GET /api/v2/blobs/{blob}", "PUT /api/v2/blobs/{blob}",
+    "DELETE /api/v2/generate/text/status/{id}", "GET /api/v2/blobs/{blob}", "PUT /api/v2/blobs/{blob}",
+    "GET /api/v2/generate/{id}/stream", "GET /api/v2/workers", "GET /api/v2/workers/{worker}", "GET /api/v2/workers/name/{name}",
+    "PUT /api/v2/workers/{worker}", "DELETE /api/v2/workers/{worker}", "POST /api/v2/workers/pop",
+    *(
+        f"POST /api/v2/{path}"
+        for path in (
+            "generate/pop", "generate/text/pop", "interrogate/pop", "generate/submit", "generate/text/submit",
+            "interrogate/submit", "generate/progress", "generate/preview/{generation}",
+        )
+    ),
     "GET /api/v2/find_user", "GET /api/v2/users", "GET /api/v2/users/{user_id}", "PUT /api/v2/users/{user_id}",
     "POST /api/v2/users/register", "POST /api/v2/kudos/transfer", "PUT /api/v2/sharedkeys",
     *(f"{method} /api/v2/sharedkeys/{{sharedkey_id}}" for method in ("GET", "PATCH", "DELETE")),

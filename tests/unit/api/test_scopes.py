@@ -29,7 +29,9 @@ ASKED_OF_NOBODY = {"/livez", "/readyz", "/health", "/metrics"} | {
         *(f"stats/{of}/{each}" for of in ("img", "text") for each in ("totals", "models")),
     )
 }
-ASKED_OF_NOBODY_TO_LOOK = {"/api/v2/sharedkeys/{sharedkey_id}"}  # the address has the key
+READ_BY_ANYBODY = {f"/api/v2/workers{rest}" for rest in ("", "/{worker}", "/name/{name}")} | {
+    "/api/v2/sharedkeys/{sharedkey_id}"  # whose address has the key
+}
 OF_ANY_KEY = {"/admin/whoami"}
 WATCHING = {"/tickets"}  # it changes nothing that is anybody's
 REFUSED = {"scope-missing", "read-only", "forbidden", "Forbidden", "NotModerator"}
@@ -42,15 +44,15 @@ def told(app: FastAPI) -> list[Stated]:
     return found
 
 
-def _of_nobody(route: Stated) -> bool:
-    looks = route.methods == {"GET"} and route.path in ASKED_OF_NOBODY_TO_LOOK
-    return looks or route.path in ASKED_OF_NOBODY
+def asks_nobody(route: Stated) -> bool:
+    by_anybody = route.methods == {"GET"} and route.path in READ_BY_ANYBODY
+    return by_anybody or route.path in ASKED_OF_NOBODY
 
 
 def test_every_route_states_its_scope(app: FastAPI) -> None:
     """Who adds one has to take a Tenant, Owner, Submitter, Watcher, Viewer, Door, Reader or Operator."""
     for route in told(app):
-        asked = not _of_nobody(route) and route.path not in OF_ANY_KEY
+        asked = not asks_nobody(route) and route.path not in OF_ANY_KEY
         assert len(route.scopes) == (1 if asked else 0), route
 
 
@@ -74,7 +76,7 @@ def test_the_description_says_it_too(app: FastAPI) -> None:
     for route in told(app):
         for method in route.methods:
             operation = paths[route.path][method.lower()]
-            if not _of_nobody(route):
+            if not asks_nobody(route):
                 assert operation["security"][0] == {"apikey": sorted(route.scopes)}, route
                 assert "403" in operation["responses"], route
 

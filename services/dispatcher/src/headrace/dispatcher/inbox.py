@@ -54,8 +54,8 @@ class Inbox:
     async def claims(self, message: Message, delivery: Delivery) -> None:
         """Idempotent by claim id: a message that comes twice gets the same grants."""
         if isinstance(message, Takes):
-            await self._taker.hear(message)
-            self._room()
+            if await self._taker.hear(message):
+                self._room()
             return
         if not isinstance(message, Claims):
             raise BadMessage(f"{type(message).__name__} does not belong among claims")

@@ -6,16 +6,17 @@ this process costs its worker one wait, no job: nothing was granted for it.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final
 
-from headrace.contracts.ids import ClaimId, WorkerId
+from headrace.contracts.ids import ClaimId, JobId, Lane, WorkerId
 from headrace.contracts.messages import Take, Taken, Takes, encode
 from headrace.core.ports.bus import Bus, Parcel
 from headrace.core.ports.remotes import Class
-from headrace.core.ports.store import Store
+from headrace.core.ports.store import Store, Waiting
 from headrace.core.ports.streams import Streams
 from headrace.core.usecases.choose import Turns
 from headrace.core.usecases.take import TakenUp, fit, take
@@ -30,6 +31,8 @@ from headrace.telemetry.logs import get_logger
 _log = get_logger("dispatcher.taking")
 PARKED_AT_MOST: Final = 5_000
 LONGEST_WAIT_S: Final = 60.0
+LOOK_EVERY: Final = timedelta(seconds=0.25)  # at who waited long enough; the store is not asked
+_KEPT_AT_MOST: Final = 1_000
 
 
 @dataclass(slots=True)
@@ -55,6 +58,8 @@ class Taker:
         self._turns: defaultdict[str, Turns] = defaultdict(Turns)
         self._parked: dict[ClaimId, _Parked] = {}  # the longest wait first
         self._stirred = False
+        self._kept: OrderedDict[JobId, None] = OrderedDict()
+        self._ours_next: defaultdict[Lane, bool] = defaultdict(lambda: True)
         self.wake = Wake()
 
     def stir(self) -> None:
@@ -63,11 +68,44 @@ class Taker:
         if self._parked:
             self.wake()
 
-    async def hear(self, message: Takes) -> None:
-        for asked in message.takes:
-            await self._hear(message, asked)
+    def keep(self, lane: Lane, rows: Sequence[Waiting]) -> list[Waiting]:
+        """Of jobs that somebody here waits for, every other one is offered to workers of ours.
 
-    async def _hear(self, message: Takes, asked: Take) -> None:
+        Who is woken first by a job would else have all of them.
+        """
+        if not self._parked:
+            return list(rows)
+        offered: list[Waiting] = []
+        left = len(self._parked)
+        for row in rows:
+            if row.wants is None or left == 0 or not self._is_waited_for(row.wants):
+                offered.append(row)
+                continue
+            ours = self._ours_next[lane]
+            self._ours_next[lane] = not ours
+            if ours:
+                offered.append(row)
+            else:
+                left -= 1
+                self._keep_for_remote(row.job)
+        return offered
+
+    def _keep_for_remote(self, job: JobId) -> None:
+        self._kept[job] = None
+        if len(self._kept) > _KEPT_AT_MOST:
+            self._kept.popitem(last=False)
+        self.stir()
+
+    def _is_waited_for(self, wants: str) -> bool:
+        classes = [Class(wants, 1)]
+        return any(fit(classes, each.take, each.worker).classes for each in self._parked.values())
+
+    async def hear(self, message: Takes) -> bool:
+        """Whether anything was granted: then there is room for another offer."""
+        granted = [await self._hear(message, asked) for asked in message.takes]
+        return any(granted)
+
+    async def _hear(self, message: Takes, asked: Take) -> bool:
         """Parked before the first look: what comes during that look is not missed."""
         parked = self._park(message, asked)
         try:
@@ -76,9 +114,10 @@ class Taker:
             self._parked.pop(asked.id, None)  # the message comes again
             raise
         if parked and self._goes_on_waiting(asked.id, found):
-            return
+            return False
         self._parked.pop(asked.id, None)
         await self._answer(message.worker, message.reply_to, found)
+        return found.claimed is not None
 
     def _park(self, message: Takes, asked: Take) -> bool:
         if asked.wait_s <= 0 or len(self._parked) >= PARKED_AT_MOST:
@@ -124,6 +163,7 @@ class Taker:
     def _goes_on_waiting(self, claim: ClaimId, found: TakenUp) -> bool:
         if found.answer.grant is not None or found.answer.drain:
             return False
+        self._stirred = self._stirred or found.soon  # the loop's next turn looks again
         if (parked := self._parked.get(claim)) is not None:
             parked.skipped = found.answer.skipped
         return True
@@ -138,7 +178,12 @@ class Taker:
 
     async def _look(self, worker: WorkerId, asked: Take) -> TakenUp:
         found = await take(
-            self._store, worker, asked, paths=self._attendance.paths, turns=self._turns
+            self._store,
+            worker,
+            asked,
+            paths=self._attendance.paths,
+            turns=self._turns,
+            kept=self._kept,
         )
         if found.claimed is not None:
             # Before the grant leaves: what the worker says must find the epoch opened.

@@ -31,7 +31,7 @@ class Candidate:
     tenant: TenantId
     lane: Lane
     wants: str
-    offered: bool
+    offered_at: datetime | None  # also while its offer is on its way; None: it is offered to nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

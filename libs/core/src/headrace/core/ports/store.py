@@ -73,7 +73,7 @@ class Waiting:
     epoch: int
     tenant: TenantId
     trace: str | None
-    shared: bool = False  # remote workers may have it too, so its offer may be left behind
+    wants: str | None = None  # of a remote worker; None: workers of ours alone may have it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

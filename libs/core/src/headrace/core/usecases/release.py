@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from headrace.contracts.frames import Queued, encode_frame
 from headrace.contracts.ids import Lane
@@ -37,6 +38,14 @@ class Window:
         return min(self.most, max(self.least, self.per_slot * slots))
 
 
+Keep: TypeAlias = Callable[[Lane, Sequence[Waiting]], list[Waiting]]
+"""Those that are offered now: others are left to remote workers who wait for them."""
+
+
+def keep_all(lane: Lane, rows: Sequence[Waiting]) -> list[Waiting]:  # noqa: ARG001  # as Keep has it
+    return list(rows)
+
+
 @dataclass(frozen=True, slots=True)
 class Outlet:
     """Where offers go, and who is told that a job is queued."""
@@ -46,6 +55,7 @@ class Outlet:
     topology: Topology
     announce: Callable[[Sequence[Batch]], Awaitable[None]]
     queues: LaneQueues
+    keep: Keep = keep_all
 
 
 async def release(
@@ -98,7 +108,9 @@ async def _full(outlet: Outlet, rows: Mapping[Lane, list[Waiting]], window: Wind
 
     The window counts offers of jobs that wait, so it would be filled again for every job that is taken.
     """
-    shared = [lane for lane, waiting in rows.items() if any(row.shared for row in waiting)]
+    shared = [
+        lane for lane, waiting in rows.items() if any(row.wants is not None for row in waiting)
+    ]
     queues = [outlet.topology.work(lane) for lane in shared]
     depths = [await outlet.bus.depth(queue) for queue in queues]
     return {lane for lane, each in zip(shared, depths, strict=True) if each.ready >= window.most}
@@ -126,7 +138,7 @@ async def _reserve(
         reserved: dict[Lane, list[Waiting]] = {}
         for lane in lanes:
             room = window.size(_slots(workers, lane)) - await tx.offered(path, lane)
-            rows = await choose(tx, path, lane, room, turns)
+            rows = outlet.keep(lane, await choose(tx, path, lane, room, turns))
             if rows and (won := await tx.reserve(rows, until=now + window.reserve_for)):
                 reserved[lane] = won
         return reserved

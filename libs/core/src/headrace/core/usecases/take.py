@@ -8,7 +8,7 @@ Idempotent by the take's id: while it holds the job, the same take gets the same
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -16,9 +16,9 @@ from typing import Any, Final
 from msgspec.structs import replace as with_fields
 
 from headrace.contracts.frames import Queued, encode_frame
-from headrace.contracts.ids import ClaimId, JobId, TenantId, WorkerId
+from headrace.contracts.ids import ClaimId, JobId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import INPUT_BLOB, Grant, Take, Taken
-from headrace.contracts.remote import remote_lane
+from headrace.contracts.remote import is_remote, remote_lane
 from headrace.core.announce import announcement
 from headrace.core.fair_share import Share, Turn, in_ring, visits
 from headrace.core.job import Event, Job, State, Verdict, advance
@@ -27,9 +27,12 @@ from headrace.core.ports.store import Change, Renewal, Store, Transaction
 from headrace.core.ports.streams import Batch
 from headrace.core.usecases.choose import Turns
 from headrace.core.usecases.claim import Claimed, grant_of, held_by, holds
+from headrace.core.usecases.explain import HEARD_WITHIN
 from headrace.core.usecases.heartbeat import LONGEST_LEASE_S
 from headrace.core.wants import model_for, read, says_any_of, why_not
 
+YOUNG_OFFER: Final = timedelta(seconds=2)  # a worker of ours with a free slot claims it sooner
+YOUNG_JOB: Final = timedelta(seconds=0.25)  # it is offered sooner, where there is room
 _TENANTS_AT_ONCE: Final = 64
 _PAGES_AT_MOST: Final = 32  # of tenants; who comes later has its turn later
 _HEADS: Final = 4  # of one tenant and class
@@ -42,6 +45,7 @@ class TakenUp:
     answer: Taken
     claimed: Claimed | None = None  # None: nothing was granted just now
     wants: str = ""  # of the job that was granted
+    soon: bool = False  # nothing was granted, but something may be in a moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,9 @@ class _Search:
     path: str
     classes: list[str]
     barred: set[JobId] = field(default_factory=set)  # by its blacklist
+    soon: bool = False  # what it may not have yet it may have in a moment
+    kept: Container[JobId] = ()  # not offered, so that a remote worker may have it
+    served: set[Lane] | None = None  # by workers of ours; None: nobody asked yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +93,22 @@ def _why_not(each: Class, take: Take, worker: WorkerId) -> str | None:
     return why_not(wants, take.skill, worker) if wants.kind == take.skill.kind else _OTHER_KIND
 
 
-async def take(
-    store: Store, worker: WorkerId, asked: Take, *, paths: Sequence[str], turns: Mapping[str, Turns]
+async def take(  # what it decides with, each by its name
+    store: Store,
+    worker: WorkerId,
+    asked: Take,
+    *,
+    paths: Sequence[str],
+    turns: Mapping[str, Turns],
+    kept: Container[JobId] = (),
 ) -> TakenUp:
-    """On the first of these paths that has something for it."""
+    """On the first of these paths that has something for it. `kept`: see `_is_ours_first`."""
     async with store.begin() as tx:
         slots = {remote_lane(asked.skill.kind): asked.slots}
         if await tx.see_worker(worker, slots, path=paths[0]):
             return TakenUp(Taken(asked.id, drain=True))
         skipped: dict[str, int] = {}
+        soon = False
         for path in paths:
             seen = fit(await tx.classes(path), asked, worker)
             _add(skipped, seen.skipped)
@@ -103,13 +117,14 @@ async def take(
             await tx.hold_release()
             if (known := await tx.take(asked.id)) is not None:
                 return await _again(tx, worker, asked, known)
-            search = _Search(asked, path, seen.classes)
+            search = _Search(asked, path, seen.classes, kept=kept)
             found = await _next(tx, search, turns[path])
+            soon = soon or search.soon
             if search.barred:
                 _add(skipped, {"blacklist": len(search.barred)})
             if found is not None:
                 return await _grant(tx, worker, asked, found.job, found.candidate)
-    return TakenUp(Taken(asked.id, skipped=skipped))
+    return TakenUp(Taken(asked.id, skipped=skipped), soon=soon)
 
 
 def _add(all_: dict[str, int], more: Mapping[str, int]) -> None:
@@ -191,8 +206,32 @@ async def _may_have(tx: Transaction, search: _Search, candidate: Candidate) -> J
     if words and _is_barred(words, job):
         search.barred.add(job.id)
         return None
+    if await _is_ours_first(tx, search, candidate, job):
+        search.soon = True
+        return None
     # What is offered is counted already.
-    return job if candidate.offered or await _has_room(tx, job) else None
+    return job if candidate.offered_at is not None or await _has_room(tx, job) else None
+
+
+async def _is_ours_first(tx: Transaction, search: _Search, candidate: Candidate, job: Job) -> bool:
+    """What is offered, or about to be, to workers of ours is left to them for a moment.
+
+    They would have nothing else where remote ones are quicker to ask. What is kept for remote workers
+    is not offered; see `release`.
+    """
+    if is_remote(candidate.lane) or job.id in search.kept:
+        return False
+    now, came = await tx.now(), job.not_before or job.created_at
+    if candidate.offered_at is not None:
+        young = now - candidate.offered_at < YOUNG_OFFER
+    else:
+        young = job.attempt == 0 and came is not None and now - came < YOUNG_JOB
+    if not young:
+        return False
+    if search.served is None:
+        seen = await tx.workers(seen_after=now - HEARD_WITHIN)
+        search.served = {lane for each in seen for lane in each.slots if each.room(lane)}
+    return candidate.lane in search.served
 
 
 async def _has_room(tx: Transaction, job: Job) -> bool:

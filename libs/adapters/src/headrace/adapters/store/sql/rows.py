@@ -139,8 +139,7 @@ def _to_spec(row: Row[Any]) -> Spec:
 
 
 def to_waiting(row: Row[Any]) -> Waiting:
-    shared = row.wants is not None
-    return Waiting(JobId(row.job), row.epoch, TenantId(row.tenant), row.trace, shared)
+    return Waiting(JobId(row.job), row.epoch, TenantId(row.tenant), row.trace, row.wants)
 
 
 def started_row(job: Job) -> dict[str, Any]:

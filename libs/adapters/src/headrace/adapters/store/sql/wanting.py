@@ -10,10 +10,12 @@ from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     Integer,
     Row,
     Select,
     bindparam,
+    case,
     func,
     literal_column,
     select,
@@ -21,7 +23,7 @@ from sqlalchemy import (
     true,
 )
 
-from headrace.adapters.store.sql.expressions import batch
+from headrace.adapters.store.sql.expressions import batch, clock
 from headrace.adapters.store.sql.schema import WANTING, lanes, outbox, tenants
 from headrace.adapters.store.sql.session import Session
 from headrace.adapters.store.sql.types import Name
@@ -90,6 +92,7 @@ _columns: Final = (
     *(outbox.c[name] for name in ("job", "epoch", "tenant", "lane", "wants")),
     *(outbox.c[name] for name in ("since", "number", "sent_at", "reserved_until")),
 )
+
 _paused: Final = (
     select(lanes.c.name)
     .where(lanes.c.name == outbox.c.lane, lanes.c.paused_at.is_not(None))
@@ -113,10 +116,17 @@ def _heads(*columns: Any) -> Select[Any]:
     )
 
 
+def _with_offer(head: FromClause) -> list[ColumnElement[Any]]:
+    """An offer that is on its way at this moment is as young as can be."""
+    on_its_way = head.c.reserved_until > clock()
+    offered_at = case((on_its_way, clock()), else_=head.c.sent_at).label("offered_at")
+    return [*(head.c[column.name] for column in _columns), offered_at]
+
+
 _lateral: Final = _heads(*_columns).lateral("head")
-_postgresql: Final = select(*_lateral.c).select_from(_asked.join(_lateral, true()))
+_postgresql: Final = select(*_with_offer(_lateral)).select_from(_asked.join(_lateral, true()))
 _row: Final = outbox.alias("head")
-_sqlite: Final = select(*(_row.c[column.name] for column in _columns)).select_from(
+_sqlite: Final = select(*_with_offer(_row)).select_from(
     _asked.join(_row, _row.c.number.in_(_heads(outbox.c.number)))
 )
 
@@ -136,6 +146,5 @@ async def fitting(
 
 
 def _candidate(row: Row[Any]) -> Candidate:
-    offered = row.sent_at is not None or row.reserved_until is not None
     job, tenant = JobId(row.job), TenantId(row.tenant)
-    return Candidate(job, row.epoch, tenant, Lane(row.lane), row.wants, offered)
+    return Candidate(job, row.epoch, tenant, Lane(row.lane), row.wants, row.offered_at)

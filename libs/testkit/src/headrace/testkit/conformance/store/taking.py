@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -67,12 +67,18 @@ class Taking(StoreRoom):
         urgent = (await put(store, new(wants=DRAW, priority=5)))[0]
         async with store.begin() as tx:
             await tx.reserve([_row(offered)], until=await tx.now() + SOON)
+            await tx.mark_sent([_row(offered)])
+            now = await tx.now()
 
         async with store.begin() as tx:
             two = await tx.fitting(path, [tenant], [DRAW], each=2)
             all_ = await tx.fitting(path, [tenant], [DRAW, WRITE], each=10)
 
-        assert two == {tenant: [_candidate(urgent), _candidate(offered, offered=True)]}
+        assert two == {
+            tenant: [_candidate(urgent), _candidate(offered, offered_at=two[tenant][1].offered_at)]
+        }
+        assert two[tenant][1].offered_at is not None
+        assert abs(two[tenant][1].offered_at - now) < SOON
         assert [each.job for each in all_[tenant]] == [
             job.id for job in (urgent, offered, other, waits, last)
         ]
@@ -195,10 +201,10 @@ def _take() -> TakeRecord:
 
 
 def _row(job: Job) -> Waiting:
-    return Waiting(job.id, job.epoch, job.tenant, job.trace, shared=True)
+    return Waiting(job.id, job.epoch, job.tenant, job.trace, job.spec.wants)
 
 
-def _candidate(job: Job, *, offered: bool = False) -> Candidate:
+def _candidate(job: Job, *, offered_at: datetime | None = None) -> Candidate:
     wants = job.spec.wants
     assert wants is not None
-    return Candidate(job.id, job.epoch, job.tenant, job.lane, wants, offered)
+    return Candidate(job.id, job.epoch, job.tenant, job.lane, wants, offered_at)
