@@ -12,6 +12,12 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 from headrace.contracts.frames import Token, encode_frame
 
 HORDE = {
+    "GET /api/v2/find_user", "GET /api/v2/users", "GET /api/v2/users/{user_id}", "PUT /api/v2/users/{user_id}",
+    "POST /api/v2/users/register", "POST /api/v2/kudos/transfer", "PUT /api/v2/sharedkeys",
+    "GET /api/v2/sharedkeys/{sharedkey_id}", "PATCH /api/v2/sharedkeys/{sharedkey_id}",
+    "DELETE /api/v2/sharedkeys/{sharedkey_id}",
+    "POST /api/v2/interrogate/async", "GET /api/v2/interrogate/status/{id}",
+    "DELETE /api/v2/interrogate/status/{id}",
     "POST /api/v2/generate/async", "GET /api/v2/generate/check/{id}",
     "GET /api/v2/generate/status/{id}", "DELETE /api/v2/generate/status/{id}",
     "POST /api/v2/generate/text/async", "GET /api/v2/generate/text/status/{id}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 from fastapi import Request
@@ -23,7 +23,7 @@ from headrace.api.tracing import received_traceparent
 from headrace.contracts.ids import UserId
 from headrace.core.kudos import in_kudos
 from headrace.core.ports.users import ANONYMOUS
-from headrace.core.usecases.submit import Taking, submit_together
+from headrace.core.usecases.submit import Submission, Taking, submit_together
 from headrace.core.usecases.users import user_for
 
 router = routes()
@@ -115,25 +115,30 @@ async def _answer(
     deps: ApiDeps, asker: Asker, agent: str, planned: _Planned, *, dry_run: bool
 ) -> Response:
     request = deps.new_id()
-    met, payer = await _met(deps, asker, request, agent)
+    met, payer = await met_by(deps, asker, request, agent)
     plan = planned(met)
     kudos = in_kudos(plan.total)
     if dry_run:
         return told(QuoteView(kudos=kudos))
-    ids = iter(requests.job_ids(request, len(plan.submissions)))
-    how = Taking(
-        path=deps.steering.path(asker.tenant, plan.submissions[0].kind),
-        new_id=lambda: next(ids),
-        check=check_input,
-        admission=deps.admission,
-    )
-    for submitted in await submit_together(deps.store, deps.blobs, plan.paid_by(payer), how):
-        deps.on_submitted(submitted)
+    await take_in(deps, request, plan.paid_by(payer))
     view = AcceptedView(id=request, kudos=kudos, warnings=plan.warnings or None)
     return told(view, 202, {"Link": stream_link(request)})
 
 
-async def _met(
+async def take_in(deps: ApiDeps, request: str, jobs: Sequence[Submission]) -> None:
+    """All or none, under the ids that the request's id leads to."""
+    ids = iter(requests.job_ids(request, len(jobs)))
+    how = Taking(
+        path=deps.steering.path(jobs[0].tenant, jobs[0].kind),
+        new_id=lambda: next(ids),
+        check=check_input,
+        admission=deps.admission,
+    )
+    for submitted in await submit_together(deps.store, deps.blobs, jobs, how):
+        deps.on_submitted(submitted)
+
+
+async def met_by(
     deps: ApiDeps, asker: Asker, request: str, agent: str
 ) -> tuple[Circumstances, UserId]:
     async with deps.store.begin() as tx:
@@ -145,7 +150,7 @@ async def _met(
             now=await tx.now(),
             trace=deps.current_traceparent() or received_traceparent(),
             agent=agent,
-            unpaid=user.id == ANONYMOUS,
+            unpaid=asker.anonymous or user.id == ANONYMOUS,
         )
     return met, user.id
 

@@ -66,7 +66,7 @@ async def image_status(http: Request, deps: Deps, request: RequestId) -> Respons
 @router.delete("/generate/status/{id}", response_class=Response, responses=_answers(StatusView))
 async def end_images(http: Request, deps: Deps, request: RequestId) -> Response:
     """Ends it; tells what was made until then. Asking again changes nothing."""
-    await _end(deps, request, IMAGES)
+    await end(deps, request, IMAGES)
     return await _image_answer(http, deps, request, await _look(deps, request, IMAGES))
 
 
@@ -83,7 +83,7 @@ async def text_status(deps: Deps, request: RequestId) -> Response:
 )
 async def end_text(deps: Deps, request: RequestId) -> Response:
     """Ends it; tells what was written until then. Asking again changes nothing."""
-    await _end(deps, request, TEXTS)
+    await end(deps, request, TEXTS)
     return await _text_answer(deps, request, await _look(deps, request, TEXTS))
 
 
@@ -109,14 +109,14 @@ async def _queue(deps: ApiDeps, job: Job, ahead: int) -> Queue:
     return Queue(ahead=ahead, slots=slots, run_s=seen.run.p50_s)
 
 
-async def _end(deps: ApiDeps, request: str, kinds: Collection[str]) -> None:
+async def end(deps: ApiDeps, request: str, kinds: Collection[str]) -> None:
     async with deps.store.begin() as tx:
         for job in await jobs_of(tx, request, kinds):
             await wish_to_cancel(tx, job.tenant, job.id)
 
 
 async def _image_answer(http: Request, deps: ApiDeps, request: str, seen: _Seen) -> Response:
-    made = [await _image(http, deps, each) for each in await _made(deps, seen.jobs)]
+    made = [await _image(http, deps, each) for each in await made_of(deps, seen.jobs)]
     shown = [each for each in made if each is not None]
     return told(StatusView(**seen.fields, generations=shown), headers=_headers(request))
 
@@ -127,10 +127,7 @@ async def _image(http: Request, deps: ApiDeps, made: Made) -> ImageView | None:
     if blob is None:
         return None
     if made.job.spec.labels.get(INLINE) != "true":
-        base = deps.public_url or str(http.base_url)
-        link = await deps.signed.link(
-            base, made.job.tenant, BlobId(blob), "GET", within=_ADDRESS_IS_GOOD
-        )
+        link = await link_to(http, deps, made.job.tenant, BlobId(blob))
         return generations.image_view(made, link)
     try:
         found = await deps.blobs.get(made.job.tenant, BlobId(blob))
@@ -140,12 +137,17 @@ async def _image(http: Request, deps: ApiDeps, made: Made) -> ImageView | None:
     return generations.image_view(made, encoded.decode())
 
 
+async def link_to(http: Request, deps: ApiDeps, tenant: TenantId, blob: BlobId) -> str:
+    base = deps.public_url or str(http.base_url)
+    return await deps.signed.link(base, tenant, blob, "GET", within=_ADDRESS_IS_GOOD)
+
+
 async def _text_answer(deps: ApiDeps, request: str, seen: _Seen) -> Response:
-    shown = [generations.text_view(each) for each in await _made(deps, seen.jobs)]
+    shown = [generations.text_view(each) for each in await made_of(deps, seen.jobs)]
     return told(TextStatusView(**seen.fields, generations=shown), headers=_headers(request))
 
 
-async def _made(deps: ApiDeps, jobs: Sequence[Job]) -> list[Made]:
+async def made_of(deps: ApiDeps, jobs: Sequence[Job]) -> list[Made]:
     done = [job for job in jobs if job.state is State.SUCCEEDED]
     async with deps.store.begin() as tx:
         workers = [await _worker(tx, job) for job in done]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from headrace.api.dialects.horde import (
+    alchemy,
     asking,
     blobs,
     checking,
@@ -21,6 +22,7 @@ from headrace.api.dialects.horde import (
 )
 
 PARTS: Final = (
+    alchemy,
     asking,
     blobs,
     checking,

@@ -79,6 +79,7 @@ _RC: Final[Mapping[str, str]] = {
     "scope-missing": "Forbidden",
     "foreign-host": "Forbidden",
     "malformed": "BadRequest",
+    "bad-position": "BadRequest",
     "too-large": "PayloadTooLarge",
     "too-slow": "RequestTimeout",
     "unsupported-media-type": "UnsupportedMediaType",

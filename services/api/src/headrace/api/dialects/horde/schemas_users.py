@@ -95,6 +95,3 @@ class SharedKeyView(Told):
 
 class DoneView(Told):
     message: str
-
-
-BODIES: Final = (UserChange, RegistrationRequest, TransferRequest, SharedKeyTerms)

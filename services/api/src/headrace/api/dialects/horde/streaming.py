@@ -13,6 +13,7 @@ from headrace.api.dialects.horde.checking import IMAGES, TEXTS, RequestId
 from headrace.api.dialects.horde.documents import errors, routes
 from headrace.api.dialects.horde.requests import jobs_of
 from headrace.api.dialects.horde.schemas_asked import MOST_AT_ONCE
+from headrace.api.dialects.horde.translate_forms import KINDS
 from headrace.api.gateways.sse import EventStream, EventStreamResponse
 from headrace.api.gateways.watching import frames, is_the_end
 from headrace.core.errors import JobNotFound
@@ -46,7 +47,7 @@ async def stream_request(
 ) -> Response:
     """Instead of polling: tokens of a text, steps and previews of an image, as Server-Sent Events."""
     async with deps.store.begin() as tx:
-        jobs = await jobs_of(tx, request, IMAGES | TEXTS)
+        jobs = await jobs_of(tx, request, IMAGES | TEXTS | KINDS)
     if generation >= len(jobs):
         raise JobNotFound(request)
     job = jobs[generation]

@@ -61,18 +61,18 @@ class _Runner:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The jobs of a request, and what each of them costs, in milli-kudos."""
+    """The jobs of a request, each with what it costs."""
 
     submissions: list[Submission]
-    price: int
     warnings: list[WarningView]
 
     @property
     def total(self) -> int:
-        return self.price * len(self.submissions)
+        """Milli-kudos."""
+        return sum(job.price or 0 for job in self.submissions)
 
     def paid_by(self, user: UserId) -> list[Submission]:
-        return [replace(job, payer=user, price=self.price) for job in self.submissions]
+        return [replace(job, payer=user) for job in self.submissions]
 
 
 def image_plan(asked: ImageRequest, pictures: Mapping[str, Any], met: Circumstances) -> Plan:
@@ -172,7 +172,7 @@ def _plan(
     warnings: list[WarningView],
 ) -> Plan:
     told = {**labels, "client_agent": met.agent}
-    return Plan([replace(job, labels=told) for job in jobs], price, warnings)
+    return Plan([replace(job, labels=told, price=price) for job in jobs], warnings)
 
 
 def _written(needs: Wants) -> str:
