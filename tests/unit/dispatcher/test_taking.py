@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -48,7 +48,7 @@ def a_take(wait_s: float = 0.0, *, models: tuple[str, ...] = ("model",)) -> Take
 
 @asynccontextmanager
 async def speaking(house: House) -> AsyncGenerator[RemoteDesk]:
-    desk = RemoteDesk(house.bus, TOPOLOGY, new_id=a_job_id)
+    desk = RemoteDesk(lambda: nullcontext(house.bus), TOPOLOGY, new_id=a_job_id)
     async with served(desk.run_until):
         yield desk
 
@@ -152,14 +152,18 @@ async def test_a_grant_that_nobody_waits_for_any_more_comes_back_at_once(house: 
 
 
 async def test_several_dispatchers_give_each_job_once(house: House) -> None:
-    async with house.dispatching(), house.dispatching(), speaking(house) as desk:
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(desk.take(WorkerId(f"remote-{n}"), a_take(20), unless=NEVER()))
-                for n in range(6)
-            ]
-            for _ in range(6):
-                await a_job(house.store)
+    async with (
+        house.dispatching(),
+        house.dispatching(),
+        speaking(house) as desk,
+        asyncio.TaskGroup() as group,
+    ):
+        tasks = [
+            group.create_task(desk.take(WorkerId(f"remote-{n}"), a_take(20), unless=NEVER()))
+            for n in range(6)
+        ]
+        for _ in range(6):
+            await a_job(house.store)
 
     jobs = [granted(task.result()).job for task in tasks]
     assert len(set(jobs)) == 6

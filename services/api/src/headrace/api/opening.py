@@ -50,9 +50,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
             streams=await stack.enter_async_context(wiring.streams()),
             blobs=blobs,
             signed=SignedLinks(store, blobs),
-            desk=RemoteDesk(
-                await stack.enter_async_context(wiring.bus()), wiring.topology, new_id=new_id
-            ),
+            desk=RemoteDesk(wiring.bus, wiring.topology, new_id=new_id),
             limits=Limits(
                 long_poll_s=settings.long_poll_timeout, remote_ttl_s=settings.remote_ttl_s
             ),

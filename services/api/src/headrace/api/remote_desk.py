@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -40,17 +40,20 @@ from headrace.telemetry.logs import get_logger
 
 ANSWER_WITHIN_S: Final = 5.0  # for what a dispatcher does not put off
 RECORD_WITHIN_S: Final = 15.0
+_FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 5.0
 _REMEMBERED: Final = 4096  # grants that were handed over: the bus may bring one twice
 _DISPATCHERS: Final = "the dispatcher"
+OpenBus: TypeAlias = Callable[[], AbstractAsyncContextManager[Bus]]
 _log = get_logger("api.remote_desk")
 
 
 class RemoteDesk:
-    """`run` must be running."""
+    """`run` must be running. The bus is opened there: an api starts also while the broker is away."""
 
-    def __init__(self, bus: Bus, topology: Topology, *, new_id: Callable[[], str]) -> None:
-        self._bus, self._topology = bus, topology
+    def __init__(self, open_bus: OpenBus, topology: Topology, *, new_id: Callable[[], str]) -> None:
+        self._open_bus, self._topology = open_bus, topology
+        self._bus: Bus | None = None
         self._mailbox = topology.mailbox(WorkerId(f"api-{new_id()}"))
         self._expected: dict[Hashable, list[asyncio.Future[Any]]] = {}
         self._handed_over: OrderedDict[ClaimId, None] = OrderedDict()
@@ -60,20 +63,28 @@ class RemoteDesk:
 
     async def run(self) -> None:
         """Until it is cancelled. An outage of the broker ends nothing."""
-        topology, pause_s = self._topology, 0.2
+        pause_s = _FIRST_PAUSE_S
         while True:
             try:
-                await self._bus.declare([topology.claims, topology.heartbeats, topology.results])
-                async with self._bus.mailbox(self._mailbox) as letters:
-                    self._open.set()
-                    pause_s = 0.2
-                    await self._read(letters)
+                async with self._open_bus() as bus:
+                    pause_s = _FIRST_PAUSE_S
+                    await self._speak(bus)
             except HeadraceError as error:
                 _log.warning("desk.closed", error=str(error))
-            finally:
-                self._open.clear()
             await asyncio.sleep(pause_s * (0.7 + 0.6 * self._jitter.random()))
             pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
+
+    async def _speak(self, bus: Bus) -> None:
+        topology = self._topology
+        await bus.declare([topology.claims, topology.heartbeats, topology.results])
+        async with bus.mailbox(self._mailbox) as letters:
+            self._bus = bus
+            self._open.set()
+            try:
+                await self._read(letters)
+            finally:
+                self._open.clear()
+                self._bus = None
 
     async def run_until(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
@@ -124,6 +135,8 @@ class RemoteDesk:
     async def _send(self, queue: str, message: Message) -> None:
         """An answer can only come to a mailbox that is there."""
         await _within(self._open.wait(), ANSWER_WITHIN_S)
+        if self._bus is None:
+            raise Unavailable("the message broker", "the mailbox is not open")
         (sent,) = await self._bus.send([Parcel(queue, encode(message))])
         if sent is Sent.UNROUTABLE:
             raise Unavailable(_DISPATCHERS, "nobody listens")

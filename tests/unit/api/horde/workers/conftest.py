@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -15,12 +16,14 @@ from tests.unit.api.horde.conftest import Requester, _json
 from headrace.adapters.bus.inprocess import InProcessBus
 from headrace.adapters.streams.inprocess.streams import InProcessStreams
 from headrace.api.app import create_app
-from headrace.api.auth import digest_of
+from headrace.api.auth import Keys, digest_of
 from headrace.api.deps import ApiDeps
 from headrace.api.remote_desk import RemoteDesk
 from headrace.contracts.ids import TenantId
+from headrace.core.keyring import Keyring
 from headrace.core.ports.keys import Scope
 from headrace.core.ports.store import Store
+from headrace.core.ports.users import ANONYMOUS_TENANT
 from headrace.testkit.background import served
 from headrace.testkit.builders import an_api_key
 from headrace.testkit.house import TOPOLOGY, House
@@ -38,9 +41,10 @@ def house(store: Store, streams: InProcessStreams) -> House:
 
 @pytest.fixture
 def deps(deps: ApiDeps, house: House) -> ApiDeps:
-    desk = RemoteDesk(house.bus, TOPOLOGY, new_id=lambda: str(uuid4()))
+    desk = RemoteDesk(lambda: nullcontext(house.bus), TOPOLOGY, new_id=lambda: str(uuid4()))
     limits = replace(deps.limits, long_poll_s=4.0, remote_ttl_s=30.0, job_bytes=1 << 16)
-    return replace(deps, desk=desk, limits=limits)
+    auth = Keys({}, anonymous=ANONYMOUS_TENANT, ring=Keyring(house.store))
+    return replace(deps, desk=desk, limits=limits, auth=auth)
 
 
 @pytest.fixture

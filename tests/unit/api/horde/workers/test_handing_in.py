@@ -111,12 +111,14 @@ async def test_of_many_that_hand_the_same_in_at_once_one_is_rewarded(
     await worker.put(job)
     body = {"id": job["id"], "generation": "R2", "state": "ok", "seed": 7}
 
-    answers = await asyncio.gather(
-        *(
-            worker.http.post("/api/v2/generate/submit", json=body, headers=worker.key)
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(
+                worker.http.post("/api/v2/generate/submit", json=body, headers=worker.key)
+            )
             for _ in range(5)
-        )
-    )
+        ]
+    answers = [task.result() for task in tasks]
 
     assert sorted(each.status_code for each in answers) == [200, 400, 400, 400, 400]
     assert {each.json().get("rc") for each in answers} == {None, "DuplicateGen"}

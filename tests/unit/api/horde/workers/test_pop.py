@@ -52,9 +52,10 @@ async def test_one_job_is_given_once(
 ) -> None:
     await requester.ask("generate/async", ASKED)
 
-    popped = await asyncio.gather(worker.pop(), stranger.pop())
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(each.pop()) for each in (worker, stranger)]
 
-    assert sorted(each["id"] is None for each in popped) == [False, True]
+    assert sorted(task.result()["id"] is None for task in tasks) == [False, True]
 
 
 SKIPPED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [

@@ -14,7 +14,7 @@ class WorkerKudosView(Told):
     uptime: float
 
 
-class WorkerView(Told):
+class RemoteWorkerView(Told):
     type: str
     name: str
     id: str

@@ -17,10 +17,10 @@ from headrace.api.dialects.horde.errors import HordeError
 from headrace.api.dialects.horde.forms import many_told, read, told
 from headrace.api.dialects.horde.schemas_work import WorkerChange
 from headrace.api.dialects.horde.schemas_workers import (
+    RemoteWorkerView,
     WorkerChangedView,
     WorkerDeletedView,
     WorkerKudosView,
-    WorkerView,
 )
 from headrace.api.dialects.horde.working import Owner, wrong_credentials
 from headrace.contracts.ids import WorkerId
@@ -37,7 +37,9 @@ _WorkerInPath = Annotated[str, Path(max_length=64, description="The worker's id.
 
 
 @router.get(
-    "/workers", response_class=Response, responses={200: {"model": list[WorkerView]}, **errors()}
+    "/workers",
+    response_class=Response,
+    responses={200: {"model": list[RemoteWorkerView]}, **errors()},
 )
 async def list_remote_workers(
     deps: Deps,
@@ -62,7 +64,7 @@ async def list_remote_workers(
 @router.get(
     "/workers/name/{name}",
     response_class=Response,
-    responses={200: {"model": WorkerView}, **errors(404)},
+    responses={200: {"model": RemoteWorkerView}, **errors(404)},
 )
 async def get_worker_by_name(deps: Deps, name: Annotated[str, Path(max_length=100)]) -> Response:
     """By the name that its owner gave it."""
@@ -77,7 +79,7 @@ async def get_worker_by_name(deps: Deps, name: Annotated[str, Path(max_length=10
 @router.get(
     "/workers/{worker}",
     response_class=Response,
-    responses={200: {"model": WorkerView}, **errors(404)},
+    responses={200: {"model": RemoteWorkerView}, **errors(404)},
 )
 async def get_remote_worker(deps: Deps, worker: _WorkerInPath) -> Response:
     """By its id."""
@@ -151,7 +153,7 @@ def _online(worker: RemoteWorker, now: datetime) -> bool:
     return worker.seen_at is not None and now - worker.seen_at < _ONLINE_FOR
 
 
-def _view(worker: RemoteWorker, now: datetime, draining: set[str]) -> WorkerView:
+def _view(worker: RemoteWorker, now: datetime, draining: set[str]) -> RemoteWorkerView:
     said: dict[str, Any] = dict(worker.said)
     began, seen = worker.created_at or now, worker.seen_at or now
     known = {
@@ -162,7 +164,7 @@ def _view(worker: RemoteWorker, now: datetime, draining: set[str]) -> WorkerView
         )
         if name in said
     }
-    return WorkerView(
+    return RemoteWorkerView(
         type=worker.kind,
         name=worker.name,
         id=worker.id,
