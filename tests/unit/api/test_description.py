@@ -31,6 +31,9 @@ HORDE = {
             "interrogate/submit", "generate/progress", "generate/preview/{generation}",
         )
     ),
+    "GET /api/v2/find_user", "GET /api/v2/users", "GET /api/v2/users/{user_id}", "PUT /api/v2/users/{user_id}",
+    "POST /api/v2/users/register", "POST /api/v2/kudos/transfer", "PUT /api/v2/sharedkeys",
+    *(f"{method} /api/v2/sharedkeys/{{sharedkey_id}}" for method in ("GET", "PATCH", "DELETE")),
     *(
         f"GET /api/v2/{path}"
         for path in (
@@ -62,6 +65,8 @@ async def test_every_route_is_described(document: dict[str, Any]) -> None:
         "GET /jobs/{job}/explain", "GET /jobs/{job}/logs", "GET /admin/lanes", "POST /admin/lanes/{lane}/pause",
         "POST /admin/lanes/{lane}/resume", "GET /admin/tenants/{tenant}",
         "PUT /admin/tenants/{tenant}", "GET /admin/tenants", "GET /admin/whoami",
+        "GET /admin/users", "POST /admin/users", "GET /admin/users/{user}", "PATCH /admin/users/{user}",
+        "POST /admin/users/{user}/grant", "GET /admin/ledger",
         "GET /admin/keys", "POST /admin/keys", "POST /admin/keys/{key}/revoke",
         "GET /jobs/{job}/events", "POST /tickets", "POST /jobs/{job}/cancel", "GET /models",
         "POST /jobs/{job}/retry", "POST /schedules", "GET /schedules", "GET /schedules/{schedule}",

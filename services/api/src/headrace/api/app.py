@@ -34,6 +34,7 @@ from headrace.api.dialects.native import (
     schedules,
     submitting,
     tickets,
+    users,
 )
 from headrace.api.doors import has_own_errors, refusal
 from headrace.api.guards import Failures, RefuseNul
@@ -76,6 +77,7 @@ def create_app(deps: ApiDeps) -> FastAPI:
         dead_letters,
         admin,
         keys,
+        users,
         admin_fleet,
         admin_jobs,
         rollout,

@@ -22,6 +22,7 @@ from headrace.api.dialects.native import (
     schemas_letters,
     schemas_rollout,
     schemas_schedules,
+    schemas_users,
 )
 from headrace.api.links import add_links
 from headrace.api.scopes import stated
@@ -81,6 +82,7 @@ def _models() -> dict[str, Any]:
             (horde_users.RegistrationRequest, "validation"),
             (horde_users.TransferRequest, "validation"),
             (horde_users.SharedKeyTerms, "validation"),
+            *((each, "validation") for each in schemas_users.BODIES),
         ],
         ref_template=_REF,
     )
