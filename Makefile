@@ -129,6 +129,10 @@ bench-streams: $(STAMPS)/dev ## Measure live streams beside other ways; REPORT=d
 bench-cancel: $(STAMPS)/dev ## Measure how soon a cancelled job has ended and its slot works again; SAMPLES=100
 	$(BIN)/python tests/bench/cancel.py $(or $(SAMPLES),100)
 
+.PHONY: bench-remote
+bench-remote: $(STAMPS)/dev ## Measure remote workers who wait, beside such as ask every second; WORKERS=200 JOBS=100
+	$(BIN)/python tests/bench/remote.py $(or $(WORKERS),200) $(or $(JOBS),100)
+
 .PHONY: bench-choose
 bench-choose: $(STAMPS)/dev ## Measure what the next offers cost to choose as the backlog grows; JOBS=1000000
 	$(BIN)/python tests/bench/choose.py $(or $(JOBS),1000000)

@@ -36,13 +36,13 @@ export interface Calls {
     path: { job: string };
     query: undefined;
     body: undefined;
-    answer: StatusView;
+    answer: headrace__api__dialects__native__schemas__StatusView;
   };
   "GET /jobs/{job}/result": {
     path: { job: string };
     query: undefined;
     body: undefined;
-    answer: ResultView | StatusView;
+    answer: ResultView | headrace__api__dialects__native__schemas__StatusView;
   };
   "GET /jobs/{job}/timeline": {
     path: { job: string };
@@ -60,7 +60,7 @@ export interface Calls {
     path: undefined;
     query: undefined;
     body: undefined;
-    answer: ModelView[];
+    answer: headrace__api__dialects__native__schemas__ModelView[];
   };
   "GET /jobs/{job}/logs": {
     path: { job: string };
@@ -212,6 +212,42 @@ export interface Calls {
     body: undefined;
     answer: KeyView;
   };
+  "GET /admin/users": {
+    path: undefined;
+    query: { limit?: number; after?: number };
+    body: undefined;
+    answer: UsersPage;
+  };
+  "POST /admin/users": {
+    path: undefined;
+    query: undefined;
+    body: UserRequest;
+    answer: NewUserView;
+  };
+  "GET /admin/users/{user}": {
+    path: { user: number };
+    query: undefined;
+    body: undefined;
+    answer: AccountView;
+  };
+  "PATCH /admin/users/{user}": {
+    path: { user: number };
+    query: undefined;
+    body: UserPatch;
+    answer: UserAdminView;
+  };
+  "POST /admin/users/{user}/grant": {
+    path: { user: number };
+    query: undefined;
+    body: GrantRequest;
+    answer: UserAdminView;
+  };
+  "GET /admin/ledger": {
+    path: undefined;
+    query: undefined;
+    body: undefined;
+    answer: LedgerView;
+  };
   "GET /admin/overview": {
     path: undefined;
     query: { window_s?: Window };
@@ -296,6 +332,24 @@ export interface Calls {
     body: undefined;
     answer: RolloutView;
   };
+}
+
+export interface AccountView {
+  id: number;
+  username: string;
+  tenant: string;
+  concurrency: number;
+  trusted: boolean;
+  moderator: boolean;
+  /** The sum of its postings. */
+  kudos: number;
+  /** Of these, for jobs that have not ended. */
+  held: number;
+  /** null: debts have no limit. */
+  floor: number | null;
+  created_at: string | null;
+  /** The latest first. */
+  postings: PostingView[];
 }
 
 export interface AnybodysJobView {
@@ -435,12 +489,11 @@ export interface EndedView {
   dead: number;
 }
 
-/** Why a job did not succeed: `kind` is for programs, `message` for people. */
+/** Every refusal of this door. */
 export interface ErrorView {
-  kind: string;
   message: string;
-  field?: string | null;
-  detail?: string | null;
+  rc: string;
+  errors?: Record<string, string> | null;
 }
 
 /** Why a job is where it is. */
@@ -484,6 +537,11 @@ export interface GpuView {
   utilisation: number;
   memory_used_bytes: number;
   memory_total_bytes: number;
+}
+
+export interface GrantRequest {
+  /** So much more, from the bank; negative: so much less. */
+  kudos: number;
 }
 
 export interface GroupView {
@@ -659,6 +717,19 @@ export interface LanesView {
   lanes: LaneStandingView[];
 }
 
+/** Of books in order every number is zero. */
+export interface LedgerView {
+  /** Of all postings, in thousandths. */
+  total: number;
+  /** That are not two postings which make zero. */
+  lame_entries: number;
+  /** Users whose kudos are not their postings' sum. */
+  wrong_balances: number;
+  /** Users whose jobs do not explain what is held. */
+  wrong_holds: number;
+  below_floor: number;
+}
+
 export interface LetterDetail {
   number: number;
   source: Source;
@@ -766,13 +837,6 @@ export interface Metric {
   step?: number | null;
 }
 
-export interface ModelView {
-  kind: string;
-  model: string;
-  title: string;
-  input_schema: Record<string, unknown>;
-}
-
 /** Either `to` or `priority`. */
 export interface MoveRequest {
   to?: "front" | "back" | null;
@@ -801,6 +865,24 @@ export interface NewKeyView {
   /** How the key begins. */
   hint: string;
   /** The key itself, which nobody can show again. */
+  key: string;
+}
+
+export interface NewUserView {
+  id: number;
+  username: string;
+  tenant: string;
+  concurrency: number;
+  trusted: boolean;
+  moderator: boolean;
+  /** The sum of its postings. */
+  kudos: number;
+  /** Of these, for jobs that have not ended. */
+  held: number;
+  /** null: debts have no limit. */
+  floor: number | null;
+  created_at: string | null;
+  /** Its key, which nobody can show again. */
   key: string;
 }
 
@@ -875,6 +957,17 @@ export interface PercentilesView {
   p95: number | null;
 }
 
+export interface PostingView {
+  entry: string;
+  reason: Reason;
+  /** The other side's account; -1 is the bank. */
+  counter: number;
+  /** Negative: it left. */
+  kudos: number;
+  job: string | null;
+  at: string;
+}
+
 export interface Preview {
   type: "preview";
   image: string;
@@ -895,6 +988,8 @@ export interface Queued {
   position?: number | null;
   eta_s?: number | null;
 }
+
+export type Reason = "charge" | "reward" | "transfer" | "grant";
 
 export interface RefusedView {
   id: string;
@@ -1079,16 +1174,6 @@ export interface Started {
 
 export type State = "scheduled" | "queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled" | "dead";
 
-export interface StatusView {
-  state: State;
-  attempt: number;
-  progress: number | null;
-  /** Jobs ahead of it in its lane, while queued. */
-  queue_position: number | null;
-  /** Seconds until it ends, where progress tells. */
-  eta_s: number | null;
-}
-
 export interface Succeeded {
   type: "succeeded";
   result: unknown;
@@ -1155,6 +1240,52 @@ export interface TrippedView {
   percent: number;
 }
 
+export interface UserAdminView {
+  id: number;
+  username: string;
+  tenant: string;
+  concurrency: number;
+  trusted: boolean;
+  moderator: boolean;
+  /** The sum of its postings. */
+  kudos: number;
+  /** Of these, for jobs that have not ended. */
+  held: number;
+  /** null: debts have no limit. */
+  floor: number | null;
+  created_at: string | null;
+}
+
+/** What is left out stays as it is. */
+export interface UserPatch {
+  alias?: string | null;
+  concurrency?: number | null;
+  trusted?: boolean | null;
+  moderator?: boolean | null;
+  floor?: number | null;
+  /** Debts have no limit from now on. */
+  no_floor?: boolean;
+}
+
+/** A new user with a key of its own. What is left out is as for everybody. */
+export interface UserRequest {
+  /** For people; the number comes from us. */
+  alias: string;
+  /** That there is; null: a new one. A tenant is one user. */
+  tenant?: string | null;
+  /** Jobs that have not ended. */
+  concurrency?: number | null;
+  /** What it has never falls below this. */
+  floor?: number | null;
+  kudos?: number | null;
+}
+
+export interface UsersPage {
+  users: UserAdminView[];
+  /** The `after` of the next page; null on the last one. */
+  next: number | null;
+}
+
 export interface WhoAmIView {
   /** null: the ADMIN_KEY is no tenant's. */
   tenant: string | null;
@@ -1189,4 +1320,21 @@ export interface WorkerView {
 
 export interface WorkersView {
   workers: WorkerView[];
+}
+
+export interface headrace__api__dialects__native__schemas__ModelView {
+  kind: string;
+  model: string;
+  title: string;
+  input_schema: Record<string, unknown>;
+}
+
+export interface headrace__api__dialects__native__schemas__StatusView {
+  state: State;
+  attempt: number;
+  progress: number | null;
+  /** Jobs ahead of it in its lane, while queued. */
+  queue_position: number | null;
+  /** Seconds until it ends, where progress tells. */
+  eta_s: number | null;
 }

@@ -24,6 +24,7 @@ from headrace.api.auth import Keys, digest_of
 from headrace.api.deps import ApiDeps, Limits
 from headrace.api.presence import Presence
 from headrace.api.role import Api
+from headrace.api.signed import SignedLinks
 from headrace.api.steering import Steering
 from headrace.contracts.ids import Lane, TenantId
 from headrace.contracts.messages import EngineCard
@@ -90,11 +91,13 @@ async def serve(
                     an_api_key(scope, tenant=TenantId(who)), digest_of(key["apikey"])
                 )
         asked: asyncio.Queue[Job] = asyncio.Queue()
+        blobs = await stack.enter_async_context(open_file_blobs(folder / "blobs"))
         deps = ApiDeps(
             store=store,
             lookup=Lookup(store),
             streams=streams,
-            blobs=await stack.enter_async_context(open_file_blobs(folder / "blobs")),
+            blobs=blobs,
+            signed=SignedLinks(store, blobs),
             tickets=InProcessTickets(),
             presence=Presence(store),
             steering=Steering(store, Basis(default=DISTRIBUTED)),

@@ -24,7 +24,14 @@ from headrace.core.errors import (
 from headrace.core.job import Job, State
 from headrace.core.ports.store import IdempotencyKey, Query, Store
 from headrace.core.usecases.admit import Admission, Caps
-from headrace.core.usecases.submit import Check, Submission, Submitted, submit, submit_together
+from headrace.core.usecases.submit import (
+    Check,
+    Submission,
+    Submitted,
+    Taking,
+    submit,
+    submit_together,
+)
 from headrace.testkit.builders import LONG_AGO
 from headrace.testkit.deciding import ECHO, PATH, outbox, read
 from headrace.testkit.memory_blobs import MemoryBlobs
@@ -221,10 +228,7 @@ async def together(store: Store, *inputs: str, **more: Any) -> list[Submitted]:
         store,
         MemoryBlobs(),
         [Submission(tenant=TENANT, kind="echo", input={"text": text}) for text in inputs],
-        path=PATH,
-        new_id=lambda: f"job-{next(_ids)}",
-        check=only_small,
-        **more,
+        Taking(PATH, lambda: f"job-{next(_ids)}", only_small, **more),
     )
 
 

@@ -12,7 +12,6 @@ from starlette.middleware import Middleware
 
 from headrace.api.deps import ApiDeps
 from headrace.api.guards import Failures, OwnNameOnly
-from headrace.api.refusing import said
 from headrace.core.errors import Unavailable
 from headrace.core.ports.store import Store
 from headrace.core.usecases.admit import Admission, Caps
@@ -130,13 +129,13 @@ async def test_a_failure_of_ours_is_said_in_its_form() -> None:
     async def broken(*_: object) -> None:
         raise RuntimeError("broken")
 
-    transport = httpx.ASGITransport(Failures(broken, said=said))
+    transport = httpx.ASGITransport(Failures(broken))
     async with httpx.AsyncClient(transport=transport, base_url="http://headrace") as client:
         assert error_of(await client.get("/v1/models")) == (500, "internal", None)
 
 
 async def test_a_server_called_by_another_name_says_so_in_its_form(deps: ApiDeps) -> None:
-    guarded = replace(deps, middleware=[Middleware(OwnNameOnly, said=said)])
+    guarded = replace(deps, middleware=[Middleware(OwnNameOnly)])
 
     async with client_of(guarded) as client:
         assert error_of(await client.get("/v1/models"))[:2] == (403, "foreign_host")

@@ -181,3 +181,60 @@ class RolloutMoved(HeadraceError):
 
 class PathMissing(HeadraceError):
     """Jobs would be sent where nobody could run them."""
+
+
+class UserNotFound(HeadraceError):
+    def __init__(self, user: str) -> None:
+        super().__init__(f"no user {user}")
+        self.user = user
+
+
+class SharedKeyNotFound(HeadraceError):
+    """None that is there still, or none of this user's."""
+
+    def __init__(self) -> None:
+        super().__init__("no such shared key")
+
+
+class TooManySharedKeys(HeadraceError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"a user has {limit} shared keys at most; delete one")
+        self.limit = limit
+
+
+class NotEnoughKudos(HeadraceError):
+    """Amounts are milli-kudos."""
+
+    def __init__(self, needed: int, available: int) -> None:
+        super().__init__(f"this needs {_kudos(needed)} kudos, and there are {_kudos(available)}")
+        self.needed, self.available = needed, available
+
+
+class SharedKeySpent(HeadraceError):
+    """The user may have more; this key of theirs may not."""
+
+    def __init__(self, needed: int, left: int) -> None:
+        super().__init__(
+            f"this needs {_kudos(needed)} kudos, and the shared key has {_kudos(left)} left"
+        )
+        self.needed, self.left = needed, left
+
+
+class TooManyPrompts(HeadraceError):
+    """A user has as many jobs that have not ended as it may."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"this user may have {limit} jobs that have not ended; wait for one")
+        self.limit = limit
+
+
+class TransferRefused(HeadraceError):
+    """Kudos that go nowhere."""
+
+
+class WrongEntry(HeadraceError):
+    """The books refuse what was decided: an entry that is there, or an account below its floor."""
+
+
+def _kudos(amount: int) -> str:
+    return f"{amount / 1000:g}"

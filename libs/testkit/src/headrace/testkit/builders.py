@@ -6,12 +6,22 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from headrace.contracts.ids import ClaimId, JobId, KeyId, Lane, ScheduleId, TenantId, WorkerId
+from headrace.contracts.ids import (
+    ClaimId,
+    JobId,
+    KeyId,
+    Lane,
+    ScheduleId,
+    TenantId,
+    UserId,
+    WorkerId,
+)
 from headrace.core.job import HELD, Job, Spec, State
 from headrace.core.ports.dead_letters import DeadLetter, Source
 from headrace.core.ports.keys import ApiKey, Scope
 from headrace.core.ports.schedules import Schedule
 from headrace.core.ports.store import IdempotencyKey, NewJob
+from headrace.core.ports.users import BANK, Entry, Reason, User
 
 # Of no meaning beside a store's clock, except that it is long over.
 LONG_AGO: Final = datetime(2020, 1, 1, tzinfo=UTC)
@@ -26,6 +36,8 @@ _OF_SPEC: Final = frozenset(
         "labels",
         "cancel_after_s",
         "conversation",
+        "wants",
+        "payload",
     }
 )
 
@@ -121,3 +133,24 @@ def an_api_key(*scopes: Scope, **fields: Any) -> ApiKey:
         "hint": "abcd",
     }
     return ApiKey(**{**usual, **fields})
+
+
+def a_user(**fields: Any) -> User:
+    """As it is before it has a number."""
+    usual: dict[str, Any] = {
+        "id": UserId(-2),
+        "tenant": TenantId(f"user-{uuid.uuid4().hex[:12]}"),
+        "alias": "somebody",
+        "concurrency": 30,
+    }
+    return User(**{**usual, **fields})
+
+
+def an_entry(**fields: Any) -> Entry:
+    """From the bank, unless it says."""
+    usual: dict[str, Any] = {
+        "id": f"test:{uuid.uuid4()}",
+        "reason": Reason.GRANT,
+        "source": BANK,
+    }
+    return Entry(**{**usual, **fields})

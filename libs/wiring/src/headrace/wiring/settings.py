@@ -18,6 +18,7 @@ from headrace.wiring.modes import Mode
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 NOTHING: Final = "-"  # an empty list; an empty variable is as if it were not there
+_HTTP: Final = r"^(https?://\S+)?$"
 MOST_SLOTS: Final = 64  # of one lane in one worker
 
 
@@ -51,6 +52,21 @@ class Settings(BaseSettings):
     allow_anonymous: bool | None = None  # None: on loopback without keys
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
 
+    user_concurrency: Annotated[int, Field(ge=0, le=100_000)] = 30
+    kudos_floor: Annotated[int, Field(ge=-(10**9), le=0)] | None = None  # None: debts have no limit
+    kudos_at_start: Annotated[int, Field(ge=0, le=10**9)] = 0
+    self_registration: bool = False  # else operators alone make users
+    oidc_issuer: Annotated[str, Field(pattern=_HTTP)] = (
+        ""  # whose tokens are callers beside keys; empty: nobody's
+    )
+    oidc_audience: str = ""
+    oidc_tenant_claim: str = "sub"
+    oidc_scopes_claim: str = "scope"
+    oidc_jwks_url: Annotated[str, Field(pattern=_HTTP)] = ""  # empty: the issuer says where
+    public_url: Annotated[str, Field(pattern=r"^(https?://[^/?#]+)?/?$")] = (
+        ""  # of the api, for addresses
+    )
+
     engines: Annotated[tuple[str, ...], NoDecode] = ()  # empty: all that are installed
     slots: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)
     text_threads: Annotated[int, Field(ge=1, le=64)] = 1
@@ -69,6 +85,8 @@ class Settings(BaseSettings):
     retain_days: Annotated[float, Field(ge=2, le=36_500)] | None = None  # None: for ever
     useless_keys_days: Annotated[float, Field(ge=0, le=36_500)] | None = None  # None: for ever
     engines_kept_days: Annotated[float, Field(ge=0.125, le=36_500)] = 7
+    long_poll_timeout: Annotated[float, Field(ge=1, le=60)] = 30  # of remote workers, in seconds
+    remote_ttl_s: Annotated[float, Field(ge=1, le=3600)] = 150
     stream_ttl_s: Annotated[int, Field(ge=5, le=604_800)] = 3600
 
     # None: what is stored says, by /admin/rollout. Set, these hold in this process whatever is stored.
@@ -133,6 +151,10 @@ class Settings(BaseSettings):
         if self.execution_mode is Mode.EDA:
             self._need("RABBITMQ_URL", self.rabbitmq_url, "amqp://user:password@host:5672/")
             self._need("REDIS_URL", self.redis_url, "redis://host:6379/0")
+        if self.oidc_issuer and not self.oidc_audience:
+            raise ValueError(
+                "OIDC_AUDIENCE: OIDC_ISSUER needs it, as the tokens meant for us say it"
+            )
         if self.allow_anonymous is False and not self.has_keys:
             raise ValueError(
                 "API_KEYS: ALLOW_ANONYMOUS=false without them or an ADMIN_KEY shuts everybody out"
@@ -204,8 +226,8 @@ class Settings(BaseSettings):
 
     @property
     def has_keys(self) -> bool:
-        """Those of tenants, or the one that makes them."""
-        return bool(self.api_keys or self.admin_key.get_secret_value())
+        """Those of tenants, or the one that makes them, or an issuer of tokens."""
+        return bool(self.api_keys or self.admin_key.get_secret_value() or self.oidc_issuer)
 
     @property
     def anonymous(self) -> bool:

@@ -17,6 +17,8 @@ from headrace.api import health
 from headrace.api.deps import ApiDeps
 from headrace.api.description import describe_api
 from headrace.api.dialects.conversations import routes as conversations
+from headrace.api.dialects.horde import door as horde
+from headrace.api.dialects.horde.errors import HordeError
 from headrace.api.dialects.native import (
     admin,
     admin_fleet,
@@ -32,15 +34,15 @@ from headrace.api.dialects.native import (
     schedules,
     submitting,
     tickets,
+    users,
 )
-from headrace.api.dialects.native.errors import problem_for
 from headrace.api.dialects.native.express import EventsFirst
 from headrace.api.dialects.openai import routes as openai
+from headrace.api.doors import has_own_errors, refusal
 from headrace.api.guards import Failures, RefuseNul
 from headrace.api.instrumenting import Spans, Watched
 from headrace.api.page import NavigationFirst, Page
 from headrace.api.problems import Refused
-from headrace.api.refusing import said
 from headrace.api.tracing import TraceContext
 from headrace.core.errors import HeadraceError
 
@@ -52,11 +54,11 @@ _TOLD: Final = (
     "Retry-After",
     "X-Headrace-Job",
 )
-_REFUSALS: Final = (Refused, HeadraceError, HTTPException, RequestValidationError)
+_REFUSALS: Final = (Refused, HordeError, HeadraceError, HTTPException, RequestValidationError)
 
 
 def create_app(deps: ApiDeps) -> FastAPI:
-    page = Page(deps.page_dir)
+    page = Page(deps.page_dir, but_for=has_own_errors)
     app = FastAPI(
         title="Headrace",
         version=deps.version,
@@ -78,11 +80,13 @@ def create_app(deps: ApiDeps) -> FastAPI:
         dead_letters,
         admin,
         keys,
+        users,
         admin_fleet,
         admin_jobs,
         rollout,
         conversations,
         openai,
+        *horde.PARTS,
         health,
     ):
         app.include_router(door.router)
@@ -110,12 +114,12 @@ def _middleware(deps: ApiDeps, page: Page) -> list[Middleware]:
         Middleware(Watched),
         *deps.middleware,
         *([cors] if deps.cors_origins else []),
-        Middleware(Failures, said=said),
-        Middleware(RefuseNul, said=said),
+        Middleware(Failures),
+        Middleware(RefuseNul),
         Middleware(NavigationFirst, page=page),
         Middleware(EventsFirst, deps=deps),
     ]
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
-    return said(request.url.path, problem_for(error))
+    return refusal(request.url.path, error)

@@ -16,6 +16,10 @@ from starlette.requests import HTTPConnection
 
 from headrace.api.auth import Caller, Keys
 from headrace.api.presence import Presence
+from headrace.api.registration import Registration
+from headrace.api.remote_desk import RemoteDesk
+from headrace.api.renewals import Renewals
+from headrace.api.signed import SignedLinks
 from headrace.api.steering import Steering
 from headrace.api.stopping import Stopping
 from headrace.contracts.ids import TenantId
@@ -25,9 +29,12 @@ from headrace.core.ports.keys import Scope
 from headrace.core.ports.store import Store
 from headrace.core.ports.streams import Streams
 from headrace.core.ports.tickets import Tickets
+from headrace.core.shared_look import SharedLook
 from headrace.core.usecases.admit import Admission, Caps
+from headrace.core.usecases.census import Census, census
 from headrace.core.usecases.overview import Overviews
 from headrace.core.usecases.submit import Submitted
+from headrace.core.usecases.users import Welcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +57,8 @@ class Limits:
     authorization_s: float = 5.0  # for the first message of a socket that brought no key
     socket_message_bytes: int = 65_536
     subscriptions: int = 64  # per socket
+    long_poll_s: float = 30.0  # a remote worker waits no longer for a job
+    remote_ttl_s: float = 150.0  # a remote worker's lease, from each of its words
     dependency_s: float = 2.0  # a health check waits no longer for each dependency
 
 
@@ -64,12 +73,19 @@ class ApiDeps:
     steering: Steering  # which path a new job takes; asked at each submission
     new_id: Callable[[], str]
     auth: Keys
+    signed: SignedLinks  # addresses of blobs that need no key
+    desk: RemoteDesk | None = None  # speaks with dispatchers for remote workers; None: nobody can
+    renewals: Renewals = field(default_factory=Renewals)
     admission: Admission = field(default_factory=lambda: Admission(Caps()))
     admin_key: str | None = None  # None: nobody may
     link_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))  # signs links to blobs
+    welcome: Welcome = field(default_factory=Welcome)  # what a user begins with
+    registration: Registration | None = None  # None: operators alone make users
     overviews: Overviews = field(default_factory=Overviews)  # what operators see, shared
+    census: SharedLook[Census] = field(default_factory=lambda: SharedLook(census))
     cors_origins: frozenset[str] = frozenset()
     page_dir: Path | None = None
+    public_url: str | None = None  # of this api, as its clients reach it; None: as they called it
     outside: bool = False  # whether a producer that is no worker of ours can reach the streams
     trace_url: str | None = None  # of one trace, with {trace_id} in it
     limits: Limits = field(default_factory=Limits)

@@ -1,19 +1,16 @@
-"""Pure ASGI guards around the routes: no NUL gets in, and no failure gets out as anything but a problem."""
+"""Pure ASGI guards around the routes: no NUL gets in, and no failure gets out but as its door says it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final
 
 from starlette.datastructures import Headers
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from headrace.api.problems import INTERNAL, Problem, malformed
+from headrace.api.doors import refusal
+from headrace.api.problems import Problem, Refused, nul_found
 from headrace.telemetry.logs import get_logger
 
-Said: TypeAlias = Callable[[str, Problem], Response]
-"""A problem in the words of the door that an address belongs to."""
 _log = get_logger(__name__)
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _FOREIGN_NAME: Final = Problem(
@@ -24,20 +21,15 @@ _FOREIGN_NAME: Final = Problem(
 )
 
 
-def _as_usual(_: str, problem: Problem) -> Response:
-    return problem.response()
-
-
 class RefuseNul:
     """Databases cannot keep NUL, and no address of ours has one."""
 
-    def __init__(self, app: ASGIApp, *, said: Said = _as_usual) -> None:
-        self._app, self._said = app, said
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and _has_nul(scope):
-            problem = malformed("The address has a NUL character.").problem
-            await self._said(scope["path"], problem)(scope, receive, send)
+            await refusal(scope["path"], nul_found("The address"))(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -49,12 +41,12 @@ class OwnNameOnly:
     rebinding); but then the request carries that name.
     """
 
-    def __init__(self, app: ASGIApp, *, said: Said = _as_usual) -> None:
-        self._app, self._said = app, said
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in {"http", "websocket"} and not _called_by_its_own_name(scope):
-            await self._said(scope["path"], _FOREIGN_NAME)(scope, receive, send)
+            await refusal(scope["path"], Refused(_FOREIGN_NAME))(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -66,10 +58,10 @@ def _called_by_its_own_name(scope: Scope) -> bool:
 
 
 class Failures:
-    """The last catch of a request: logged once, answered as a problem where an answer is still possible."""
+    """The last catch of a request: logged once, answered as its door answers where that is still possible."""
 
-    def __init__(self, app: ASGIApp, *, said: Said = _as_usual) -> None:
-        self._app, self._said = app, said
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -84,11 +76,11 @@ class Failures:
 
         try:
             await self._app(scope, receive, watched)
-        except Exception:  # a request's edge is where it is supervised
+        except Exception as error:  # a request's edge is where it is supervised
             _log.exception("http.failed", method=scope["method"], path=scope["path"])
             if started:
                 raise
-            await self._said(scope["path"], INTERNAL)(scope, receive, send)
+            await refusal(scope["path"], error)(scope, receive, send)
 
 
 def _has_nul(scope: Scope) -> bool:

@@ -41,6 +41,7 @@ class Api:
                 telling = group.create_task(self._deps.presence.run())
                 noting = group.create_task(self._deps.auth.run())
                 steering = group.create_task(self._deps.steering.run())
+                speaking = group.create_task(self._speak())
                 self.bound.set()
                 await _first(serving, stop)
                 telling.cancel()  # what was told lasts until its watchers are elsewhere
@@ -49,9 +50,15 @@ class Api:
                 # Streams say goodbye before uvicorn waits for the connections they are on.
                 self._deps.stopping.set()
                 server.should_exit = True
+                await asyncio.wait({serving})
+                speaking.cancel()  # until then what nobody could be given is given back
         finally:
             server.force_exit = True
             listener.close()
+
+    async def _speak(self) -> None:
+        if self._deps.desk is not None:
+            await self._deps.desk.run()
 
     @property
     def _deps(self) -> ApiDeps:

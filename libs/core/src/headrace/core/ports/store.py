@@ -13,13 +13,16 @@ from headrace.contracts.messages import EngineCard, Stages, Vitals
 from headrace.core.fair_share import Share
 from headrace.core.job import Job, State
 from headrace.core.ports.dead_letters import DeadLetters
+from headrace.core.ports.figures import Figures
 from headrace.core.ports.keys import Keys
 from headrace.core.ports.operations import Operations
 from headrace.core.ports.paths import Paths
 from headrace.core.ports.queries import Query as Query  # noqa: PLC0414  # said here too
+from headrace.core.ports.remotes import Remotes
 from headrace.core.ports.rollouts import Rollouts
 from headrace.core.ports.schedules import Schedules
 from headrace.core.ports.upkeep import Upkeep
+from headrace.core.ports.users import Users
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class Waiting:
     epoch: int
     tenant: TenantId
     trace: str | None
+    wants: str | None = None  # of a remote worker; None: workers of ours alone may have it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +138,19 @@ class WorkerRecord:
         return 0 if self.draining else self.slots.get(lane, 0)
 
 
-class Transaction(DeadLetters, Keys, Operations, Paths, Rollouts, Schedules, Upkeep, Protocol):
+class Transaction(
+    DeadLetters,
+    Figures,
+    Keys,
+    Operations,
+    Paths,
+    Remotes,
+    Rollouts,
+    Schedules,
+    Upkeep,
+    Users,
+    Protocol,
+):
     """One unit of work. Leaving it normally commits; an exception rolls back.
 
     Methods that answer a sequence answer in the order asked unless they say otherwise. Rows given

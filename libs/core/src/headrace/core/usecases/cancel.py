@@ -12,6 +12,7 @@ from headrace.core.errors import JobNotFound
 from headrace.core.job import Event, Job, State, advance
 from headrace.core.ports.store import Change, Store, Transaction
 from headrace.core.ports.streams import Batch
+from headrace.core.usecases.conclude import conclude
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ async def honour_cancels(store: Store, *, path: str, limit: int) -> Honoured:
             for job in await tx.cancel_wishes(path, limit=limit)
             if not _is_for_its_producer(job)
         ]
-        saved = await tx.save(changes)
+        saved = await conclude(tx, changes)
     done = [change for change, ok in zip(changes, saved, strict=True) if ok]
     ended = [change for change in done if change.after.terminal]
     return Honoured(

@@ -18,6 +18,8 @@ KEYS_KEPT: Final = timedelta(hours=48)
 FIRES_KEPT: Final = timedelta(days=30)
 # One that was killed says no goodbye, and its successor has another name.
 WORKERS_KEPT: Final = timedelta(days=1)
+# What a remote worker took: who hands in later than this hears that there was no such job.
+TAKES_KEPT: Final = timedelta(days=1)
 # A blob that nobody names may be about to be named, or be the answer that a key repeats.
 BLOBS_KEPT: Final = KEYS_KEPT
 _AT_ONCE: Final = 16  # blobs
@@ -42,11 +44,12 @@ async def purge(store: Store, blobs: Blobs, *, kept: Kept, limit: int) -> bool:
         keys = await tx.purge_keys(older_than=now - KEYS_KEPT, limit=limit)
         fires = await tx.purge_fires(older_than=now - FIRES_KEPT, limit=limit)
         silent = await tx.purge_workers(seen_before=now - WORKERS_KEPT, limit=limit)
+        takes = await tx.purge_takes(granted_before=now - TAKES_KEPT, limit=limit)
         await tx.purge_engines(announced_before=now - kept.engines)
         useless = await _purge_api_keys(tx, now, kept, limit)
     if keys >= limit:
         return True
-    others = max(fires, silent, useless)
+    others = max(fires, silent, takes, useless)
     if kept.jobs is None:
         return others >= limit
     async with store.begin() as tx:

@@ -34,8 +34,8 @@ async def open_events(
     watching: Watching = partial(frames, deps, found, after)
     if viewer.by_ticket:
         watching = until(deps.limits.ticket_session_s, watching)
-    if viewer.digest:
-        watching = while_good(deps, viewer.digest, watching)
+    if viewer.digest or viewer.until is not None:
+        watching = while_good(deps, viewer.digest, viewer.until, watching)
     return EventStreamResponse(
         EventStream(shown(watching), stopping=deps.stopping, limits=deps.limits)
     )

@@ -68,8 +68,10 @@ def until(seconds: float, watching: Watching) -> Watching:
     return watched
 
 
-def while_good(deps: ApiDeps, digest: str, watching: Watching) -> Watching:
-    """Ends soon after the key was revoked; an empty batch comes in silence, so no timer is needed."""
+def while_good(
+    deps: ApiDeps, digest: str, over_at: float | None, watching: Watching
+) -> Watching:
+    """Ends soon after the key was revoked, or the token is over; an empty batch comes in silence, so no timer is needed."""
 
     async def watched(tell: Take) -> Batches:
         clock = asyncio.get_running_loop().time
@@ -84,7 +86,7 @@ def while_good(deps: ApiDeps, digest: str, watching: Watching) -> Watching:
         async with aclosing(watching(tell_unless_due)) as batches:
             async for batch in batches:
                 if is_due():
-                    if not await deps.auth.still_good(digest):
+                    if not await deps.auth.still_good(digest, over_at):
                         return
                     checked_at = clock()
                 yield batch

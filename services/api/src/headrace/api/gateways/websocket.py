@@ -181,7 +181,8 @@ class Conversation:
         self._end(_POLICY)
 
     async def _still_good(self) -> bool:
-        return self._holder is None or await self._deps.auth.still_good(self._holder.digest)
+        holder = self._holder
+        return holder is None or await self._deps.auth.still_good(holder.digest, holder.until)
 
     async def _authorized(self) -> bool:
         """Without a key in the handshake, the first message must bring it."""

@@ -68,6 +68,7 @@ _save: Final = (
     .returning(
         *(jobs.c[name] for name in ("number", "id", "epoch", "tenant", "lane", "path")),
         *(jobs.c[name] for name in ("priority", "trace", "state", "created_at", "started_at")),
+        jobs.c.wants,
     )
 )
 

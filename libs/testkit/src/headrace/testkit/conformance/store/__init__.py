@@ -2,9 +2,11 @@
 
 from headrace.testkit.conformance.store.attending import Attending
 from headrace.testkit.conformance.store.burying import Burying
+from headrace.testkit.conformance.store.counting import Counting
 from headrace.testkit.conformance.store.giving_up import GivingUp
 from headrace.testkit.conformance.store.holding import Holding
 from headrace.testkit.conformance.store.keeping_keys import KeepingKeys
+from headrace.testkit.conformance.store.keeping_users import KeepingUsers
 from headrace.testkit.conformance.store.moving import Moving
 from headrace.testkit.conformance.store.operating import Operating
 from headrace.testkit.conformance.store.outbox import Outbox
@@ -16,6 +18,7 @@ from headrace.testkit.conformance.store.rolling import Rolling, Shadowing
 from headrace.testkit.conformance.store.sharing import Sharing
 from headrace.testkit.conformance.store.submitting import Submitting
 from headrace.testkit.conformance.store.sweeping import Sweeping
+from headrace.testkit.conformance.store.taking import Taking
 from headrace.testkit.conformance.store.watching import Watching
 
 
@@ -28,6 +31,7 @@ class StoreConformance(
     Sweeping,
     Watching,
     Operating,
+    Counting,
     Outbox,
     Sharing,
     Producing,
@@ -38,7 +42,9 @@ class StoreConformance(
     Recurring,
     Remembering,
     KeepingKeys,
+    KeepingUsers,
     Rolling,
     Shadowing,
+    Taking,
 ):
     """All of it."""

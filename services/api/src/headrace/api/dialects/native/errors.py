@@ -22,6 +22,7 @@ from headrace.core.errors import (
     KeyNotFound,
     LetterNotFound,
     LetterSettled,
+    NotEnoughKudos,
     PathMissing,
     QueuesFull,
     RolloutFixed,
@@ -32,6 +33,7 @@ from headrace.core.errors import (
     TooLarge,
     Unavailable,
     UnknownModel,
+    UserNotFound,
     WorkerNotFound,
 )
 
@@ -43,12 +45,14 @@ _MISSING: Final[Mapping[type[Exception], str]] = {
     LetterNotFound: "dead letter",
     KeyNotFound: "key",
     WorkerNotFound: "worker",
+    UserNotFound: "user",
 }
 # Those that have nothing more to say than their words.
 _PLAIN: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     LetterSettled: (409, "settled", "This dead letter is settled"),
     JobNotOver: (409, "not-over", "This job has not ended"),
     JobNotWaiting: (409, "not-waiting", "This job has no place to change"),
+    NotEnoughKudos: (409, "not-enough-kudos", "There are not so many kudos"),
     PathMissing: (422, "path-missing", "Nobody could run them there"),
     IdempotencyConflict: (422, "idempotency-conflict", "This key belongs to another request"),
 }

@@ -35,7 +35,13 @@ from headrace.core.errors import HeadraceError, InvalidInput
 from headrace.core.job import DISCONNECTED, Job, State
 from headrace.core.ports.store import IdempotencyKey
 from headrace.core.usecases.cancel import wish_to_cancel
-from headrace.core.usecases.submit import Submission, Submitted, pick_engine, submit_together
+from headrace.core.usecases.submit import (
+    Submission,
+    Submitted,
+    Taking,
+    pick_engine,
+    submit_together,
+)
 from headrace.core.usecases.watch import to_nobody
 
 _END_S: Final = 5.0  # to ask jobs to end; then they are left to `cancel_after`
@@ -89,11 +95,13 @@ async def begin(deps: ApiDeps, call: Call, card: EngineCard, wanted: Wanted) -> 
             deps.store,
             deps.blobs,
             [_submission(deps, call, card, *each) for each in enumerate(wanted.inputs)],
-            path=(await deps.steering.current()).path(tenant, call.kind),
-            new_id=deps.new_id,
-            check=check_input,
-            admission=deps.admission,
-            shadowed=deps.steering.shadowed,
+            Taking(
+                path=(await deps.steering.current()).path(tenant, call.kind),
+                new_id=deps.new_id,
+                check=check_input,
+                admission=deps.admission,
+                shadowed=deps.steering.shadowed,
+            ),
         )
     except InvalidInput as error:
         raise errors.in_its_place(error, wanted.here) from error
