@@ -31,9 +31,6 @@ HORDE = {
             "interrogate/submit", "generate/progress", "generate/preview/{generation}",
         )
     ),
-    "GET /api/v2/find_user", "GET /api/v2/users", "GET /api/v2/users/{user_id}", "PUT /api/v2/users/{user_id}",
-    "POST /api/v2/users/register", "POST /api/v2/kudos/transfer", "PUT /api/v2/sharedkeys",
-    *(f"{method} /api/v2/sharedkeys/{{sharedkey_id}}" for method in ("GET", "PATCH", "DELETE")),
     *(
         f"GET /api/v2/{path}"
         for path in (
