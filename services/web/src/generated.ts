@@ -264,13 +264,13 @@ export interface Calls {
     path: { worker: string };
     query: undefined;
     body: undefined;
-    answer: headrace__api__dialects__native__schemas_admin__WorkerView;
+    answer: WorkerView;
   };
   "POST /admin/workers/{worker}/resume": {
     path: { worker: string };
     query: undefined;
     body: undefined;
-    answer: headrace__api__dialects__native__schemas_admin__WorkerView;
+    answer: WorkerView;
   };
   "GET /admin/jobs": {
     path: undefined;
@@ -1297,8 +1297,25 @@ export interface WhoAmIView {
 /** Seconds that an overview's figures may be of. */
 export type Window = 60 | 300 | 900 | 3600;
 
+export interface WorkerView {
+  id: string;
+  path: string | null;
+  state: Standing;
+  seen_at: string;
+  drain_asked_at: string | null;
+  slots: Record<string, number>;
+  running: RunningView[];
+  /** Resident, with its engines' processes. */
+  memory_bytes: number | null;
+  /** Null: it cannot tell. */
+  gpus: GpuView[] | null;
+  /** Whether an offer and its grant would reach it. */
+  receives: boolean | null;
+  why: string;
+}
+
 export interface WorkersView {
-  workers: headrace__api__dialects__native__schemas_admin__WorkerView[];
+  workers: WorkerView[];
 }
 
 export interface headrace__api__dialects__native__schemas__ModelView {
@@ -1316,21 +1333,4 @@ export interface headrace__api__dialects__native__schemas__StatusView {
   queue_position: number | null;
   /** Seconds until it ends, where progress tells. */
   eta_s: number | null;
-}
-
-export interface headrace__api__dialects__native__schemas_admin__WorkerView {
-  id: string;
-  path: string | null;
-  state: Standing;
-  seen_at: string;
-  drain_asked_at: string | null;
-  slots: Record<string, number>;
-  running: RunningView[];
-  /** Resident, with its engines' processes. */
-  memory_bytes: number | null;
-  /** Null: it cannot tell. */
-  gpus: GpuView[] | null;
-  /** Whether an offer and its grant would reach it. */
-  receives: boolean | null;
-  why: string;
 }
