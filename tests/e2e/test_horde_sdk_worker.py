@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 import httpx
 import pytest
 
-from headrace.testkit.horde_sdk import INTERPRETER
+from headrace.testkit.horde_sdk import INTERPRETER, environment
 from headrace.testkit.remote_worker import ADMIN, API, MODEL, worker_key
 from headrace.testkit.system import running
 
@@ -36,7 +35,7 @@ async def test_the_protocols_own_worker_draws_and_writes(tmp_path: Path) -> None
         key = (await worker_key(http, "owner"))["apikey"]
         worker = await asyncio.create_subprocess_exec(
             *(INTERPRETER, str(WORKER), key, MODEL),
-            env=_environment(system.url, tmp_path),
+            env=environment(system.url, tmp_path),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
@@ -64,9 +63,3 @@ async def _until_ready(worker: asyncio.subprocess.Process) -> str:
         if line == b"ready\n":
             break
     return said
-
-
-def _environment(url: str, home: Path) -> dict[str, str]:
-    """It refuses every field that it does not know."""
-    own = {"TESTS_ONGOING": "1", "AI_HORDE_URL": f"{url}/api/"}
-    return {"PATH": os.environ["PATH"], "HOME": str(home), **own}

@@ -11,7 +11,7 @@ from headrace.contracts.ids import ClaimId, JobId, Lane, TenantId, WorkerId
 from headrace.core.fair_share import Share
 
 CLASSES_AT_MOST: Final = 1000  # of jobs that want the same; a take sees no more of them
-COUNTED_TO: Final = 1000  # jobs of one class
+COUNTED_TO: Final = 100  # jobs of one class: counting a long backlog would cost each pop its length
 
 
 @dataclass(frozen=True, slots=True)

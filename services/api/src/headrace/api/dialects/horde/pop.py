@@ -258,7 +258,11 @@ async def _pop(  # who asks, for what, for how long
         raise
     within = timedelta(seconds=grant.lease_s) + _LINKS_BEYOND_TTL
     return _Popped(
-        grant, taken.model, {}, told, _Links(deps, str(request.base_url), grant.tenant, within)
+        grant,
+        taken.model,
+        {},
+        told,
+        _Links(deps, deps.public_url or str(request.base_url), grant.tenant, within),
     )
 
 
