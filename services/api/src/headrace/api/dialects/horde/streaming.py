@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import Query
@@ -53,5 +54,5 @@ async def stream_request(
     job = jobs[generation]
     if job.terminal and await is_the_end(deps.streams, job.id, after):
         return Response(status_code=204)  # the one answer after which EventSource stays away
-    batches = frames(deps, job, after=after)
-    return EventStreamResponse(EventStream(batches, stopping=deps.stopping, limits=deps.limits))
+    watching = partial(frames, deps, job, after)
+    return EventStreamResponse(EventStream(watching, stopping=deps.stopping, limits=deps.limits))

@@ -201,8 +201,10 @@ async def _until_all_end(deps: ApiDeps, begun: Begun) -> None:
 
 def watching_of(deps: ApiDeps, call: Call, job: Job) -> Watching:
     watching: Watching = partial(frames, deps, job, START)
-    digest = call.caller.digest
-    return while_good(deps, digest, watching) if digest else watching
+    digest, over_at = call.caller.digest, call.caller.until
+    if digest or over_at is not None:
+        return while_good(deps, digest, over_at, watching)
+    return watching
 
 
 async def output_of(deps: ApiDeps, job: Job) -> dict[str, Any]:
