@@ -82,6 +82,42 @@ OPERATIONS = (
     "PATCH /api/v2/sharedkeys/{sharedkey_id}",
     "DELETE /api/v2/sharedkeys/{sharedkey_id}",
     "POST /api/v2/kudos/transfer",
+    "POST /api/v2/generate/async",
+    "GET /api/v2/generate/check/{id}",
+    "GET /api/v2/generate/status/{id}",
+    "DELETE /api/v2/generate/status/{id}",
+    "POST /api/v2/generate/text/async",
+    "GET /api/v2/generate/text/status/{id}",
+    "DELETE /api/v2/generate/text/status/{id}",
+    "POST /api/v2/interrogate/async",
+    "GET /api/v2/interrogate/status/{id}",
+    "DELETE /api/v2/interrogate/status/{id}",
+    "GET /api/v2/status/heartbeat",
+    "GET /api/v2/status/models",
+    "GET /api/v2/status/models/{name}",
+    "GET /api/v2/status/performance",
+    "GET /api/v2/status/news",
+    "GET /api/v2/status/modes",
+    "GET /api/v2/stats/img/totals",
+    "GET /api/v2/stats/img/models",
+    "GET /api/v2/stats/text/totals",
+    "GET /api/v2/stats/text/models",
+    "GET /api/v2/blobs/{blob}",
+    "PUT /api/v2/blobs/{blob}",
+    "POST /api/v2/generate/pop",
+    "POST /api/v2/generate/text/pop",
+    "POST /api/v2/interrogate/pop",
+    "POST /api/v2/workers/pop",
+    "POST /api/v2/generate/submit",
+    "POST /api/v2/generate/text/submit",
+    "POST /api/v2/interrogate/submit",
+    "POST /api/v2/generate/progress",
+    "POST /api/v2/generate/preview/{generation}",
+    "GET /api/v2/workers",
+    "GET /api/v2/workers/name/{name}",
+    "GET /api/v2/workers/{worker}",
+    "PUT /api/v2/workers/{worker}",
+    "DELETE /api/v2/workers/{worker}",
     "GET /admin/rollout",
     "PUT /admin/rollout",
     "POST /admin/rollout/rollback",
@@ -124,7 +160,7 @@ def described(door: Any, tally: Counter[str]) -> Any:
         tally[str(response.status_code)] += 1
 
     return found.exclude(
-        path_regex="/events$|^/stream/[^/]*$"
+        path_regex="/events$|^/stream/[^/]*$|/stream$"
     )  # they do not end while the job does not
 
 

@@ -160,8 +160,10 @@ async def made_of(deps: ApiDeps, jobs: Sequence[Job]) -> list[Made]:
 async def _worker(tx: Transaction, job: Job) -> tuple[str, str]:
     """Who did it, by id and by name."""
     attempts = await tx.attempts(job.id)
-    worker = attempts[-1].worker if attempts else ""
-    remote = await tx.remote_worker(worker) if worker else None
+    if not attempts:
+        return "", ""
+    worker = attempts[-1].worker
+    remote = await tx.remote_worker(worker)
     return worker, worker if remote is None else remote.name
 
 
