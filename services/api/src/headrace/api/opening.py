@@ -75,9 +75,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
             current_traceparent=traceparent,
             watched=watched,
             on_submitted=_log_submitted,
-            middleware=[Middleware(OwnNameOnly)]
-            if _open_to_this_machine(settings)
-            else (),
+            middleware=[Middleware(OwnNameOnly)] if _open_to_this_machine(settings) else (),
         )
         yield Api(create_app(deps), host=settings.host, port=settings.port)
 

@@ -68,9 +68,7 @@ def until(seconds: float, watching: Watching) -> Watching:
     return watched
 
 
-def while_good(
-    deps: ApiDeps, digest: str, over_at: float | None, watching: Watching
-) -> Watching:
+def while_good(deps: ApiDeps, digest: str, over_at: float | None, watching: Watching) -> Watching:
     """Ends soon after the key was revoked, or the token is over; an empty batch comes in silence, so no timer is needed."""
 
     async def watched(tell: Take) -> Batches:
