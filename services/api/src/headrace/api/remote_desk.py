@@ -106,7 +106,7 @@ class RemoteDesk:
         try:
             await self._send(self._topology.results, Results(worker, [result]))
         except Unavailable as error:
-            _log.warning("grant.not_given_back", extra={"job_id": grant.job, error=str(error)})
+            _log.warning("grant.not_given_back", extra={"job_id": grant.job, "error": str(error)})
 
     async def report(self, worker: WorkerId, result: Result) -> bool:
         """Whether it moved its job. Raises Unavailable, TooLarge: whether it did is not known."""
