@@ -86,6 +86,14 @@ SHADOWS: Final = TenantId(
 DISCONNECTED: Final = "disconnected"  # a reason to cancel: whoever watched has left
 
 
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Who is to be told of one job."""
+
+    url: str
+    events: tuple[str, ...] = ()  # none: its end, whatever that is
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """What the client asked for. Never changes."""
@@ -99,6 +107,7 @@ class Spec:
     labels: dict[str, str] = field(default_factory=dict)
     cancel_after_s: float | None = None  # without a watcher; None: it goes on
     conversation: str | None = None  # what it is said in, by its tenant's own name for that
+    webhook: Webhook | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

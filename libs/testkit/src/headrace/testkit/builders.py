@@ -6,12 +6,22 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from headrace.contracts.ids import ClaimId, JobId, KeyId, Lane, ScheduleId, TenantId, WorkerId
+from headrace.contracts.ids import (
+    ClaimId,
+    EndpointId,
+    JobId,
+    KeyId,
+    Lane,
+    ScheduleId,
+    TenantId,
+    WorkerId,
+)
 from headrace.core.job import HELD, Job, Spec, State
 from headrace.core.ports.dead_letters import DeadLetter, Source
 from headrace.core.ports.keys import ApiKey, Scope
 from headrace.core.ports.schedules import Schedule
 from headrace.core.ports.store import IdempotencyKey, NewJob
+from headrace.core.ports.webhooks import Endpoint
 
 # Of no meaning beside a store's clock, except that it is long over.
 LONG_AGO: Final = datetime(2020, 1, 1, tzinfo=UTC)
@@ -26,6 +36,7 @@ _OF_SPEC: Final = frozenset(
         "labels",
         "cancel_after_s",
         "conversation",
+        "webhook",
     }
 )
 
@@ -121,3 +132,12 @@ def an_api_key(*scopes: Scope, **fields: Any) -> ApiKey:
         "hint": "abcd",
     }
     return ApiKey(**{**usual, **fields})
+
+
+def an_endpoint(**fields: Any) -> Endpoint:
+    usual: dict[str, Any] = {
+        "id": EndpointId(str(uuid.uuid4())),
+        "tenant": TenantId("tenant"),
+        "url": "https://receiver.example/hook",
+    }
+    return Endpoint(**{**usual, **fields})

@@ -20,6 +20,7 @@ from headrace.core.ports.queries import Query as Query  # noqa: PLC0414  # said 
 from headrace.core.ports.rollouts import Rollouts
 from headrace.core.ports.schedules import Schedules
 from headrace.core.ports.upkeep import Upkeep
+from headrace.core.ports.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,9 @@ class WorkerRecord:
         return 0 if self.draining else self.slots.get(lane, 0)
 
 
-class Transaction(DeadLetters, Keys, Operations, Paths, Rollouts, Schedules, Upkeep, Protocol):
+class Transaction(
+    DeadLetters, Keys, Operations, Paths, Rollouts, Schedules, Upkeep, Webhooks, Protocol
+):
     """One unit of work. Leaving it normally commits; an exception rolls back.
 
     Methods that answer a sequence answer in the order asked unless they say otherwise. Rows given
@@ -158,7 +161,8 @@ class Transaction(DeadLetters, Keys, Operations, Paths, Rollouts, Schedules, Upk
         """Guarded by state and epoch; False: somebody was first and nothing was written.
 
         A job that becomes queued gets an outbox row, one that leaves queued loses its row.
-        `started_at` is set by the first grant and `finished_at` by a terminal state.
+        `started_at` is set by the first grant and `finished_at` by a terminal state. Whoever is to be
+        told that a job starts or has ended has a call from then on (`core.webhooks`).
         """
 
     async def open_attempts(self, granted: Sequence[Job]) -> None:

@@ -14,7 +14,7 @@ from headrace.contracts.ids import BlobId, JobId, KeyId, TenantId
 from headrace.contracts.messages import INPUT_BLOB, MAX_INLINE_BYTES, EngineCard
 from headrace.core.blob_names import MAX_INPUT_BLOBS, kept_for
 from headrace.core.errors import IdempotencyConflict, InvalidInput, UnknownModel
-from headrace.core.job import Job, Spec, State
+from headrace.core.job import Job, Spec, State, Webhook
 from headrace.core.ports.blobs import Blob, Blobs
 from headrace.core.ports.store import (
     Conflict,
@@ -49,6 +49,7 @@ class Submission:
     labels: dict[str, str] = field(default_factory=dict)
     cancel_after_s: float | None = None
     conversation: str | None = None
+    webhook: Webhook | None = None  # checked at the door, by `core.addresses`
     idempotency: IdempotencyKey | None = None
     api_key: KeyId | None = None
     trace: str | None = None
@@ -173,6 +174,7 @@ async def new_job(
             labels=request.labels,
             cancel_after_s=request.cancel_after_s,
             conversation=request.conversation,
+            webhook=request.webhook,
         ),
         lane=card.lane,
         path=path,

@@ -11,7 +11,7 @@ from sqlalchemy import Row
 from headrace.adapters.store.sql.types import written
 from headrace.contracts.ids import ClaimId, JobId, KeyId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import EngineCard, Stages, Vitals
-from headrace.core.job import Job, Spec, State
+from headrace.core.job import Job, Spec, State, Webhook
 from headrace.core.ports.operations import Held, Member
 from headrace.core.ports.store import (
     AttemptEnd,
@@ -47,6 +47,7 @@ def new_row(new: NewJob) -> dict[str, Any]:
         "cancel_after_s": spec.cancel_after_s,
         "conversation": spec.conversation,
         "api_key": job.api_key,
+        "webhook": None if spec.webhook is None else msgspec.to_builtins(spec.webhook),
     }
 
 
@@ -129,6 +130,7 @@ def _to_spec(row: Row[Any]) -> Spec:
         labels=row.labels,
         cancel_after_s=row.cancel_after_s,
         conversation=row.conversation,
+        webhook=None if row.webhook is None else msgspec.convert(row.webhook, Webhook),
     )
 
 

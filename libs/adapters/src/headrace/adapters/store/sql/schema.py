@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from headrace.adapters.store.sql.types import Instant, Json, Name, Number
 
-REVISION: Final = "0010"  # the newest migration; this build works on it, and on the next one
+REVISION: Final = "0013"  # the newest migration; this build works on it, and on the next one
 
 metadata: Final = MetaData(
     naming_convention={
@@ -98,6 +98,7 @@ jobs: Final = Table(
     Column("api_key", Name),  # the id of the one that was shown for it
     Column("shadow_of", Name),  # the id of the job that this one repeats on the other path
     Column("shadow_tenant", Name),
+    Column("webhook", Json),  # who is to be told of this job
     UniqueConstraint("id"),
     sqlite_autoincrement=True,
 )

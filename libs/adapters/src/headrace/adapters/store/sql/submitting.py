@@ -41,7 +41,7 @@ POINT_MS: Final = round(PRIORITY_IS_WORTH.total_seconds() * 1000)
 _ASKED: Final = (
     *("id", "tenant", "kind", "model", "input", "priority", "timeout_s", "start_deadline"),
     *("labels", "lane", "path", "state", "epoch", "not_before", "trace", "retry_of"),
-    *("cancel_after_s", "conversation", "api_key", "shadow_of", "shadow_tenant"),
+    *("cancel_after_s", "conversation", "api_key", "shadow_of", "shadow_tenant", "webhook"),
 )
 _new: Final = batch(**{name: jobs.c[name].type for name in _ASKED})
 _zero: Final[ColumnElement[Any]] = literal_column("0")

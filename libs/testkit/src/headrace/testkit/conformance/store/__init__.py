@@ -2,6 +2,7 @@
 
 from headrace.testkit.conformance.store.attending import Attending
 from headrace.testkit.conformance.store.burying import Burying
+from headrace.testkit.conformance.store.calling import Calling, Subscribing
 from headrace.testkit.conformance.store.giving_up import GivingUp
 from headrace.testkit.conformance.store.holding import Holding
 from headrace.testkit.conformance.store.keeping_keys import KeepingKeys
@@ -40,5 +41,7 @@ class StoreConformance(
     KeepingKeys,
     Rolling,
     Shadowing,
+    Calling,
+    Subscribing,
 ):
     """All of it."""
