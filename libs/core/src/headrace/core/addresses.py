@@ -171,15 +171,13 @@ def literal(host: str) -> Address | None:
 def _ipv4(host: str, parts: list[str]) -> IPv4Address:
     """As the C library reads it: one to four parts, each decimal, octal or hex, the last the longest."""
     try:
-        numbers = [_number(part) for part in parts]
-        *heads, last = numbers
-        value = sum(head << (24 - 8 * place) for place, head in enumerate(heads))
-        fits = len(parts) <= 4 and all(head < 256 for head in heads)  # noqa: PLR2004  # octets
-        if not fits or last >= 1 << (8 * (5 - len(parts))):
-            raise ValueError(host)
-        return IPv4Address(value + last)
+        *heads, last = [_number(part) for part in parts]
     except ValueError as error:
         raise Refusal(f"{host} is no IPv4 address") from error
+    fits = len(parts) <= 4 and all(head < 256 for head in heads)  # noqa: PLR2004  # octets
+    if not fits or last >= 1 << (8 * (5 - len(parts))):
+        raise Refusal(f"{host} is no IPv4 address")
+    return IPv4Address(last + sum(head << (24 - 8 * place) for place, head in enumerate(heads)))
 
 
 def _number(part: str) -> int:

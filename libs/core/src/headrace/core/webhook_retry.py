@@ -1,6 +1,6 @@
 """What an answer of a receiver means: arrived, again later, or never. Pure.
 
-The waits are those that Standard Webhooks proposes, ten more tries over three days; each is spread by a
+The waits are those that Standard Webhooks proposes, nine more tries over three days; each is spread by a
 fifth either way, so that the calls of one outage do not all come back in the same second.
 """
 
@@ -14,7 +14,7 @@ from typing import Final
 from headrace.core.ports.receivers import Answer
 from headrace.core.ports.webhooks import Call, CallState, Endpoint, Try
 
-_WAITS_S: Final = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400, 86_400)
+_WAITS_S: Final = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 MOST_TRIES: Final = len(_WAITS_S) + 1
 _SPREAD: Final = 0.2
 LONGEST_WAIT: Final = timedelta(hours=24)  # whatever a receiver asks for

@@ -167,7 +167,9 @@ def check_url(url: str, reach: Reach, *, pointer: str) -> None:
 def check_events(events: Sequence[str], *, pointer: str) -> None:
     unknown = sorted(set(events) - set(EVERY))
     if unknown:
-        raise BadWebhook(pointer, f"there is no event {unknown[0]}: choose among {', '.join(EVERY)}")
+        raise BadWebhook(
+            pointer, f"there is no event {unknown[0]}: choose among {', '.join(EVERY)}"
+        )
 
 
 def owners(happened: Sequence[Happened]) -> list[TenantId]:

@@ -21,6 +21,7 @@ from headrace.api.dialects.native import (
     admin,
     admin_fleet,
     admin_jobs,
+    admin_webhooks,
     blobs,
     changing,
     dead_letters,
@@ -32,6 +33,7 @@ from headrace.api.dialects.native import (
     schedules,
     submitting,
     tickets,
+    webhooks,
 )
 from headrace.api.dialects.native.errors import problem_for
 from headrace.api.guards import Failures, RefuseNul
@@ -77,6 +79,8 @@ def create_app(deps: ApiDeps) -> FastAPI:
         admin_fleet,
         admin_jobs,
         rollout,
+        webhooks,
+        admin_webhooks,
         conversations,
         health,
     ):
@@ -95,7 +99,7 @@ def _middleware(deps: ApiDeps, page: Page) -> list[Middleware]:
     cors = Middleware(
         CORSMiddleware,
         allow_origins=sorted(deps.cors_origins),
-        allow_methods=["GET", "POST", "DELETE"],
+        allow_methods=["GET", "POST", "PATCH", "DELETE"],
         allow_headers=["*"],
         expose_headers=_TOLD,
     )

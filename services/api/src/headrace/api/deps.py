@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_bytes
 from typing import Annotated, TypeAlias
 
 from fastapi import Depends, Security
@@ -18,6 +19,7 @@ from headrace.api.presence import Presence
 from headrace.api.steering import Steering
 from headrace.api.stopping import Stopping
 from headrace.contracts.ids import TenantId
+from headrace.core.addresses import Reach
 from headrace.core.lookup import Lookup
 from headrace.core.ports.blobs import Blobs
 from headrace.core.ports.keys import Scope
@@ -27,6 +29,7 @@ from headrace.core.ports.tickets import Tickets
 from headrace.core.usecases.admit import Admission, Caps
 from headrace.core.usecases.overview import Overviews
 from headrace.core.usecases.submit import Submitted
+from headrace.core.webhook_signing import SECRET_BYTES, secret_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,8 @@ class ApiDeps:
     admission: Admission = field(default_factory=lambda: Admission(Caps()))
     admin_key: str | None = None  # None: nobody may
     overviews: Overviews = field(default_factory=Overviews)  # what operators see, shared
+    new_secret: Callable[[], str] = field(default=lambda: secret_of(token_bytes(SECRET_BYTES)))
+    reach: Reach = field(default_factory=Reach)  # which receivers of webhooks are called from here
     cors_origins: frozenset[str] = frozenset()
     page_dir: Path | None = None
     outside: bool = False  # whether a producer that is no worker of ours can reach the streams

@@ -18,6 +18,7 @@ from headrace.api.dialects.native import (
     schemas_letters,
     schemas_rollout,
     schemas_schedules,
+    schemas_webhooks,
 )
 from headrace.api.links import add_links
 from headrace.api.scopes import stated
@@ -65,6 +66,9 @@ def _models() -> dict[str, Any]:
             (schemas.TermsRequest, "validation"),
             (schemas_keys.KeyRequest, "validation"),
             (schemas_rollout.RolloutRequest, "validation"),
+            (schemas_webhooks.EndpointRequest, "validation"),
+            (schemas_webhooks.EndpointChange, "validation"),
+            (schemas_webhooks.Told, "serialization"),
             (conversations.MessageRequest, "validation"),
             (conversations.ChunkView, "serialization"),
             (schemas.ProblemView, "serialization"),

@@ -50,6 +50,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
                 Caps(per_tenant=settings.max_queued_per_tenant, in_all=settings.max_queued)
             ),
             admin_key=settings.admin_key.get_secret_value() or None,
+            reach=settings.reach,
             cors_origins=frozenset(settings.cors_origins),
             page_dir=_PAGE,
             outside=bool(settings.redis_url.get_secret_value()),

@@ -125,9 +125,7 @@ async def _outgoing(
     headers = {
         "webhook-id": call.message,
         "webhook-timestamp": str(stamp),
-        "webhook-signature": signature(
-            signing.valid(now), call.message, stamp, call.body.encode()
-        ),
+        "webhook-signature": signature(signing.valid(now), call.message, stamp, call.body.encode()),
         **({"traceparent": call.trace} if call.trace is not None else {}),
     }
     return Outgoing(call, call.url if endpoint is None else endpoint.url, headers)

@@ -16,6 +16,7 @@ from headrace.core.ports.store import Store
 # Clients are promised a day; what is kept longer forgives a clock or a client that is late.
 KEYS_KEPT: Final = timedelta(hours=48)
 FIRES_KEPT: Final = timedelta(days=30)
+CALLS_KEPT: Final = timedelta(days=30)  # as a log; what still waits stays
 # One that was killed says no goodbye, and its successor has another name.
 WORKERS_KEPT: Final = timedelta(days=1)
 # A blob that nobody names may be about to be named, or be the answer that a key repeats.
@@ -41,10 +42,11 @@ async def purge(store: Store, blobs: Blobs, *, kept: Kept, limit: int) -> bool:
         keys = await tx.purge_keys(older_than=now - KEYS_KEPT, limit=limit)
         fires = await tx.purge_fires(older_than=now - FIRES_KEPT, limit=limit)
         silent = await tx.purge_workers(seen_before=now - WORKERS_KEPT, limit=limit)
+        called = await tx.purge_calls(created_before=now - CALLS_KEPT, limit=limit)
         await tx.purge_engines(announced_before=now - kept.engines)
     if keys >= limit:
         return True
-    others = max(fires, silent)
+    others = max(fires, silent, called)
     if kept.jobs is None:
         return others >= limit
     async with store.begin() as tx:

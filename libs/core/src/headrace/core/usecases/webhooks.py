@@ -16,7 +16,6 @@ from headrace.core.webhook_retry import why_nobody
 
 MOST_ENDPOINTS: Final = 20  # of one tenant: each is a call for every event
 OLD_KEY_GOOD_FOR: Final = timedelta(hours=24)
-CALLS_KEPT: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

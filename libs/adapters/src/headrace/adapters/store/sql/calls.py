@@ -133,9 +133,7 @@ async def reserve(session: Session, asked: Sequence[Call], until: datetime) -> l
         return []
     rows = [{"id": each.id, "tries": each.tries} for each in asked]
     won = {row.id for row in await session.run_batch(_reserve, rows, until=until)}
-    return [
-        replace(each, tries=each.tries + 1, next_at=until) for each in asked if each.id in won
-    ]
+    return [replace(each, tries=each.tries + 1, next_at=until) for each in asked if each.id in won]
 
 
 _moving: Final = ("state", "tries", "next_at", "settled_at", "log")
