@@ -69,6 +69,20 @@ OPERATIONS = (
     "GET /admin/rollout",
     "PUT /admin/rollout",
     "POST /admin/rollout/rollback",
+    "POST /webhooks",
+    "GET /webhooks",
+    "GET /webhooks/{webhook}",
+    "PATCH /webhooks/{webhook}",
+    "DELETE /webhooks/{webhook}",
+    "GET /webhooks/{webhook}/secret",
+    "POST /webhooks/{webhook}/secret/rotate",
+    "GET /webhooks/deliveries",
+    "GET /webhooks/deliveries/{delivery}",
+    "POST /webhooks/deliveries/{delivery}/redeliver",
+    "GET /admin/webhooks",
+    "GET /admin/webhooks/deliveries",
+    "GET /admin/webhooks/deliveries/{delivery}",
+    "POST /admin/webhooks/deliveries/{delivery}/redeliver",
     "POST /tickets",
     "POST /blobs",
     "GET /blobs/{blob}",
@@ -85,7 +99,7 @@ TAKING_ARGUMENTS = tuple(
     for name in OPERATIONS
     if any(
         word in name
-        for word in ("job", "schedule", "admin", "POST /blobs", "conversation", "stream")
+        for word in ("job", "schedule", "admin", "POST /blobs", "conversation", "stream", "webhook")
     )
 )
 FEW, MANY = 10, 100  # examples of each operation
