@@ -9,6 +9,7 @@ import httpx
 import msgspec
 import pytest
 from standardwebhooks.webhooks import Webhook as Reference
+from tests.unit.api.conftest import BLUE, ECHO, RED, Backstage
 
 from headrace.api.deps import ApiDeps
 from headrace.api.dialects.native.translate import job_view
@@ -17,7 +18,6 @@ from headrace.core.ports.store import Store
 from headrace.core.ports.webhooks import Call, CallQuery, CallState, Try
 from headrace.core.usecases.webhooks import MOST_ENDPOINTS
 from headrace.core.webhook_retry import given_up
-from tests.unit.api.conftest import BLUE, ECHO, RED, Backstage
 
 URL = "https://receiver.example/hook"
 ADMIN = {"apikey": "key-of-the-admin"}
@@ -133,7 +133,10 @@ async def test_there_is_an_end_to_how_many_a_tenant_has(http: httpx.AsyncClient)
     for _ in range(MOST_ENDPOINTS):
         await made(http)
     answer = await http.post("/webhooks", json={"url": URL}, headers=RED)
-    assert (answer.status_code, answer.json()["type"]) == (409, "/problems/too-many-webhooks")
+    assert (answer.status_code, answer.json()["type"]) == (
+        409,
+        "urn:headrace:problem:too-many-webhooks",
+    )
 
 
 async def test_nobody_sees_or_touches_another_tenant_s(
@@ -228,7 +231,10 @@ async def test_what_went_to_an_endpoint_that_is_gone_cannot_be_made_again(
     answer = await http.post(f"/webhooks/deliveries/{call['id']}/redeliver", headers=RED)
 
     assert call["webhook"] == new["id"]
-    assert (answer.status_code, answer.json()["type"]) == (409, "/problems/nobody-to-call")
+    assert (answer.status_code, answer.json()["type"]) == (
+        409,
+        "urn:headrace:problem:nobody-to-call",
+    )
 
 
 async def test_operators_see_everybody_s_and_what_they_do_is_audited(
