@@ -67,6 +67,6 @@ class DispatcherOptions:
     shadows_every: timedelta = timedelta(seconds=2)
     calls: Pool = field(default_factory=Pool)  # to receivers of webhooks, at once
     calls_every: timedelta = timedelta(seconds=0.5)
-    call_lease: timedelta = timedelta(seconds=60)  # well above what one call may take
+    call_lease: timedelta = timedelta(seconds=30)  # above what one call may take, 17 s
     collect_every: timedelta = timedelta(hours=1)  # blobs that nobody names
     monotonic: Callable[[], float] = time.monotonic

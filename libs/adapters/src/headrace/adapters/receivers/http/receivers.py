@@ -218,7 +218,7 @@ def _retry_after(headers: Sequence[tuple[bytes, bytes]]) -> float | None:
 def _in_words(error: Exception) -> str:
     """Without what the system says of addresses."""
     match error:
-        case httpcore.ConnectError() if isinstance(error.__cause__, ssl.SSLError):
+        case httpcore.ConnectError() if "CERTIFICATE_VERIFY_FAILED" in str(error):
             return "its certificate is not good for its name"
         case httpcore.ConnectError():
             said = str(error)
