@@ -21,14 +21,18 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(180),
 ]
-LOOPBACK = {"WEBHOOK_HTTP": "true", "WEBHOOK_NETWORKS": "127.0.0.0/8"}
 SECONDS_OF_A_RESERVATION = 30
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def system(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[System]:
-    folder = tmp_path_factory.mktemp(mode)
-    async with running(mode, folder, SLOTS="echo=2", **LOOPBACK) as system:
+    async with running(
+        mode,
+        tmp_path_factory.mktemp(mode),
+        SLOTS="echo=2",
+        WEBHOOK_HTTP="true",
+        WEBHOOK_NETWORKS="127.0.0.0/8",
+    ) as system:
         yield system
 
 
@@ -48,14 +52,14 @@ async def test_who_is_named_by_a_job_is_called_and_can_verify_it(
     secret = (await asked(system, "GET", "/webhooks/jobs/secret"))["secret"]
     async with a_receiver() as receiver:
         hook = {"url": receiver.url, "events": ["job.started", "job.succeeded"]}
-        job = str(await user.submit(input={"text": "one two"}, webhook=hook))
+        job = await user.submit(input={"text": "one two"}, webhook=hook)
         await eventually(lambda: len(about(receiver, job)) == 2, within=20)
 
     said = [Reference(secret).verify(each.body, each.headers) for each in about(receiver, job)]
     by_type = {each["type"]: each["data"] for each in said}
     assert set(by_type) == {"job.started", "job.succeeded"}
     assert by_type["job.succeeded"]["result"] == {"text": "one two", "words": 2}
-    shown = await user.get(job)  # type: ignore[arg-type]  # an id
+    shown = await user.get(job)
     shown.pop("input")
     assert by_type["job.succeeded"] == shown
 

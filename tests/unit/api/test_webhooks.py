@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from standardwebhooks.webhooks import Webhook as Reference
 from tests.unit.api.conftest import BLUE, ECHO, RED, Backstage
 
 from headrace.api.deps import ApiDeps
@@ -168,7 +167,7 @@ async def test_a_secret_is_shown_and_turned(http: httpx.AsyncClient, *, of_jobs:
     turned = await http.post(f"{at}/rotate", headers=RED)
     again = (await http.get(at, headers=RED)).json()
 
-    assert Reference(first["secret"])
+    assert first["secret"].startswith("whsec_")
     assert first["old"] is None
     assert turned.json()["old"] == first["secret"] != turned.json()["secret"]
     assert again == turned.json()

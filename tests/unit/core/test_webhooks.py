@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook as Reference
+from typing_extensions import override
 
 from headrace.contracts.ids import CallId, EndpointId
 from headrace.core.addresses import Reach
@@ -56,6 +57,7 @@ def a_call(**fields: Any) -> Call:
 class Middle(Random):
     """No jitter."""
 
+    @override
     def random(self) -> float:
         return 0.5
 

@@ -101,7 +101,7 @@ class Receiver:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
                 self.received.append(await _read(reader))
                 gone = asyncio.ensure_future(_until_gone(reader))
-                doing = asyncio.ensure_future(self.behave(writer))  # type: ignore[arg-type]  # a coroutine
+                doing = asyncio.ensure_future(self.behave(writer))
                 done, late = await asyncio.wait({gone, doing}, return_when=asyncio.FIRST_COMPLETED)
                 for each in late:
                     each.cancel()
