@@ -145,9 +145,14 @@ def told(job: Job) -> dict[str, Any]:
         "created_at": job.created_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
-        "trace_id": None if job.trace is None else job.trace.split("-")[1],
+        "trace_id": _trace_id(job.trace),
         "links": {"self": at, **{name: f"{at}/{name}" for name in links}},
     }
+
+
+def _trace_id(traceparent: str | None) -> str | None:
+    parts = (traceparent or "").split("-")
+    return parts[1] if len(parts) > 1 else None
 
 
 def check_webhook(webhook: Webhook, reach: Reach, *, pointer: str = "") -> Webhook:

@@ -123,11 +123,10 @@ class Webhooks(Protocol):
     async def signing(
         self, tenant: TenantId, endpoint: EndpointId, fresh: Callable[[], str]
     ) -> Signing:
-        """What its calls are signed with; made the first time that anybody asks. For changing."""
+        """What its calls are signed with; made the first time that anybody asks."""
 
-    async def save_signing(
-        self, tenant: TenantId, endpoint: EndpointId, signing: Signing
-    ) -> None: ...
+    async def save_signing(self, tenant: TenantId, endpoint: EndpointId, signing: Signing) -> None:
+        """Only if `old` is what it still is: of two who turn it at once, the second changes nothing."""
 
     async def due_queues(
         self, now: datetime, *, after: Queue | None, limit: int

@@ -11,15 +11,16 @@ Laws:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
+from headrace.contracts.ids import EndpointId, TenantId
 from headrace.core.ports.receivers import Answer
 from headrace.core.ports.store import Store, Transaction
-from headrace.core.ports.webhooks import Call, Endpoint, Queue
+from headrace.core.ports.webhooks import Call, Endpoint, Queue, Signing
 from headrace.core.webhook_retry import given_up, judge, why_nobody
 from headrace.core.webhook_signing import signature
 from headrace.core.webhooks import host_of
@@ -105,22 +106,32 @@ async def take_calls(
         reserved = await tx.reserve_calls(chosen, until=now + lease)
         named = {call.endpoint for call in reserved if call.endpoint is not None}
         endpoints = await tx.known_endpoints(sorted(named))
-        outgoing, dropped = [], []
+        told: list[tuple[Call, Endpoint | None]] = []
+        dropped: list[Call] = []
         for call in reserved:
             endpoint = endpoints.get(call.endpoint) if call.endpoint is not None else None
-            if (why := why_nobody(call, endpoint)) is not None:
+            if (why := why_nobody(call, endpoint)) is None:
+                told.append((call, endpoint))
+            else:
                 dropped.append(given_up(call, now, why))
                 await tx.save_call(call, dropped[-1])
-            else:
-                outgoing.append(await _outgoing(tx, call, endpoint, new_secret))
+        signings = await _signings(tx, [call for call, _ in told], new_secret)
+    outgoing = [
+        _outgoing(call, endpoint, signings[call.tenant, call.signed_as], now)
+        for call, endpoint in told
+    ]
     return Taken(outgoing, dropped, place)
 
 
-async def _outgoing(
-    tx: Transaction, call: Call, endpoint: Endpoint | None, new_secret: Callable[[], str]
-) -> Outgoing:
-    now = await tx.now()
-    signing = await tx.signing(call.tenant, call.signed_as, new_secret)
+async def _signings(
+    tx: Transaction, calls: Sequence[Call], new_secret: Callable[[], str]
+) -> dict[tuple[TenantId, EndpointId], Signing]:
+    """In one order everywhere: two dispatchers that make the same ones do not wait in a ring."""
+    wanted = sorted({(call.tenant, call.signed_as) for call in calls})
+    return {each: await tx.signing(*each, new_secret) for each in wanted}
+
+
+def _outgoing(call: Call, endpoint: Endpoint | None, signing: Signing, now: datetime) -> Outgoing:
     stamp = int(now.timestamp())
     headers = {
         "webhook-id": call.message,

@@ -85,12 +85,14 @@ async def signing_of(
 async def turn_key(
     tx: Transaction, tenant: TenantId, endpoint: EndpointId, new_secret: Callable[[], str]
 ) -> Signing:
-    """A new secret; the one before it signs beside it for a day. Raises EndpointNotFound."""
+    """A new secret; the one before it signs beside it for a day. Raises EndpointNotFound.
+
+    Of two who turn it at once, the second is told what the first has made.
+    """
     known = await signing_of(tx, tenant, endpoint, new_secret)
     until = await tx.now() + OLD_KEY_GOOD_FOR
-    turned = Signing(new_secret(), known.secret, until)
-    await tx.save_signing(tenant, endpoint, turned)
-    return turned
+    await tx.save_signing(tenant, endpoint, Signing(new_secret(), known.secret, until))
+    return await tx.signing(tenant, endpoint, new_secret)
 
 
 async def find_call(tx: Transaction, tenant: TenantId | None, call: CallId) -> Call:

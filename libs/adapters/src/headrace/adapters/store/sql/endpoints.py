@@ -90,7 +90,7 @@ _signs: Final = (
     secrets.c.tenant == bindparam("owner", type_=Name),
     secrets.c.endpoint == bindparam("whose", type_=Name),
 )
-_read: Final = select(secrets).where(*_signs).with_for_update()
+_read: Final = select(secrets).where(*_signs)
 _forget: Final = delete(secrets).where(*_signs)
 _make: Final = (
     insert(secrets)
@@ -103,7 +103,7 @@ _make: Final = (
 )
 _turn: Final = (
     update(secrets)
-    .where(*_signs)
+    .where(*_signs, secrets.c.secret == bindparam("before", type_=secrets.c.secret.type))
     .values(
         secret=bindparam("new", type_=secrets.c.secret.type),
         old=bindparam("before", type_=secrets.c.old.type),

@@ -224,6 +224,16 @@ class Calling(StoreRoom):
             assert await tx.call(None, waits.id) == waits
             assert await tx.call(None, CallId("none")) is None
 
+    async def test_a_job_that_is_purged_takes_its_calls_with_it(
+        self, store: Store, new: Any
+    ) -> None:
+        call = await a_call(store, new)
+        async with store.begin() as tx:
+            # No other test of a shared store ends a job in the past.
+            await tx.purge_jobs(finished_before=await tx.now() + SOON, limit=100_000)
+        async with store.begin() as tx:
+            assert await tx.call(None, call.id) is None
+
 
 class Subscribing(StoreRoom):
     async def test_an_endpoint_comes_back_as_it_was(self, store: Store, tenant: TenantId) -> None:
@@ -297,3 +307,14 @@ class Subscribing(StoreRoom):
         async with store.begin() as tx:
             assert not await tx.delete_endpoint(TenantId("another"), kept.id)
             assert await tx.endpoint(tenant, kept.id) == kept
+
+    async def test_of_two_who_turn_a_secret_at_once_one_does(
+        self, store: Store, tenant: TenantId
+    ) -> None:
+        async with store.begin() as tx:
+            await tx.signing(tenant, OF_JOBS, lambda: "one")
+            until = await tx.now() + SOON
+            await tx.save_signing(tenant, OF_JOBS, Signing("two", "one", until))
+            await tx.save_signing(tenant, OF_JOBS, Signing("three", "one", until))
+            found = await tx.signing(tenant, OF_JOBS, lambda: "four")
+        assert found == Signing("two", "one", until)

@@ -74,7 +74,7 @@ _CHANGES = documents.problems(404, 408, 413, 415, 422)
     openapi_extra=documents.json_body("EndpointRequest"),
 )
 async def create_webhook(request: Request, deps: Deps, tenant: Owner) -> Response:
-    """Be called about every job of yours. The answer has the secret; `/secret` shows it again."""
+    """Be called about every job of yours. The answer has the secret, so there is no Idempotency-Key."""
     asked = await _read(request, deps, EndpointRequest)
     check_url(asked.url, deps.reach, pointer="/url")
     endpoint = Endpoint(
