@@ -332,6 +332,76 @@ export interface Calls {
     body: undefined;
     answer: RolloutView;
   };
+  "GET /admin/webhooks": {
+    path: undefined;
+    query: { tenant?: string | null; limit?: number; cursor?: string | null };
+    body: undefined;
+    answer: AnybodysEndpointsPage;
+  };
+  "GET /admin/webhooks/deliveries": {
+    path: undefined;
+    query: { state?: CallState | null; webhook?: string | null; job?: string | null; limit?: number; cursor?: string | null; tenant?: string | null };
+    body: undefined;
+    answer: AnybodysDeliveriesPage;
+  };
+  "GET /admin/webhooks/deliveries/{delivery}": {
+    path: { delivery: string };
+    query: undefined;
+    body: undefined;
+    answer: AnybodysDeliveryView;
+  };
+  "POST /admin/webhooks/deliveries/{delivery}/redeliver": {
+    path: { delivery: string };
+    query: undefined;
+    body: undefined;
+    answer: AnybodysDeliveryView;
+  };
+}
+
+export interface AnybodysDeliveriesPage {
+  deliveries: AnybodysDeliveryView[];
+  /** The `cursor` of the next page; null on the last one. */
+  next: string | null;
+}
+
+export interface AnybodysDeliveryView {
+  id: string;
+  /** The `webhook-id` that its receiver sees. */
+  message: string;
+  /** The endpoint; null: the job itself named the address. */
+  webhook: string | null;
+  url: string;
+  job: string;
+  type: string;
+  state: CallState;
+  tries: number;
+  /** When it is tried, or counts as lost if it is now. */
+  next_at: string | null;
+  created_at: string;
+  settled_at: string | null;
+  /** The latest tries, oldest first. */
+  log: TryView[];
+  tenant: string;
+}
+
+export interface AnybodysEndpointView {
+  id: string;
+  url: string;
+  events: string[];
+  note: string;
+  /** No call has arrived since. */
+  failing_since: string | null;
+  /** Set: it is not called any more. */
+  disabled_at: string | null;
+  disabled_why: string | null;
+  created_at: string | null;
+  tenant: string;
+}
+
+export interface AnybodysEndpointsPage {
+  webhooks: AnybodysEndpointView[];
+  /** The `cursor` of the next page; null on the last one. */
+  next: string | null;
 }
 
 export interface AccountView {
@@ -430,6 +500,8 @@ export interface BucketView {
   wait_p50_s: number | null;
 }
 
+export type CallState = "waiting" | "delivered" | "given_up";
+
 export interface CancelAfter {
   /** Seconds without any watcher. */
   cancel_after: number;
@@ -495,6 +567,8 @@ export interface ErrorView {
   rc: string;
   errors?: Record<string, string> | null;
 }
+
+export type EventType = "job.started" | "job.succeeded" | "job.failed" | "job.cancelled" | "job.dead";
 
 /** Why a job is where it is. */
 export interface ExplainView {
@@ -626,6 +700,8 @@ export interface JobRequest {
   labels?: Record<string, unknown>;
   /** What becomes of it when its last watcher has left. Unwatched jobs go on. */
   on_disconnect?: string | CancelAfter;
+  /** Who is called when it ends: an address, or one with `events`. */
+  webhook?: string | WebhookRequest | null;
 }
 
 export interface JobView {
@@ -1240,50 +1316,19 @@ export interface TrippedView {
   percent: number;
 }
 
-export interface UserAdminView {
-  id: number;
-  username: string;
-  tenant: string;
-  concurrency: number;
-  trusted: boolean;
-  moderator: boolean;
-  /** The sum of its postings. */
-  kudos: number;
-  /** Of these, for jobs that have not ended. */
-  held: number;
-  /** null: debts have no limit. */
-  floor: number | null;
-  created_at: string | null;
+export interface TryView {
+  at: string;
+  /** Null: there was no answer. */
+  status: number | null;
+  /** Null: it arrived. */
+  error: string | null;
+  took_ms: number;
 }
 
-/** What is left out stays as it is. */
-export interface UserPatch {
-  alias?: string | null;
-  concurrency?: number | null;
-  trusted?: boolean | null;
-  moderator?: boolean | null;
-  floor?: number | null;
-  /** Debts have no limit from now on. */
-  no_floor?: boolean;
-}
-
-/** A new user with a key of its own. What is left out is as for everybody. */
-export interface UserRequest {
-  /** For people; the number comes from us. */
-  alias: string;
-  /** That there is; null: a new one. A tenant is one user. */
-  tenant?: string | null;
-  /** Jobs that have not ended. */
-  concurrency?: number | null;
-  /** What it has never falls below this. */
-  floor?: number | null;
-  kudos?: number | null;
-}
-
-export interface UsersPage {
-  users: UserAdminView[];
-  /** The `after` of the next page; null on the last one. */
-  next: number | null;
+export interface WebhookRequest {
+  url: string;
+  /** None: its end, whatever that is. */
+  events?: EventType[];
 }
 
 export interface WhoAmIView {

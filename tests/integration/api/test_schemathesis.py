@@ -125,6 +125,20 @@ OPERATIONS = (
     "GET /admin/rollout",
     "PUT /admin/rollout",
     "POST /admin/rollout/rollback",
+    "POST /webhooks",
+    "GET /webhooks",
+    "GET /webhooks/{webhook}",
+    "PATCH /webhooks/{webhook}",
+    "DELETE /webhooks/{webhook}",
+    "GET /webhooks/{webhook}/secret",
+    "POST /webhooks/{webhook}/secret/rotate",
+    "GET /webhooks/deliveries",
+    "GET /webhooks/deliveries/{delivery}",
+    "POST /webhooks/deliveries/{delivery}/redeliver",
+    "GET /admin/webhooks",
+    "GET /admin/webhooks/deliveries",
+    "GET /admin/webhooks/deliveries/{delivery}",
+    "POST /admin/webhooks/deliveries/{delivery}/redeliver",
     "POST /tickets",
     "POST /blobs",
     "GET /blobs/{blob}",
@@ -151,6 +165,7 @@ TAKING_ARGUMENTS = tuple(
             *("job", "schedule", "admin", "POST /blobs", "conversation", "stream", "POST /v1"),
             *("/users/", "sharedkeys", "transfer"),
         )
+        for word in ("job", "schedule", "admin", "POST /blobs", "conversation", "stream", "webhook")
     )
 )
 FEW, MANY = 10, 100  # examples of each operation

@@ -15,6 +15,8 @@ ClaimId = NewType("ClaimId", str)  # one claim, however often it is sent
 Lane = NewType("Lane", str)  # the queue of jobs that one engine serves
 BlobId = NewType("BlobId", str)
 ScheduleId = NewType("ScheduleId", str)
+EndpointId = NewType("EndpointId", str)  # who is told of a tenant's jobs
+CallId = NewType("CallId", str)  # one event for one receiver
 KeyId = NewType("KeyId", str)  # of an API key, and no secret; the key itself is kept nowhere
 UserId = NewType("UserId", int)  # of who has kudos; written `alias#7`
 

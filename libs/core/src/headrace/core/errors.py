@@ -238,3 +238,37 @@ class WrongEntry(HeadraceError):
 
 def _kudos(amount: int) -> str:
     return f"{amount / 1000:g}"
+
+
+class BadWebhook(HeadraceError):
+    """An address that is not called from here, or an event that there is not."""
+
+    def __init__(self, pointer: str, why: str) -> None:
+        super().__init__(why)
+        self.pointer = pointer
+
+
+class EndpointNotFound(HeadraceError):
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(f"no webhook {endpoint}")
+        self.endpoint = endpoint
+
+
+class TooManyEndpoints(HeadraceError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} webhooks are the most that a tenant may have")
+        self.limit = limit
+
+
+class CallNotFound(HeadraceError):
+    def __init__(self, call: str) -> None:
+        super().__init__(f"no delivery {call}")
+        self.call = call
+
+
+class NobodyToCall(HeadraceError):
+    """A delivery whose endpoint is gone or disabled cannot be repeated."""
+
+    def __init__(self, call: str, why: str) -> None:
+        super().__init__(f"delivery {call} cannot be repeated: {why}")
+        self.call = call

@@ -86,6 +86,14 @@ SHADOWS: Final = TenantId(
 DISCONNECTED: Final = "disconnected"  # a reason to cancel: whoever watched has left
 
 
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Who is to be told of one job."""
+
+    url: str
+    events: tuple[str, ...] = ()  # none: its end, whatever that is
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """What the client asked for. Never changes."""
@@ -103,6 +111,7 @@ class Spec:
         None  # of a worker that comes by HTTP, as core/wants.py writes it; None: not for those
     )
     payload: dict[str, Any] | None = None  # what such a worker is told in place of `input`
+    webhook: Webhook | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from headrace.contracts.ids import (
     ClaimId,
+    EndpointId,
     JobId,
     KeyId,
     Lane,
@@ -22,6 +23,7 @@ from headrace.core.ports.keys import ApiKey, Scope
 from headrace.core.ports.schedules import Schedule
 from headrace.core.ports.store import IdempotencyKey, NewJob
 from headrace.core.ports.users import BANK, Entry, Reason, User
+from headrace.core.ports.webhooks import Endpoint
 
 # Of no meaning beside a store's clock, except that it is long over.
 LONG_AGO: Final = datetime(2020, 1, 1, tzinfo=UTC)
@@ -38,6 +40,7 @@ _OF_SPEC: Final = frozenset(
         "conversation",
         "wants",
         "payload",
+        "webhook",
     }
 )
 
@@ -154,3 +157,12 @@ def an_entry(**fields: Any) -> Entry:
         "source": BANK,
     }
     return Entry(**{**usual, **fields})
+
+
+def an_endpoint(**fields: Any) -> Endpoint:
+    usual: dict[str, Any] = {
+        "id": EndpointId(str(uuid.uuid4())),
+        "tenant": TenantId("tenant"),
+        "url": "https://receiver.example/hook",
+    }
+    return Endpoint(**{**usual, **fields})

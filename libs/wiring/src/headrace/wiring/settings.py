@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from headrace.contracts.ids import TenantId
+from headrace.core.addresses import Reach, networks
 from headrace.core.errors import Misconfigured
 from headrace.core.job import SHADOWS
 from headrace.core.ports.paths import DISTRIBUTED, LOCAL
@@ -51,6 +52,8 @@ class Settings(BaseSettings):
     max_queued: Annotated[int, Field(ge=0, le=100_000_000)] = 1_000_000
     allow_anonymous: bool | None = None  # None: on loopback without keys
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    webhook_http: bool = False
+    webhook_networks: str = ""
 
     user_concurrency: Annotated[int, Field(ge=0, le=100_000)] = 30
     kudos_floor: Annotated[int, Field(ge=-(10**9), le=0)] | None = None  # None: debts have no limit
@@ -146,6 +149,12 @@ class Settings(BaseSettings):
             raise ValueError(f"give each lane between 1 and {MOST_SLOTS} slots")
         return value
 
+    @field_validator("webhook_networks")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        networks(value)
+        return value
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.execution_mode is Mode.EDA:
@@ -194,6 +203,11 @@ class Settings(BaseSettings):
     def path(self) -> str:
         """The side that runs what this process accepts."""
         return LOCAL if self.execution_mode is Mode.MONOLITH else DISTRIBUTED
+
+    @property
+    def reach(self) -> Reach:
+        """Which receivers of webhooks are called."""
+        return Reach(self.webhook_http, networks(self.webhook_networks))
 
     @property
     def rollout_basis(self) -> Basis:

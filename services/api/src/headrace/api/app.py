@@ -23,6 +23,7 @@ from headrace.api.dialects.native import (
     admin,
     admin_fleet,
     admin_jobs,
+    admin_webhooks,
     blobs,
     changing,
     dead_letters,
@@ -35,6 +36,7 @@ from headrace.api.dialects.native import (
     submitting,
     tickets,
     users,
+    webhooks,
 )
 from headrace.api.dialects.native.express import EventsFirst
 from headrace.api.dialects.openai import routes as openai
@@ -84,6 +86,8 @@ def create_app(deps: ApiDeps) -> FastAPI:
         admin_fleet,
         admin_jobs,
         rollout,
+        webhooks,
+        admin_webhooks,
         conversations,
         openai,
         *horde.PARTS,
@@ -104,7 +108,7 @@ def _middleware(deps: ApiDeps, page: Page) -> list[Middleware]:
     cors = Middleware(
         CORSMiddleware,
         allow_origins=sorted(deps.cors_origins),
-        allow_methods=["GET", "POST", "DELETE"],
+        allow_methods=["GET", "POST", "PATCH", "DELETE"],
         allow_headers=["*"],
         expose_headers=_TOLD,
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_bytes
 from typing import Annotated, TypeAlias
 
 from fastapi import Depends, Security
@@ -23,6 +24,7 @@ from headrace.api.signed import SignedLinks
 from headrace.api.steering import Steering
 from headrace.api.stopping import Stopping
 from headrace.contracts.ids import TenantId
+from headrace.core.addresses import Reach
 from headrace.core.lookup import Lookup
 from headrace.core.ports.blobs import Blobs
 from headrace.core.ports.keys import Scope
@@ -35,6 +37,7 @@ from headrace.core.usecases.census import Census, census
 from headrace.core.usecases.overview import Overviews
 from headrace.core.usecases.submit import Submitted
 from headrace.core.usecases.users import Welcome
+from headrace.core.webhook_signing import SECRET_BYTES, secret_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +86,8 @@ class ApiDeps:
     registration: Registration | None = None  # None: operators alone make users
     overviews: Overviews = field(default_factory=Overviews)  # what operators see, shared
     census: SharedLook[Census] = field(default_factory=lambda: SharedLook(census))
+    new_secret: Callable[[], str] = field(default=lambda: secret_of(token_bytes(SECRET_BYTES)))
+    reach: Reach = field(default_factory=Reach)  # which receivers of webhooks are called from here
     cors_origins: frozenset[str] = frozenset()
     page_dir: Path | None = None
     public_url: str | None = None  # of this api, as its clients reach it; None: as they called it

@@ -23,6 +23,7 @@ from headrace.api.dialects.native import (
     schemas_rollout,
     schemas_schedules,
     schemas_users,
+    schemas_webhooks,
 )
 from headrace.api.dialects.openai import schemas as openai
 from headrace.api.links import add_links
@@ -71,6 +72,9 @@ def _models() -> dict[str, Any]:
             (schemas.TermsRequest, "validation"),
             (schemas_keys.KeyRequest, "validation"),
             (schemas_rollout.RolloutRequest, "validation"),
+            (schemas_webhooks.EndpointRequest, "validation"),
+            (schemas_webhooks.EndpointChange, "validation"),
+            (schemas_webhooks.Told, "serialization"),
             (conversations.MessageRequest, "validation"),
             (conversations.ChunkView, "serialization"),
             (openai.ChatRequest, "validation"),

@@ -66,6 +66,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
             registration=Registration() if settings.self_registration else None,
             admin_key=settings.admin_key.get_secret_value() or None,
             link_key=settings.link_key.get_secret_value().encode() or secrets.token_bytes(32),
+            reach=settings.reach,
             cors_origins=frozenset(settings.cors_origins),
             page_dir=_PAGE,
             public_url=settings.public_url or None,

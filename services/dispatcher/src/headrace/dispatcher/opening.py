@@ -26,6 +26,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Dispat
             await stack.enter_async_context(wiring.streams()),
             await stack.enter_async_context(wiring.blobs()),
             await stack.enter_async_context(wiring.producers()),
+            await stack.enter_async_context(wiring.receivers()),
         )
         yield Dispatcher(ports, wiring.topology, _options(settings), Chance(Random(), new_id))
 

@@ -7,6 +7,7 @@ import asyncio
 from headrace.contracts.topology import Topology
 from headrace.core.consume import Handle, consume
 from headrace.dispatcher.attendance import Attendance
+from headrace.dispatcher.calling import Caller
 from headrace.dispatcher.cleaning import Cleaner
 from headrace.dispatcher.inbox import Inbox
 from headrace.dispatcher.loops import Wake, loop
@@ -53,6 +54,9 @@ class Dispatcher:
         self._standing = Standing(store, self._attendance)
         self._cleaner = Cleaner(store, ports.blobs, options, self._sweeper)
         self._rollout = RolloutKeeper(ports, options)
+        self._caller = (
+            None if ports.receivers is None else Caller(store, ports.receivers, options, chance)
+        )
 
     async def serve(self, stop: asyncio.Event) -> None:
         topology = self._topology
@@ -80,6 +84,8 @@ class Dispatcher:
             group.create_task(self._shadows_loop(stop))
             if self._producers is not None:
                 group.create_task(self._producers_loop(self._producers, stop))
+            if self._caller is not None:
+                group.create_task(self._caller.serve(stop))
         _log.info("dispatcher.stopped")
 
     async def _listen(self, stop: asyncio.Event) -> None:

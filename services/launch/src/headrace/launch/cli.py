@@ -20,6 +20,7 @@ from headrace.launch import (
     cli_schedules,
     cli_tenants,
     cli_users,
+    cli_webhooks,
     cli_workers,
 )
 from headrace.launch.cast import RoleName
@@ -67,6 +68,7 @@ for part in (
     cli_schedules,
     cli_tenants,
     cli_users,
+    cli_webhooks,
     cli_workers,
 ):
     app.command(part.app)

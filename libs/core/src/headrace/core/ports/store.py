@@ -23,6 +23,7 @@ from headrace.core.ports.rollouts import Rollouts
 from headrace.core.ports.schedules import Schedules
 from headrace.core.ports.upkeep import Upkeep
 from headrace.core.ports.users import Users
+from headrace.core.ports.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,7 @@ class Transaction(
     Schedules,
     Upkeep,
     Users,
+    Webhooks,
     Protocol,
 ):
     """One unit of work. Leaving it normally commits; an exception rolls back.
@@ -174,7 +176,8 @@ class Transaction(
         """Guarded by state and epoch; False: somebody was first and nothing was written.
 
         A job that becomes queued gets an outbox row, one that leaves queued loses its row.
-        `started_at` is set by the first grant and `finished_at` by a terminal state.
+        `started_at` is set by the first grant and `finished_at` by a terminal state. Whoever is to be
+        told that a job starts or has ended has a call from then on (`core.webhooks`).
         """
 
     async def open_attempts(self, granted: Sequence[Job]) -> None:

@@ -80,7 +80,7 @@ class Upkeep(Protocol):
         """Forget engines that no worker has announced since then."""
 
     async def purge_jobs(self, *, finished_before: datetime, limit: int) -> Purged:
-        """Delete terminal jobs with their attempts, dead letters and uses of blobs."""
+        """Delete terminal jobs with their attempts, dead letters, calls and uses of blobs."""
 
     async def use_blobs(self, uses: Sequence[BlobUse]) -> None:
         """Idempotent."""

@@ -16,6 +16,7 @@ from headrace.core.ports.store import Store, Transaction
 # Clients are promised a day; what is kept longer forgives a clock or a client that is late.
 KEYS_KEPT: Final = timedelta(hours=48)
 FIRES_KEPT: Final = timedelta(days=30)
+CALLS_KEPT: Final = timedelta(days=30)  # as a log; what still waits stays
 # One that was killed says no goodbye, and its successor has another name.
 WORKERS_KEPT: Final = timedelta(days=1)
 # What a remote worker took: who hands in later than this hears that there was no such job.
@@ -45,11 +46,12 @@ async def purge(store: Store, blobs: Blobs, *, kept: Kept, limit: int) -> bool:
         fires = await tx.purge_fires(older_than=now - FIRES_KEPT, limit=limit)
         silent = await tx.purge_workers(seen_before=now - WORKERS_KEPT, limit=limit)
         takes = await tx.purge_takes(granted_before=now - TAKES_KEPT, limit=limit)
+        called = await tx.purge_calls(created_before=now - CALLS_KEPT, limit=limit)
         await tx.purge_engines(announced_before=now - kept.engines)
         useless = await _purge_api_keys(tx, now, kept, limit)
     if keys >= limit:
         return True
-    others = max(fires, silent, takes, useless)
+    others = max(fires, silent, takes, called, useless)
     if kept.jobs is None:
         return others >= limit
     async with store.begin() as tx:

@@ -14,7 +14,7 @@ from headrace.contracts.ids import BlobId, JobId, KeyId, TenantId, UserId
 from headrace.contracts.messages import INPUT_BLOB, MAX_INLINE_BYTES, EngineCard
 from headrace.core.blob_names import MAX_INPUT_BLOBS, kept_for
 from headrace.core.errors import IdempotencyConflict, InvalidInput, UnknownModel
-from headrace.core.job import Job, Spec, State
+from headrace.core.job import Job, Spec, State, Webhook
 from headrace.core.ports.blobs import Blob, Blobs
 from headrace.core.ports.store import (
     Conflict,
@@ -53,6 +53,7 @@ class Submission:
     conversation: str | None = None
     wants: str | None = None  # as core/wants.py writes it; None: not for workers that come by HTTP
     payload: dict[str, Any] | None = None  # what those are told in place of `input`
+    webhook: Webhook | None = None  # checked at the door, by `core.addresses`
     idempotency: IdempotencyKey | None = None
     api_key: KeyId | None = None
     payer: UserId | None = None  # the tenant's user; None: nobody pays
@@ -245,6 +246,7 @@ async def new_job(
             conversation=request.conversation,
             wants=request.wants,
             payload=request.payload,
+            webhook=request.webhook,
         ),
         lane=card.lane,
         path=path,

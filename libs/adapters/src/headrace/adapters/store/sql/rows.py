@@ -11,7 +11,7 @@ from sqlalchemy import Row
 from headrace.adapters.store.sql.types import written
 from headrace.contracts.ids import ClaimId, JobId, KeyId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import EngineCard, Stages, Vitals
-from headrace.core.job import Job, Spec, State
+from headrace.core.job import Job, Spec, State, Webhook
 from headrace.core.ports.operations import Held, Member
 from headrace.core.ports.store import (
     AttemptEnd,
@@ -50,6 +50,7 @@ def new_row(new: NewJob) -> dict[str, Any]:
         "payload": spec.payload,
         "api_key": job.api_key,
         "price": job.price,
+        "webhook": None if spec.webhook is None else msgspec.to_builtins(spec.webhook),
     }
 
 
@@ -135,6 +136,7 @@ def _to_spec(row: Row[Any]) -> Spec:
         conversation=row.conversation,
         wants=row.wants,
         payload=row.payload,
+        webhook=None if row.webhook is None else msgspec.convert(row.webhook, Webhook),
     )
 
 

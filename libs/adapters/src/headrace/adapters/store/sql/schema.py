@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from headrace.adapters.store.sql.types import Instant, Json, Name, Number
 
-REVISION: Final = "0012"  # the newest migration; this build works on it, and on the next one
+REVISION: Final = "0013"  # the newest migration; this build works on it, and on the next one
 
 metadata: Final = MetaData(
     naming_convention={
@@ -103,6 +103,7 @@ jobs: Final = Table(
     Column("price", Number),  # milli-kudos; its tenant's user holds as much until it ends
     Column("wants", Name),  # of a remote worker; empty: not for those
     Column("payload", Json),  # what a remote worker is told in place of the input
+    Column("webhook", Json),  # who is to be told of this job
     UniqueConstraint("id"),
     sqlite_autoincrement=True,
 )

@@ -2,6 +2,7 @@
 
 from headrace.testkit.conformance.store.attending import Attending
 from headrace.testkit.conformance.store.burying import Burying
+from headrace.testkit.conformance.store.calling import Calling, Subscribing
 from headrace.testkit.conformance.store.counting import Counting
 from headrace.testkit.conformance.store.giving_up import GivingUp
 from headrace.testkit.conformance.store.holding import Holding
@@ -46,5 +47,7 @@ class StoreConformance(
     Rolling,
     Shadowing,
     Taking,
+    Calling,
+    Subscribing,
 ):
     """All of it."""

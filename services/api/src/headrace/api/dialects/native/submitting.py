@@ -99,7 +99,7 @@ def _submission(
     deps: ApiDeps, caller: Caller, asked: JobRequest, key: IdempotencyKey | None
 ) -> Submission:
     trace = deps.current_traceparent() or received_traceparent()
-    return submission(asked, caller=caller, key=key, trace=trace)
+    return submission(asked, caller=caller, key=key, trace=trace, reach=deps.reach)
 
 
 async def _inference_kinds(deps: ApiDeps) -> list[str]:
