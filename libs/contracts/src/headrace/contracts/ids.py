@@ -15,6 +15,7 @@ ClaimId = NewType("ClaimId", str)  # one claim, however often it is sent
 Lane = NewType("Lane", str)  # the queue of jobs that one engine serves
 BlobId = NewType("BlobId", str)
 ScheduleId = NewType("ScheduleId", str)
+RunId = NewType("RunId", str)  # one run of a pipeline: UUID version 4, as a job's
 KeyId = NewType("KeyId", str)  # of an API key, and no secret; the key itself is kept nowhere
 
 _POSITION: Final = re.compile(r"(0|[1-9][0-9]{0,17})-(0|[1-9][0-9]{0,17})")

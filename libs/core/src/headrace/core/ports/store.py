@@ -18,6 +18,7 @@ from headrace.core.ports.operations import Operations
 from headrace.core.ports.paths import Paths
 from headrace.core.ports.queries import Query as Query  # noqa: PLC0414  # said here too
 from headrace.core.ports.rollouts import Rollouts
+from headrace.core.ports.runs import Runs
 from headrace.core.ports.schedules import Schedules
 from headrace.core.ports.upkeep import Upkeep
 
@@ -134,7 +135,9 @@ class WorkerRecord:
         return 0 if self.draining else self.slots.get(lane, 0)
 
 
-class Transaction(DeadLetters, Keys, Operations, Paths, Rollouts, Schedules, Upkeep, Protocol):
+class Transaction(
+    DeadLetters, Keys, Operations, Paths, Rollouts, Runs, Schedules, Upkeep, Protocol
+):
     """One unit of work. Leaving it normally commits; an exception rolls back.
 
     Methods that answer a sequence answer in the order asked unless they say otherwise. Rows given

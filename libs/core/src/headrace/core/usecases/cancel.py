@@ -12,6 +12,7 @@ from headrace.core.errors import JobNotFound
 from headrace.core.job import Event, Job, State, advance
 from headrace.core.ports.store import Change, Store, Transaction
 from headrace.core.ports.streams import Batch
+from headrace.core.usecases.follow import save_and_follow
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ async def honour_cancels(store: Store, *, path: str, limit: int) -> Honoured:
             for job in await tx.cancel_wishes(path, limit=limit)
             if not _is_for_its_producer(job)
         ]
-        saved = await tx.save(changes)
+        saved = await save_and_follow(tx, changes)
     done = [change for change, ok in zip(changes, saved, strict=True) if ok]
     ended = [change for change in done if change.after.terminal]
     return Honoured(

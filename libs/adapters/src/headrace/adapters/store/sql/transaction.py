@@ -29,7 +29,7 @@ from headrace.adapters.store.sql import (
     upkeep,
     watching,
 )
-from headrace.adapters.store.sql.rollout_verbs import RolloutVerbs
+from headrace.adapters.store.sql.run_verbs import RunVerbs
 from headrace.contracts.ids import JobId, KeyId, Lane, ScheduleId, TenantId, WorkerId
 from headrace.contracts.messages import EngineCard, Vitals
 from headrace.core.fair_share import Share
@@ -63,8 +63,8 @@ from headrace.core.ports.store import (
 from headrace.core.ports.upkeep import Answer, BlobUse, Purged, Question, Recollection
 
 
-class SqlTransaction(RolloutVerbs):
-    """Those of a rollout are beside it, for the length of this."""
+class SqlTransaction(RunVerbs):
+    """Those of rollouts and runs are beside it, for the length of this."""
 
     async def now(self) -> datetime:
         return await self._session.now()
