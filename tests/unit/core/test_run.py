@@ -114,7 +114,9 @@ def graphs(draw: st.DrawFn) -> Run:
     """Any graph without a ring, declared in any order, with fan-outs, joins and optional branches."""
     stages: list[Stage] = []
     for number in range(draw(st.integers(1, 7))):
-        before = draw(st.lists(st.sampled_from(stages), unique_by=lambda s: s.name)) if stages else []
+        before = (
+            draw(st.lists(st.sampled_from(stages), unique_by=lambda s: s.name)) if stages else []
+        )
         takes: dict[str, Any] = {
             other.name: Of(other.name, "out", optional=draw(st.booleans())) for other in before
         }
@@ -195,9 +197,7 @@ def test_a_run_that_was_cancelled_begins_nothing_more_and_ends(
 def test_a_failed_stage_retried_alone_ends_the_run_well_and_keeps_the_rest(
     run: Run, random: Random
 ) -> None:
-    strict = [
-        Stage(**{**_fields(stage), "on_failure": "fail", "tries": 1}) for stage in run.stages
-    ]
+    strict = [Stage(**{**_fields(stage), "on_failure": "fail", "tries": 1}) for stage in run.stages]
     play = Play(replace(run, stages=tuple(strict)))
     failed: str | None = None
     while keys := play.running():

@@ -243,6 +243,8 @@ class View:
             wanted = len(self._items(stage))
         except _NotThere:
             return StageState.RUNNING if _is_open(stage, have.get(0)) else StageState.FAILED
+        if stage.on_failure == "fail" and any(_is_lost(stage, piece) for piece in have.values()):
+            return StageState.FAILED  # whatever becomes of its other pieces
         if any(_is_open(stage, have.get(index)) for index in range(wanted)):
             return StageState.RUNNING
         good = sum(piece.state is PieceState.SUCCEEDED for piece in have.values())
@@ -332,6 +334,10 @@ def _may_begin(stage: Stage, piece: Piece | None) -> bool:
         return True
     again = piece.state in {PieceState.FAILED, PieceState.DEAD} and piece.job is not None
     return again and piece.tries < stage.tries
+
+
+def _is_lost(stage: Stage, piece: Piece) -> bool:
+    return piece.state in _WRONG and not _may_begin(stage, piece)
 
 
 def _is_open(stage: Stage, piece: Piece | None) -> bool:
