@@ -35,6 +35,14 @@ OPERATIONS = (
     "POST /schedules/{schedule}/resume",
     "POST /schedules/{schedule}/run-now",
     "DELETE /schedules/{schedule}",
+    "GET /pipelines",
+    "POST /runs",
+    "GET /runs",
+    "GET /runs/{run}",
+    "POST /runs/{run}/cancel",
+    "POST /runs/{run}/stages/{stage}/retry",
+    "POST /runs/{run}/refinements",
+    "POST /runs/{run}/captions",
     "GET /admin/dead-letters/groups",
     "GET /admin/dead-letters",
     "GET /admin/dead-letters/{number}",
@@ -85,7 +93,7 @@ TAKING_ARGUMENTS = tuple(
     for name in OPERATIONS
     if any(
         word in name
-        for word in ("job", "schedule", "admin", "POST /blobs", "conversation", "stream")
+        for word in ("job", "schedule", "/run", "admin", "POST /blobs", "conversation", "stream")
     )
 )
 FEW, MANY = 10, 100  # examples of each operation

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from headrace.contracts.ids import JobId, TenantId
+from headrace.contracts.messages import EngineCard
 from headrace.core.errors import (
     BadPipeline,
     InvalidInput,
@@ -36,6 +37,7 @@ from headrace.core.usecases.runs import (
     retry_stage,
     stop_runs,
 )
+from headrace.core.usecases.submit import Check
 from headrace.core.usecases.sweep import sweep
 from headrace.testkit.builders import a_job_id, a_pipeline, a_stage
 from headrace.testkit.deciding import (
@@ -71,12 +73,18 @@ async def _engines(store: Store) -> None:
         await tx.announce_engines([ECHO])
 
 
-async def begin(store: Store, pipeline: Pipeline, **fields: Any) -> Run:
+def anything(card: EngineCard, given: Mapping[str, Any]) -> None:
+    """Fits."""
+
+
+async def begin(store: Store, pipeline: Pipeline, check: Check = anything, **fields: Any) -> Run:
     given = {"texts": ["a", "b"]} if "texts" in pipeline.takes else {"text": "hello"}
     request = RunRequest(**{"tenant": TENANT, "pipeline": "test", "input": given, **fields})
     async with store.begin() as tx:
         pipelines = {pipeline.name: pipeline}
-        return await begin_run(tx, request, pipelines, path=lambda _: PATH, new_id=a_job_id)
+        return await begin_run(
+            tx, request, pipelines, path=lambda _: PATH, new_id=a_job_id, check=check
+        )
 
 
 async def look(store: Store, run: Run) -> tuple[Run, dict[tuple[str, int], Piece]]:
@@ -332,11 +340,13 @@ async def test_work_is_added_to_a_run_that_is_over(store: Store) -> None:
     addition = Addition(name="crop", kind="echo", gives={"image": Plain.BLOB}, input={"by": 2})
 
     async with store.begin() as tx:
-        again, name = await add_work(tx, TENANT, run.id, addition)
+        again, name = await add_work(tx, TENANT, run.id, addition, check=anything)
     job = await job_of(store, run, name)
     await succeed(store, job)
     async with store.begin() as tx:
-        _, of_first = await add_work(tx, TENANT, run.id, replace(addition, of="first"))
+        _, of_first = await add_work(
+            tx, TENANT, run.id, replace(addition, of="first"), check=anything
+        )
 
     assert (again.state, name, of_first) == (RunState.RUNNING, "crop-2", "crop-3")
     assert job.spec.input == {"by": 2, "image": {"blob": "of-crop"}}
@@ -359,7 +369,7 @@ async def test_work_is_added_to_every_picture_of_a_fan_out(store: Store) -> None
 
     async with store.begin() as tx:
         addition = Addition(name="caption", kind="echo", gives={"caption": Plain.TEXT})
-        _, name = await add_work(tx, TENANT, run.id, addition)
+        _, name = await add_work(tx, TENANT, run.id, addition, check=anything)
 
     inputs = [(await job_of(store, run, name, index)).spec.input for index in (0, 1)]
     assert inputs == [{"image": {"blob": "of-0"}}, {"image": {"blob": "of-1"}}]
@@ -370,19 +380,19 @@ async def test_work_that_cannot_be_done_is_refused(store: Store) -> None:
     caption = Addition(name="caption", kind="echo", gives={})
     async with store.begin() as tx:
         with pytest.raises(RunNotReady, match="is running"):
-            await add_work(tx, TENANT, run.id, caption)
+            await add_work(tx, TENANT, run.id, caption, check=anything)
     await succeed(store, await job_of(store, run, "first"))
 
     async with store.begin() as tx:
         with pytest.raises(RunNotReady, match="no stage that gave a picture"):
-            await add_work(tx, TENANT, run.id, caption)
+            await add_work(tx, TENANT, run.id, caption, check=anything)
         with pytest.raises(StageNotFound):
-            await add_work(tx, TENANT, run.id, replace(caption, of="gone"))
+            await add_work(tx, TENANT, run.id, replace(caption, of="gone"), check=anything)
     pictures = await begin(store, a_pipeline(a_stage(gives={"image": Plain.BLOB})))
     await succeed(store, await job_of(store, pictures, "first"), output={"image": {"blob": "b"}})
     async with store.begin() as tx:
         with pytest.raises(BadPipeline, match="no engine runs kind 'gone'"):
-            await add_work(tx, TENANT, pictures.id, replace(caption, kind="gone"))
+            await add_work(tx, TENANT, pictures.id, replace(caption, kind="gone"), check=anything)
 
 
 async def test_what_nobody_can_run_is_refused_before_anything_is_kept(store: Store) -> None:
@@ -449,3 +459,18 @@ async def test_constants_of_a_stage_are_given_as_they_are(store: Store) -> None:
     run = await begin(store, a_pipeline(a_stage(input={"text": Fixed("always"), "n": Fixed(3)})))
 
     assert (await job_of(store, run, "first")).spec.input == {"text": "always", "n": 3}
+
+
+async def test_an_input_that_the_first_engine_refuses_is_refused_at_the_door_and_where(
+    store: Store,
+) -> None:
+    def refuse(card: EngineCard, given: Mapping[str, Any]) -> None:
+        if given["text"] != "a":
+            raise InvalidInput("/text", "no")
+
+    with pytest.raises(InvalidInput) as one:
+        await begin(store, CHAIN, refuse)
+    with pytest.raises(InvalidInput) as of_many:
+        await begin(store, FAN, refuse)
+
+    assert (one.value.pointer, of_many.value.pointer) == ("/text", "/texts/1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from headrace.api.steering import Steering
 from headrace.api.stopping import Stopping
 from headrace.contracts.ids import TenantId
 from headrace.core.lookup import Lookup
+from headrace.core.pipeline import Pipeline
 from headrace.core.ports.blobs import Blobs
 from headrace.core.ports.keys import Scope
 from headrace.core.ports.store import Store
@@ -67,6 +68,7 @@ class ApiDeps:
     overviews: Overviews = field(default_factory=Overviews)  # what operators see, shared
     cors_origins: frozenset[str] = frozenset()
     page_dir: Path | None = None
+    pipelines: Mapping[str, Pipeline] = field(default_factory=dict)
     outside: bool = False  # whether a producer that is no worker of ours can reach the streams
     trace_url: str | None = None  # of one trace, with {trace_id} in it
     limits: Limits = field(default_factory=Limits)

@@ -17,6 +17,7 @@ from headrace.api.dialects.native import (
     schemas_keys,
     schemas_letters,
     schemas_rollout,
+    schemas_runs,
     schemas_schedules,
 )
 from headrace.api.links import add_links
@@ -65,6 +66,8 @@ def _models() -> dict[str, Any]:
             (schemas.TermsRequest, "validation"),
             (schemas_keys.KeyRequest, "validation"),
             (schemas_rollout.RolloutRequest, "validation"),
+            (schemas_runs.RunRequest, "validation"),
+            (schemas_runs.AdditionRequest, "validation"),
             (conversations.MessageRequest, "validation"),
             (conversations.ChunkView, "serialization"),
             (schemas.ProblemView, "serialization"),

@@ -25,6 +25,7 @@ from headrace.core.usecases.submit import Submitted
 from headrace.telemetry.logs import get_logger
 from headrace.telemetry.tracing import about, traceparent
 from headrace.wiring.ids import new_id
+from headrace.wiring.pipelines import load_pipelines
 from headrace.wiring.recipes import Wiring
 from headrace.wiring.settings import LOOPBACK, Settings
 
@@ -52,6 +53,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
             admin_key=settings.admin_key.get_secret_value() or None,
             cors_origins=frozenset(settings.cors_origins),
             page_dir=_PAGE,
+            pipelines=load_pipelines(settings.pipelines),
             outside=bool(settings.redis_url.get_secret_value()),
             trace_url=settings.trace_url or None,
             version=version("headrace-api"),

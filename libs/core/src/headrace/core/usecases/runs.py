@@ -7,11 +7,19 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from typing import Any, Final
 
-from headrace.contracts.ids import JobId, KeyId, RunId, TenantId
-from headrace.core.errors import RunNotFound, RunNotReady, StageNotFound, UnknownPipeline
+from headrace.contracts.ids import JobId, KeyId, Lane, RunId, TenantId
+from headrace.contracts.messages import EngineCard
+from headrace.core.errors import (
+    InvalidInput,
+    RunNotFound,
+    RunNotReady,
+    StageNotFound,
+    UnknownPipeline,
+)
 from headrace.core.pipeline import (
     MOST_STAGES,
     Fixed,
+    Given,
     Item,
     Of,
     Pipeline,
@@ -22,9 +30,9 @@ from headrace.core.pipeline import (
 from headrace.core.pipeline_fit import settled, settled_stage
 from headrace.core.ports.store import Store, Transaction
 from headrace.core.ports.upkeep import BlobUse
-from headrace.core.run import Piece, Run, RunState, StageState, View, set_back
+from headrace.core.run import Piece, Run, RunState, StageState, Start, View, decide, set_back
 from headrace.core.usecases.follow import step
-from headrace.core.usecases.submit import Submission, check_inline, named_blobs
+from headrace.core.usecases.submit import Check, Submission, check_inline, named_blobs
 
 _NOTHING_TO_DO: Final = frozenset({StageState.SUCCEEDED, StageState.SKIPPED})
 PICTURE: Final = "image"  # the field that a refinement and a caption take, and a refinement gives
@@ -52,14 +60,18 @@ class Addition:
     of: str | None = None  # None: of the last stage that gave a picture
     input: Mapping[str, Any] = field(default_factory=dict)
 
+    def asked(self, *, model: str | None, of: str | None, given: Mapping[str, Any]) -> Addition:
+        return replace(self, model=model, of=of, input=given)
 
-async def begin_run(
+
+async def begin_run(  # what it decides with, each by its name
     tx: Transaction,
     request: RunRequest,
     pipelines: Mapping[str, Pipeline],
     *,
     path: Callable[[str], str],
     new_id: Callable[[], str],
+    check: Check,
 ) -> Run:
     """Raises UnknownPipeline, BadPipeline, InvalidInput."""
     pipeline = pipelines.get(request.pipeline)
@@ -68,7 +80,8 @@ async def begin_run(
     check_given(pipeline, request.input)
     check_inline(Submission(tenant=request.tenant, kind=pipeline.name, input=request.input))
     named = named_blobs(request.input)
-    stages = settled(pipeline, await tx.catalog())
+    catalog = await tx.catalog()
+    stages = settled(pipeline, catalog)
     run = Run(
         id=RunId(new_id()),
         tenant=request.tenant,
@@ -81,6 +94,7 @@ async def begin_run(
         api_key=request.api_key,
         trace=request.trace,
     )
+    _check_starts(decide(run, []).starts, catalog, check)
     await tx.use_blobs([BlobUse(run.tenant, blob, run.id) for blob in named])
     return await step(tx, await tx.insert_run(run))
 
@@ -120,21 +134,26 @@ async def retry_stage(tx: Transaction, tenant: TenantId, run: RunId, stage: str)
 
 
 async def add_work(
-    tx: Transaction, tenant: TenantId, run: RunId, addition: Addition
+    tx: Transaction, tenant: TenantId, run: RunId, addition: Addition, *, check: Check
 ) -> tuple[Run, str]:
     """The run, going on, and the name of its new stage.
 
-    Raises RunNotFound, RunNotReady, StageNotFound, BadPipeline.
+    Raises RunNotFound, RunNotReady, StageNotFound, BadPipeline, InvalidInput.
     """
     found = await _locked(tx, tenant, run)
     if found.state is not RunState.SUCCEEDED:
         raise RunNotReady(run, f"is {found.state}; work is added to one that succeeded")
     if len(found.stages) >= MOST_STAGES:
         raise RunNotReady(run, f"has {MOST_STAGES} stages, which are the most")
-    stage = _stage(found, await tx.pieces(run), addition)
+    check_inline(Submission(tenant=tenant, kind=addition.kind, input=dict(addition.input)))
+    named, pieces = named_blobs(dict(addition.input)), await tx.pieces(run)
+    stage = _stage(found, pieces, addition)
     grown = Pipeline(name=found.pipeline, title="", takes={}, stages=(*found.stages, stage))
-    ready = settled_stage(grown, stage, await tx.catalog())
+    catalog = await tx.catalog()
+    ready = settled_stage(grown, stage, catalog)
     going_on = replace(found, stages=(*found.stages, ready), state=RunState.RUNNING)
+    _check_starts(decide(going_on, pieces).starts, catalog, check)
+    await tx.use_blobs([BlobUse(tenant, blob, run) for blob in named])
     return await step(tx, going_on), stage.name
 
 
@@ -143,6 +162,34 @@ async def stop_runs(store: Store, *, path: str, limit: int) -> list[JobId]:
     async with store.begin() as tx:
         jobs = await tx.jobs_to_stop(path, limit=limit)
         return await tx.wish_all(jobs) if jobs else []
+
+
+def _check_starts(starts: Sequence[Start], catalog: Sequence[EngineCard], check: Check) -> None:
+    """What begins at once is refused at the door if its engine would. Raises InvalidInput."""
+    cards = {(card.lane, card.kind): card for card in catalog}
+    for start in starts:
+        stage = start.stage
+        if start.why is not None:
+            raise InvalidInput("", f"stage {stage.name!r}: {start.why}")
+        try:
+            check(cards[Lane(stage.lane or ""), stage.kind], start.input)
+        except InvalidInput as error:
+            raise InvalidInput(_where(stage, start, error.pointer), error.why) from error
+
+
+def _where(stage: Stage, start: Start, pointer: str) -> str:
+    """Where in the run's input a stage has that from; nowhere: it is made of more than that."""
+    name, _, rest = pointer.removeprefix("/").partition("/")
+    behind = f"/{rest}" if rest else ""
+    match stage.input.get(name), stage.each:
+        case Given() as given, _:
+            return f"/{given.name}{behind}"
+        case Item(), Given() as given:
+            return f"/{given.name}/{start.index}{behind}"
+        case Fixed(), _:
+            return pointer
+        case _:
+            return ""
 
 
 async def _locked(tx: Transaction, tenant: TenantId, run: RunId) -> Run:

@@ -33,8 +33,10 @@ _EVENTS_A_WRITE: Final = 64
 _HANDED_OVER: Final = "headrace.event_streams"
 
 
-def event(entry: Entry) -> bytes:
-    """One event: position, type and JSON. JSON has line ends only as white space."""
+def event(entry: Entry | bytes) -> bytes:
+    """One event: position, type and JSON, unless it is written already. JSON has line ends only as white space."""
+    if isinstance(entry, bytes):
+        return entry
     at, data = entry.position, entry.data
     if b"\n" in data or b"\r" in data:
         data = b"\ndata: ".join(data.splitlines())
@@ -96,7 +98,11 @@ class EventStream:
     __slots__ = ("_batches", "_limits", "_stopping")
 
     def __init__(
-        self, batches: AsyncGenerator[Sequence[Entry]], *, stopping: Stopping, limits: Limits
+        self,
+        batches: AsyncGenerator[Sequence[Entry | bytes]],
+        *,
+        stopping: Stopping,
+        limits: Limits,
     ) -> None:
         self._batches, self._stopping, self._limits = batches, stopping, limits
 
@@ -143,7 +149,9 @@ class EventStream:
                 said_at = clock()
 
 
-async def _tell_all(send: Send, patience: Patience, batch: Sequence[Entry], retry: bytes) -> None:
+async def _tell_all(
+    send: Send, patience: Patience, batch: Sequence[Entry | bytes], retry: bytes
+) -> None:
     for start in range(0, len(batch), _EVENTS_A_WRITE):
         if start > 0:
             # A send that does not wait, as uvicorn's after a disconnect, must still let others run.

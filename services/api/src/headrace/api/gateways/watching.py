@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from typing import TypeVar
 
 from headrace.api.deps import ApiDeps
 from headrace.api.presence import Presence
@@ -14,6 +15,8 @@ from headrace.core.errors import JobNotFound, Unavailable
 from headrace.core.job import Job
 from headrace.core.ports.streams import Streams
 from headrace.core.usecases.watch import QUIET_S, watch
+
+T = TypeVar("T")
 
 
 async def find(deps: ApiDeps, tenant: TenantId, job: JobId) -> Job:
@@ -47,8 +50,8 @@ async def _attended(
 
 
 async def until(
-    batches: AsyncGenerator[Sequence[Entry]], seconds: float
-) -> AsyncGenerator[Sequence[Entry]]:
+    batches: AsyncGenerator[Sequence[T]], seconds: float
+) -> AsyncGenerator[Sequence[T]]:
     """Ends after so long; an empty batch comes in silence too, so it is not much later."""
     clock = asyncio.get_running_loop().time
     end = clock() + seconds
@@ -60,8 +63,8 @@ async def until(
 
 
 async def while_good(
-    deps: ApiDeps, digest: str, batches: AsyncGenerator[Sequence[Entry]]
-) -> AsyncGenerator[Sequence[Entry]]:
+    deps: ApiDeps, digest: str, batches: AsyncGenerator[Sequence[T]]
+) -> AsyncGenerator[Sequence[T]]:
     """Ends soon after the key was revoked; an empty batch comes in silence, so no timer is needed."""
     clock = asyncio.get_running_loop().time
     checked_at = clock()

@@ -7,7 +7,7 @@ got, in turn with the others. A slow client is served from the log and delays no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from math import inf
@@ -47,6 +47,10 @@ _READ_ONLY: Final = Problem(
 )
 
 
+Opening: TypeAlias = Callable[[Holder], Awaitable[AsyncGenerator[Sequence[bytes]]]]
+"""What a socket is for that is not a job's: its messages, for whoever may see them."""
+
+
 class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a client may send: exactly one of these, `after` only beside `subscribe`."""
 
@@ -81,9 +85,9 @@ async def serve_socket(
     door: Handshake,
     *,
     explain: Explain,
-    only: tuple[str, str | None] | None = None,
+    only: tuple[str, str | None] | Opening | None = None,
 ) -> None:
-    """Serve until the client leaves, the server stops, or `only` (a job and a position) has ended."""
+    """Serve until the client leaves, the server stops, or `only` (a job and a position, or more) has ended."""
     if door.refusal is not None:
         await socket.send_denial_response(explain(door.refusal).response())
         return
@@ -132,13 +136,15 @@ class Conversation:
     async def _still_good(self) -> bool:
         return self._holder is None or await self._deps.auth.still_good(self._holder.digest)
 
-    async def run(self, only: tuple[str, str | None] | None) -> None:
+    async def run(self, only: tuple[str, str | None] | Opening | None) -> None:
         async with asyncio.TaskGroup() as group:
             if await self._authorized():
                 if only is None:
                     await self._listen(group)
-                else:
+                elif isinstance(only, tuple):
                     await self._serve_one(group, *only)
+                else:
+                    await self._serve_opened(group, only)
             for follower in self._followers.values():
                 follower.cancel()
 
@@ -172,6 +178,25 @@ class Conversation:
             self.code = _POLICY
         else:
             await race(self._listen(group), self._all_over())
+
+    async def _serve_opened(self, group: asyncio.TaskGroup, opening: Opening) -> None:
+        try:
+            batches = await opening(await self._owner())
+        except (Refused, HeadraceError) as error:
+            await self._complain(error)
+            self.code = _POLICY
+            return
+
+        async def follow() -> None:
+            async with aclosing(batches):
+                async for batch in batches:
+                    for message in batch:
+                        await self._send(message)
+
+        with self._deps.watched("websocket"):
+            follower = group.create_task(follow())
+            await race(self._listen(group), _end_of(follower))
+        follower.cancel()
 
     async def _listen(self, group: asyncio.TaskGroup) -> None:
         while True:
@@ -266,6 +291,10 @@ class Conversation:
         async with self._turn, asyncio.timeout(self._deps.limits.send_s):
             await self._socket.send_text(message.decode())
         await asyncio.sleep(0)  # a send that does not wait must still let others run
+
+
+async def _end_of(task: asyncio.Task[None]) -> None:
+    await asyncio.wait([task])
 
 
 def spliced(job: JobId, entry: Entry) -> bytes:

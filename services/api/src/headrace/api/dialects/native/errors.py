@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from headrace.api.problems import INTERNAL, Problem, Refused, invalid, of_status
 from headrace.core.errors import (
+    BadPipeline,
     BadSchedule,
     BlobNotFound,
     HeadraceError,
@@ -27,11 +28,15 @@ from headrace.core.errors import (
     RolloutFixed,
     RolloutMoved,
     RolloutUnsaid,
+    RunNotFound,
+    RunNotReady,
     ScheduleNotFound,
+    StageNotFound,
     TenantQueueFull,
     TooLarge,
     Unavailable,
     UnknownModel,
+    UnknownPipeline,
     WorkerNotFound,
 )
 
@@ -40,6 +45,8 @@ _MISSING: Final[Mapping[type[Exception], str]] = {
     JobNotFound: "job",
     BlobNotFound: "blob",
     ScheduleNotFound: "schedule",
+    RunNotFound: "run",
+    StageNotFound: "stage",
     LetterNotFound: "dead letter",
     KeyNotFound: "key",
     WorkerNotFound: "worker",
@@ -49,6 +56,7 @@ _PLAIN: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     LetterSettled: (409, "settled", "This dead letter is settled"),
     JobNotOver: (409, "not-over", "This job has not ended"),
     JobNotWaiting: (409, "not-waiting", "This job has no place to change"),
+    RunNotReady: (409, "run-not-ready", "This cannot be asked of the run now"),
     PathMissing: (422, "path-missing", "Nobody could run them there"),
     IdempotencyConflict: (422, "idempotency-conflict", "This key belongs to another request"),
 }
@@ -68,6 +76,12 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
         case BadSchedule():
             at = {"pointer": error.pointer}
             return Problem(422, "bad-schedule", "It would never fire", str(error), at)
+        case UnknownPipeline():
+            at = {"known": error.known, "pointer": "/pipeline"}
+            return Problem(422, "unknown-pipeline", "There is no such pipeline", str(error), at)
+        case BadPipeline():
+            at = {"pipeline": error.pipeline, "stage": error.stage}
+            return Problem(422, "bad-pipeline", "This cannot be run", str(error), at)
         case UnknownModel():
             where = "/kind" if error.model is None else "/model"
             known = {"known": error.known, "pointer": where}
