@@ -21,8 +21,10 @@ from headrace.core.pipeline import MOST_PIECES, MOST_STAGES
 
 LONGEST: Final = 16_384
 _MOST: Final = MOST_STAGES * MOST_PIECES
-_FIRST: Final = re.compile(r"(\d{1,2})~(\d{1,2})")
-_ONE: Final = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{1,4})(?:(!)|:(\d{1,18}-\d{1,18}))")
+_FIRST: Final = re.compile(r"([0-9]{1,2})~([0-9]{1,2})")
+_ONE: Final = re.compile(
+    r"([0-9]{1,2})\.([0-9]{1,2})\.([0-9]{1,4})(?:(!)|:([0-9]{1,18}-[0-9]{1,18}))"
+)
 
 
 class Place(NamedTuple):

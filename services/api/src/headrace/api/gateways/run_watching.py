@@ -86,15 +86,18 @@ class _Watcher:
         self._deps, self._found, self._at = deps, found, after
         self._open: dict[JobId, _Open] = {}
         self._said: dict[str, Any] | None = None
+        self._fresh = True  # what was found has not been gone through
         self._look_again = False
         self.ended = False
 
     async def turn(self) -> Sequence[RunEntry]:
         if self._look_again:
             await self._look()
-        await self._follow_new_ones()
-        if self._standing() != self._said and not self._is_over():
-            return [self._tell()]
+        if self._fresh:
+            self._fresh = False
+            await self._follow_new_ones()
+            if not self._is_over():
+                return self._tell_if_new()
         if self._is_over():
             self.ended = True
             self._at = RunPosition(self._at.seen, over=True)
@@ -104,7 +107,8 @@ class _Watcher:
     async def close(self) -> None:
         for each in self._open.values():
             each.next.cancel()
-        await asyncio.gather(*(each.next for each in self._open.values()), return_exceptions=True)
+        if self._open:
+            await asyncio.wait([each.next for each in self._open.values()])
         for each in self._open.values():
             await each.batches.aclose()
 
@@ -117,7 +121,7 @@ class _Watcher:
         if found is None:
             self.ended = True
         else:
-            self._found = found
+            self._found, self._fresh = found, True
 
     async def _follow_new_ones(self) -> None:
         new = [
@@ -130,7 +134,7 @@ class _Watcher:
             async with self._deps.store.begin() as tx:
                 jobs = {j.id: j for j in await tx.page(tenant, Query(ids=ids, limit=len(ids)))}
         except Unavailable:
-            self._look_again = True
+            self._fresh = True
             return
         for place, it in new:
             job = None if it.job is None else jobs.get(it.job)
@@ -193,9 +197,15 @@ class _Watcher:
             ],
         }
 
+    def _tell_if_new(self) -> Sequence[RunEntry]:
+        now = self._standing()
+        if now == self._said:
+            return ()
+        self._said = now
+        return [self._tell()]
+
     def _tell(self) -> RunEntry:
-        self._said = self._standing()
-        return RunEntry(str(self._at), "run", msgspec.json.encode(self._said))
+        return RunEntry(str(self._at), "run", msgspec.json.encode(self._standing()))
 
 
 def _unseen(found: Look, at: RunPosition) -> list[tuple[Place, Piece]]:

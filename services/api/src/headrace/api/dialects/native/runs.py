@@ -57,11 +57,7 @@ _VIEW: Final = {"model": RunView, "headers": documents.REPLAYED_HEADER}
 router = APIRouter(tags=["runs"])
 
 
-@router.get(
-    "/pipelines",
-    response_class=Response,
-    responses={200: {"model": list[PipelineView]}, **documents.problems()},
-)
+@router.get("/pipelines", responses={200: {"model": list[PipelineView]}, **documents.problems()})
 async def list_pipelines(deps: Deps, tenant: Tenant) -> list[PipelineView]:  # noqa: ARG001  # a key is needed
     """What can be run, what each takes, and why one cannot be run now."""
     async with deps.store.begin() as tx:
