@@ -63,8 +63,8 @@ def _check_input(pipeline: Pipeline, stage: Stage, schema: Mapping[str, Any]) ->
             why = f"its {name} should be {said(wanted)}, and is given {said(given)}"
             raise BadPipeline(pipeline.name, stage.name, why)
     for name in schema.get("required", ()):
-        source = stage.input.get(name)
-        if source is None or (isinstance(source, Given) and source.name in pipeline.optional):
+        needed = stage.input.get(name)
+        if needed is None or (isinstance(needed, Given) and needed.name in pipeline.optional):
             raise BadPipeline(pipeline.name, stage.name, f"its engine needs a {name}")
 
 

@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, TypeAlias
 
+from typing_extensions import override
+
 from headrace.contracts.ids import START, Position
 from headrace.core.pipeline import MOST_PIECES, MOST_STAGES
 
@@ -50,6 +52,7 @@ class RunPosition:
     def moved(self, place: Place, seen: Seen) -> RunPosition:
         return replace(self, seen={**self.seen, place: seen}, over=False)
 
+    @override
     def __str__(self) -> str:
         return ",".join(self._parts()) + ("$" if self.over else "")
 

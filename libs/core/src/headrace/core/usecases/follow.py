@@ -95,11 +95,15 @@ async def _begin(tx: Transaction, run: Run, starts: Sequence[Start]) -> list[Sta
 
 
 def _piece(run: Run, start: Start) -> Piece:
-    at = {"stage": start.stage.name, "index": start.index, "tries": start.tries}
-    if start.why is not None:
-        error = {"kind": "input", "message": start.why}
-        return Piece(**at, state=PieceState.FAILED, error=error)
-    return Piece(**at, state=PieceState.RUNNING, job=_job_id(run, start))
+    made = start.why is None
+    return Piece(
+        stage=start.stage.name,
+        index=start.index,
+        tries=start.tries,
+        state=PieceState.RUNNING if made else PieceState.FAILED,
+        job=_job_id(run, start) if made else None,
+        error=None if made else {"kind": "input", "message": start.why},
+    )
 
 
 def _job(run: Run, start: Start, now: datetime) -> Job:

@@ -199,8 +199,8 @@ class _Watcher:
 
     def _tell_if_new(self) -> Sequence[RunEntry]:
         now = self._standing()
-        if now == self._said:
-            return ()
+        if now == self._said or self._found.run.over:
+            return ()  # of an end nothing is told before the last frames were
         self._said = now
         return [self._tell()]
 

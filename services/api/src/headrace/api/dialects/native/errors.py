@@ -77,11 +77,13 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
             at = {"pointer": error.pointer}
             return Problem(422, "bad-schedule", "It would never fire", str(error), at)
         case UnknownPipeline():
-            at = {"known": error.known, "pointer": "/pipeline"}
-            return Problem(422, "unknown-pipeline", "There is no such pipeline", str(error), at)
+            title, there = "There is no such pipeline", {"pointer": "/pipeline"}
+            return Problem(
+                422, "unknown-pipeline", title, str(error), {**there, "known": error.known}
+            )
         case BadPipeline():
-            at = {"pipeline": error.pipeline, "stage": error.stage}
-            return Problem(422, "bad-pipeline", "This cannot be run", str(error), at)
+            which = {"pipeline": error.pipeline, "stage": error.stage}
+            return Problem(422, "bad-pipeline", "This cannot be run", str(error), which)
         case UnknownModel():
             where = "/kind" if error.model is None else "/model"
             known = {"known": error.known, "pointer": where}

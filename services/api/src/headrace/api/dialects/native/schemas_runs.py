@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from headrace.api.dialects.native.schemas import ErrorView, LabelName, LabelValue
 from headrace.core.run import PieceState, RunState, StageState
 
-_ID: Final = {"format": "uuid"}
+_ID: Final[JsonDict] = {"format": "uuid"}
 
 
 class _Asked(BaseModel):
