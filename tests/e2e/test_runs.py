@@ -72,15 +72,13 @@ async def test_work_is_added_to_a_run_that_is_over(user: User) -> None:
 
 async def watched(user: User, run: str) -> list[dict[str, Any]]:
     """The frames of its jobs, to its end."""
-    seen = []
     async with (
         asyncio.timeout(180),
         aconnect_sse(user.http, "GET", f"/runs/{run}/events", timeout=60) as source,
     ):
-        async for event in source.aiter_sse():
-            if event.event != "run":
-                seen.append(json.loads(event.data))
-    return seen
+        return [
+            json.loads(event.data) async for event in source.aiter_sse() if event.event != "run"
+        ]
 
 
 async def picture(user: User, output: dict[str, Any]) -> Image.Image:

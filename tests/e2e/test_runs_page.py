@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from headrace.testkit.browser import Shown, a_browser, barriers, close_pages, shown
+from headrace.testkit.browser import a_browser, barriers, close_pages, shown
 from headrace.testkit.client import User
 from headrace.testkit.system import System, running
 
@@ -75,12 +73,6 @@ async def browser(chromium: Browser) -> AsyncGenerator[Browser]:
     await close_pages(chromium)
 
 
-async def keep(seen: Shown, name: str) -> None:
-    """A picture for who wants to look: SCREENSHOTS names a folder."""
-    if folder := os.environ.get("SCREENSHOTS"):
-        await seen.page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
-
-
 async def test_a_person_begins_a_run_and_sees_its_pictures_and_caption(
     system: System, browser: Browser
 ) -> None:
@@ -88,17 +80,14 @@ async def test_a_person_begins_a_run_and_sees_its_pictures_and_caption(
     await seen.page.get_by_label("Pipeline").select_option("illustrate")
     await seen.page.get_by_label("prompt").fill("a cat")
     await seen.page.get_by_label("seed").fill("7")
-    await keep(seen, "runs")
     assert await barriers(seen.page) == []
     await seen.page.get_by_role("button", name="Begin").click()
 
     await expect(seen.page.get_by_alt_text("The picture of image", exact=True)).to_be_visible()
-    await keep(seen, "run-half")
     await expect(seen.page.get_by_alt_text("The picture of refine", exact=True)).to_be_visible()
     await expect(seen.page.get_by_role("button", name="Caption")).to_be_visible()
     await expect(seen.page.locator(".said")).to_contain_text("cat")
 
-    await keep(seen, "run-done")
     assert await barriers(seen.page) == []
     assert seen.complaints == []
 
@@ -110,7 +99,6 @@ async def test_work_is_added_from_the_page(system: System, browser: Browser, use
     await seen.page.get_by_role("button", name="Refine").click()
 
     await expect(seen.page.get_by_alt_text("The picture of refine-2")).to_be_visible()
-    await keep(seen, "run-phone-dark")
     assert await barriers(seen.page) == []
     width = await seen.page.evaluate("document.documentElement.scrollWidth")
     assert width <= 390  # of the phone: nothing is pushed off it
@@ -127,9 +115,9 @@ async def test_a_fan_out_and_a_stage_that_failed_are_shown_and_it_is_retried(
     seen = await shown(browser, f"{system.url}/runs/{run['id']}")
 
     await expect(seen.page.get_by_text("is refused, as asked").first).to_be_visible()
-    await keep(seen, "run-failed")
     assert await barriers(seen.page) == []
-    await seen.page.locator("section", has_text="draw").get_by_role("button").first.click()
+    await seen.page.get_by_role("region", name="word").get_by_role("button").click()
 
-    await expect(seen.page.get_by_text("try 2").first).to_be_visible()
-    assert (await user.http.get(f"/runs/{run['id']}")).json()["state"] != "succeeded"
+    await expect(seen.page.get_by_role("region", name="word").get_by_text("try 2")).to_be_visible()
+    word = (await user.http.get(f"/runs/{run['id']}")).json()["stages"][1]
+    assert word["pieces"][0]["tries"] == 2  # the one just asked for

@@ -19,6 +19,7 @@ from headrace.core.pipeline import (
     Of,
     Pipeline,
     Plain,
+    Shape,
     Stage,
     check_pipeline,
 )
@@ -36,7 +37,7 @@ from headrace.core.run import (
     set_back,
 )
 
-TAKES = {"items": Many(Plain.NUMBER)}
+TAKES: dict[str, Shape] = {"items": Many(Plain.NUMBER)}
 
 
 def a_stage(name: str, **fields: Any) -> Stage:
@@ -285,7 +286,7 @@ def test_what_somebody_cancelled_is_not_tried_again() -> None:
     play = Play(a_run(a_stage("a", tries=3)))
 
     play.end(("a", 0), State.FAILED)
-    assert play.run.state is RunState.RUNNING
+    assert play.running() == [("a", 0)]
     play.end(("a", 0), State.CANCELLED)
 
     assert play.run.state is RunState.FAILED
