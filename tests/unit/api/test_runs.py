@@ -305,6 +305,16 @@ async def events(
         yield source.aiter_sse()
 
 
+async def _first_of(
+    stream: AsyncGenerator[ServerSentEvent], kind: str, count: int
+) -> AsyncGenerator[ServerSentEvent]:
+    async for event in stream:
+        count -= event.event == kind
+        yield event
+        if count == 0:
+            return
+
+
 async def test_one_stream_tells_of_every_stage_to_the_end(
     live: httpx.AsyncClient, crew: Crew
 ) -> None:
@@ -364,18 +374,15 @@ async def test_pieces_side_by_side_are_resumed_each_where_it_was(
     async with asyncio.timeout(20), events(live, run) as stream:
         for job, text in ((one, "a"), (other, "x"), (one, "b")):
             await crew.say(job, Token(text))
-        tokens = 0
-        while tokens < 3:  # those just said
-            last = await anext(stream)
-            tokens += last.event == "token"
+        said = [event async for event in _first_of(stream, "token", 3)]
     for job in (other, one):
         await crew.say(job, Token("late"))
         await crew.end(job)
-    async with asyncio.timeout(20), events(live, run, last.id) as stream:
+    async with asyncio.timeout(20), events(live, run, said[-1].id) as stream:
         rest = [json.loads(event.data) async for event in stream if event.event != "run"]
 
-    said = sorted((each["index"], each["type"], each.get("text")) for each in rest)
-    assert said == [
+    late = sorted((each["index"], each["type"], each.get("text")) for each in rest)
+    assert late == [
         (0, "succeeded", None),
         (0, "token", "late"),
         (1, "succeeded", None),

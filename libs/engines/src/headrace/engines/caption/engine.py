@@ -56,7 +56,7 @@ class EmojiReaderEngine:
 
         reader = self._loaded()
         data = work.read({"blob": work.input.image.blob})
-        picture = _on_white(open_picture(data, field="image", max_pixels=_MAX_PIXELS))
+        picture = on_white(open_picture(data, field="image", max_pixels=_MAX_PIXELS))
         begun = time.monotonic()
         readings = reader.read(picture, lambda done: work.progress(done, stage="reading"))
         best = readings[0]
@@ -96,7 +96,7 @@ def caption(readings: Sequence[Reading]) -> str:
             return f"{named}, on a {best.background} background"
 
 
-def _on_white(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def on_white(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     import numpy as np
 
     if picture.shape[2] == _OPAQUE:
