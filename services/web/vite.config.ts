@@ -26,6 +26,8 @@ export default defineConfig({
   server: {
     proxy: {
       "/jobs": passUnlessNavigating,
+      "/runs": { ...passUnlessNavigating, ws: true },
+      "/pipelines": pass,
       "/admin": pass,
       "/models": pass,
       "/blobs": pass,

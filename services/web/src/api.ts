@@ -1,6 +1,6 @@
 // The api's calls that the page makes, typed by its own description; what goes wrong is a `Problem`.
 
-import type { Calls, JobRequest, JobView } from "./generated";
+import type { Calls, JobRequest, JobView, RunRequest, RunView } from "./generated";
 import { client } from "./http";
 
 const UPLOAD_WITHIN_MS = 120_000;
@@ -11,10 +11,13 @@ export type {
   ExplainView as Explanation,
   ModelView as Model,
   OneStatusView as Standing,
+  PipelineView as Pipeline,
+  RunSummary as RunInList,
   TimelineView as Timeline,
 } from "./generated";
 export { Problem } from "./http";
 export type Job = JobView;
+export type Run = RunView;
 export type Draft = Pick<JobRequest, "kind" | "input"> & { model?: string };
 
 export const key = {
@@ -42,6 +45,30 @@ export const api = {
   /** The same `once` makes no second job: an answer that was lost can be asked for again. */
   submit: (body: Draft, once: string) =>
     call("POST /jobs", { body, headers: { "idempotency-key": once } }),
+
+  pipelines: () => call("GET /pipelines", {}),
+  runs: () => call("GET /runs", { query: {} }),
+  run: (run: string) => call("GET /runs/{run}", { path: { run } }),
+  begin: (body: Pick<RunRequest, "pipeline" | "input">, once: string) =>
+    call("POST /runs", { body, headers: { "idempotency-key": once } }),
+  cancelRun: (run: string) => call("POST /runs/{run}/cancel", { path: { run } }),
+  retryStage: (run: string, stage: string, once: string) =>
+    call("POST /runs/{run}/stages/{stage}/retry", {
+      path: { run, stage },
+      headers: { "idempotency-key": once },
+    }),
+  refine: (run: string, once: string) =>
+    call("POST /runs/{run}/refinements", {
+      path: { run },
+      body: {},
+      headers: { "idempotency-key": once },
+    }),
+  caption: (run: string, once: string) =>
+    call("POST /runs/{run}/captions", {
+      path: { run },
+      body: {},
+      headers: { "idempotency-key": once },
+    }),
 
   upload: (body: Blob) =>
     call("POST /blobs", { body, within: UPLOAD_WITHIN_MS }).then(({ blob }) => blob),

@@ -5,7 +5,7 @@ import { SvelteSet } from "svelte/reactivity";
 import { Problem, api, key, type Draft, type Job, type Model } from "./api";
 import { now } from "./clock";
 import { Jobs } from "./jobs.svelte";
-import { placeOf, type Place } from "./places";
+import { pathOf, placeOf, type Place } from "./places";
 
 const REFRESH_MS = 3000;
 const TICK_MS = 1000;
@@ -125,7 +125,7 @@ export class Board {
   }
 
   go(place: Place): void {
-    const path = place.at === "job" ? `/jobs/${place.id}` : place.at === "list" ? "/jobs" : "/";
+    const path = pathOf(place);
     if (location.pathname !== path) history.pushState(null, "", path);
     this.#goTo(place);
   }

@@ -104,6 +104,60 @@ export interface Calls {
     body: undefined;
     answer: Blob;
   };
+  "GET /pipelines": {
+    path: undefined;
+    query: undefined;
+    body: undefined;
+    answer: PipelineView[];
+  };
+  "POST /runs": {
+    path: undefined;
+    query: undefined;
+    body: RunRequest;
+    answer: RunView;
+  };
+  "GET /runs": {
+    path: undefined;
+    query: { limit?: number; cursor?: string | null };
+    body: undefined;
+    answer: RunsPage;
+  };
+  "GET /runs/{run}": {
+    path: { run: string };
+    query: undefined;
+    body: undefined;
+    answer: RunView;
+  };
+  "POST /runs/{run}/cancel": {
+    path: { run: string };
+    query: undefined;
+    body: undefined;
+    answer: RunView;
+  };
+  "POST /runs/{run}/stages/{stage}/retry": {
+    path: { stage: string; run: string };
+    query: undefined;
+    body: undefined;
+    answer: RunView;
+  };
+  "POST /runs/{run}/refinements": {
+    path: { run: string };
+    query: undefined;
+    body: AdditionRequest;
+    answer: RunView;
+  };
+  "POST /runs/{run}/captions": {
+    path: { run: string };
+    query: undefined;
+    body: AdditionRequest;
+    answer: RunView;
+  };
+  "GET /runs/{run}/events": {
+    path: { run: string };
+    query: { after?: string | null; ticket?: string | null };
+    body: undefined;
+    answer: Blob;
+  };
   "GET /admin/dead-letters/groups": {
     path: undefined;
     query: { limit?: number };
@@ -420,6 +474,15 @@ export interface AccountView {
   created_at: string | null;
   /** The latest first. */
   postings: PostingView[];
+}
+
+/** All of it may be left out: then the last picture is worked on, by the usual model. */
+export interface AdditionRequest {
+  /** Whose picture; the last one's if left out. */
+  stage?: string | null;
+  model?: string | null;
+  /** What the engine takes beside the picture. */
+  input?: Record<string, unknown>;
 }
 
 export interface AnybodysJobView {
@@ -1033,15 +1096,28 @@ export interface PercentilesView {
   p95: number | null;
 }
 
-export interface PostingView {
-  entry: string;
-  reason: Reason;
-  /** The other side's account; -1 is the bank. */
-  counter: number;
-  /** Negative: it left. */
-  kudos: number;
+export type PieceState = "running" | "succeeded" | "failed" | "cancelled" | "dead" | "stopped";
+
+export interface PieceView {
+  index: number;
+  state: PieceState;
+  /** Which job of this piece it is, from 1. */
+  tries: number;
   job: string | null;
-  at: string;
+  progress: number | null;
+  output: Record<string, unknown> | null;
+  error: ErrorView | null;
+  started_at: string | null;
+  ended_at: string | null;
+}
+
+export interface PipelineView {
+  name: string;
+  title: string;
+  takes: TakenView[];
+  stages: StageOutline[];
+  /** Why it cannot be run now; null: it can. */
+  problem: string | null;
 }
 
 export interface Preview {
@@ -1169,6 +1245,66 @@ export interface RolloutView {
 /** In the order they are looked at: what blocks most comes first. */
 export type Rule = "ended" | "running" | "cancelling" | "start_deadline" | "scheduled" | "retry_later" | "lane_paused" | "lane_unusable" | "no_producer" | "no_worker" | "offered" | "tenant_cap" | "lane_cap" | "slots_busy" | "next";
 
+export interface RunError {
+  kind: string;
+  message: string;
+  field?: string | null;
+  detail?: string | null;
+  stage?: string | null;
+  index?: number | null;
+}
+
+export interface RunLinks {
+  self: string;
+  events: string;
+  ws: string;
+  cancel: string;
+}
+
+export interface RunRequest {
+  pipeline: string;
+  /** What the pipeline `takes`, as `GET /pipelines` tells. */
+  input: Record<string, unknown>;
+  /** Of each of its jobs. */
+  priority?: number;
+  labels?: Record<string, unknown>;
+}
+
+export type RunState = "running" | "failing" | "cancelling" | "succeeded" | "failed" | "cancelled";
+
+export interface RunSummary {
+  id: string;
+  pipeline: string;
+  state: RunState;
+  priority: number;
+  labels: Record<string, string>;
+  input: Record<string, unknown>;
+  /** Of a run that failed: the stage and why. */
+  error: RunError | null;
+  created_at: string | null;
+  finished_at: string | null;
+  trace_id: string | null;
+  links: RunLinks;
+}
+
+export interface RunView {
+  id: string;
+  pipeline: string;
+  state: RunState;
+  priority: number;
+  labels: Record<string, string>;
+  input: Record<string, unknown>;
+  /** Of a run that failed: the stage and why. */
+  error: RunError | null;
+  created_at: string | null;
+  finished_at: string | null;
+  trace_id: string | null;
+  links: RunLinks;
+  /** 0 to 1, by the weights of its stages. */
+  progress: number;
+  stages: StageView[];
+}
+
 export interface RunningView {
   job: string;
   kind: string;
@@ -1176,6 +1312,12 @@ export interface RunningView {
   attempt: number;
   started_at: string | null;
   progress: number | null;
+}
+
+export interface RunsPage {
+  runs: RunSummary[];
+  /** The `cursor` of the next page; null on the last one. */
+  next: string | null;
 }
 
 /** What a key is good for. See `includes`: some are good for what others are, too. */
@@ -1218,6 +1360,31 @@ export interface ShareView {
 
 export type Source = "message" | "job";
 
+export interface StageOutline {
+  name: string;
+  kind: string;
+  model: string | null;
+  after: string[];
+  fans_out: boolean;
+}
+
+export type StageState = "waiting" | "running" | "succeeded" | "failed" | "skipped";
+
+export interface StageView {
+  name: string;
+  kind: string;
+  model: string | null;
+  state: StageState;
+  progress: number;
+  /** The stages that it takes from. */
+  after: string[];
+  fans_out: boolean;
+  /** `fail`: the run fails with it; `go_on`: not. */
+  on_failure: string;
+  /** One, or one for each item of a fan-out. */
+  pieces: PieceView[];
+}
+
 /** Where an attempt's time went, in seconds. */
 export interface StagesView {
   claim_s: number;
@@ -1253,6 +1420,12 @@ export type State = "scheduled" | "queued" | "running" | "cancelling" | "succeed
 export interface Succeeded {
   type: "succeeded";
   result: unknown;
+}
+
+export interface TakenView {
+  name: string;
+  shape: string;
+  optional: boolean;
 }
 
 export interface TenantsPage {

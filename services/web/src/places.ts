@@ -1,11 +1,34 @@
 // What an address of the page shows.
 
-export type Place = { at: "new" } | { at: "list" } | { at: "job"; id: string };
+export type Place =
+  | { at: "new" }
+  | { at: "list" }
+  | { at: "job"; id: string }
+  | { at: "runs" }
+  | { at: "run"; id: string };
 
 export function placeOf(path: string): Place {
   const job = /^\/jobs\/([^/]+)\/?$/.exec(path)?.[1];
   if (job !== undefined) return { at: "job", id: decoded(job) };
+  const run = /^\/runs\/([^/]+)\/?$/.exec(path)?.[1];
+  if (run !== undefined) return { at: "run", id: decoded(run) };
+  if (/^\/runs\/?$/.test(path)) return { at: "runs" };
   return /^\/jobs\/?$/.test(path) ? { at: "list" } : { at: "new" };
+}
+
+export function pathOf(place: Place): string {
+  switch (place.at) {
+    case "job":
+      return `/jobs/${place.id}`;
+    case "run":
+      return `/runs/${place.id}`;
+    case "runs":
+      return "/runs";
+    case "list":
+      return "/jobs";
+    case "new":
+      return "/";
+  }
 }
 
 function decoded(text: string): string {

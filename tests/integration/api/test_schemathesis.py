@@ -39,6 +39,14 @@ OPERATIONS = (
     "POST /schedules/{schedule}/resume",
     "POST /schedules/{schedule}/run-now",
     "DELETE /schedules/{schedule}",
+    "GET /pipelines",
+    "POST /runs",
+    "GET /runs",
+    "GET /runs/{run}",
+    "POST /runs/{run}/cancel",
+    "POST /runs/{run}/stages/{stage}/retry",
+    "POST /runs/{run}/refinements",
+    "POST /runs/{run}/captions",
     "GET /admin/dead-letters/groups",
     "GET /admin/dead-letters",
     "GET /admin/dead-letters/{number}",
@@ -166,6 +174,7 @@ TAKING_ARGUMENTS = tuple(
             *("/users/", "sharedkeys", "transfer"),
         )
         for word in ("job", "schedule", "admin", "POST /blobs", "conversation", "stream", "webhook")
+        for word in ("job", "schedule", "/run", "admin", "POST /blobs", "conversation", "stream")
     )
 )
 FEW, MANY = 10, 100  # examples of each operation

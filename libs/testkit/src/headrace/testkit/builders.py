@@ -12,18 +12,21 @@ from headrace.contracts.ids import (
     JobId,
     KeyId,
     Lane,
+    RunId,
     ScheduleId,
     TenantId,
     UserId,
     WorkerId,
 )
 from headrace.core.job import HELD, Job, Spec, State
+from headrace.core.pipeline import Given, Pipeline, Plain, Stage
 from headrace.core.ports.dead_letters import DeadLetter, Source
 from headrace.core.ports.keys import ApiKey, Scope
 from headrace.core.ports.schedules import Schedule
 from headrace.core.ports.store import IdempotencyKey, NewJob
 from headrace.core.ports.users import BANK, Entry, Reason, User
 from headrace.core.ports.webhooks import Endpoint
+from headrace.core.run import Run
 
 # Of no meaning beside a store's clock, except that it is long over.
 LONG_AGO: Final = datetime(2020, 1, 1, tzinfo=UTC)
@@ -124,6 +127,36 @@ def a_schedule(**fields: Any) -> Schedule:
         "next_at": LONG_AGO,
     }
     return Schedule(**{**usual, **fields})
+
+
+def a_stage(name: str = "first", **fields: Any) -> Stage:
+    """An echo of the run's text, ready to run."""
+    usual: dict[str, Any] = {
+        "name": name,
+        "kind": "echo",
+        "model": "small",
+        "lane": "echo",
+        "input": {"text": Given("text")},
+        "gives": {"text": Plain.TEXT},
+    }
+    return Stage(**{**usual, **fields})
+
+
+def a_pipeline(*stages: Stage, **fields: Any) -> Pipeline:
+    usual: dict[str, Any] = {"name": "test", "title": "", "takes": {"text": Plain.TEXT}}
+    return Pipeline(**{**usual, "stages": stages, **fields})
+
+
+def a_run(*stages: Stage, **fields: Any) -> Run:
+    usual: dict[str, Any] = {
+        "id": RunId(str(uuid.uuid4())),
+        "tenant": TenantId("tenant"),
+        "pipeline": "test",
+        "stages": stages or (a_stage(),),
+        "input": {"text": "hello"},
+        "path": "local",
+    }
+    return Run(**{**usual, **fields})
 
 
 def an_api_key(*scopes: Scope, **fields: Any) -> ApiKey:

@@ -13,6 +13,8 @@ from headrace.api.deps import ApiDeps
 
 DOORS: Final = (
     "/jobs",
+    "/runs",
+    "/pipelines",
     "/models",
     "/blobs",
     "/tickets",

@@ -71,6 +71,7 @@ class Settings(BaseSettings):
     )
 
     engines: Annotated[tuple[str, ...], NoDecode] = ()  # empty: all that are installed
+    pipelines: Annotated[tuple[str, ...], NoDecode] = ()  # beside what is installed: module:NAME
     slots: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)
     text_threads: Annotated[int, Field(ge=1, le=64)] = 1
     upstream_url: str = ""
@@ -105,7 +106,7 @@ class Settings(BaseSettings):
     metrics_host: str = "127.0.0.1"
     trace_url: Annotated[str, Field(pattern=r"^(https?://.*\{trace_id\}.*)?$")] = ""
 
-    @field_validator("engines", "upstream_models", "cors_origins", mode="before")
+    @field_validator("engines", "pipelines", "upstream_models", "cors_origins", mode="before")
     @classmethod
     def _comma_list(cls, value: object) -> object:
         if not isinstance(value, str):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ from headrace.api.stopping import Stopping
 from headrace.contracts.ids import TenantId
 from headrace.core.addresses import Reach
 from headrace.core.lookup import Lookup
+from headrace.core.pipeline import Pipeline
 from headrace.core.ports.blobs import Blobs
 from headrace.core.ports.keys import Scope
 from headrace.core.ports.store import Store
@@ -91,6 +92,7 @@ class ApiDeps:
     cors_origins: frozenset[str] = frozenset()
     page_dir: Path | None = None
     public_url: str | None = None  # of this api, as its clients reach it; None: as they called it
+    pipelines: Mapping[str, Pipeline] = field(default_factory=dict)
     outside: bool = False  # whether a producer that is no worker of ours can reach the streams
     trace_url: str | None = None  # of one trace, with {trace_id} in it
     limits: Limits = field(default_factory=Limits)

@@ -8,6 +8,7 @@ from typing import Any, Final
 # Of what an answer's schema tells of: the parameter that its id is for, and where the answer has it.
 _NAMED: Final = {
     "JobView": ("job", "$response.body#/id"),
+    "RunView": ("run", "$response.body#/id"),
     "ScheduleView": ("schedule", "$response.body#/id"),
     "TaskView": ("task_id", "$response.body#/task_id"),
     "StoppedView": ("task_id", "$response.body#/task_id"),

@@ -32,6 +32,7 @@ from headrace.core.usecases.users import Welcome
 from headrace.telemetry.logs import get_logger
 from headrace.telemetry.tracing import about, traceparent
 from headrace.wiring.ids import new_id
+from headrace.wiring.pipelines import load_pipelines
 from headrace.wiring.recipes import Wiring
 from headrace.wiring.settings import LOOPBACK, Settings
 
@@ -70,6 +71,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
             cors_origins=frozenset(settings.cors_origins),
             page_dir=_PAGE,
             public_url=settings.public_url or None,
+            pipelines=load_pipelines(settings.pipelines),
             outside=bool(settings.redis_url.get_secret_value()),
             trace_url=settings.trace_url or None,
             version=version("headrace-api"),

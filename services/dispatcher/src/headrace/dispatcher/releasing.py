@@ -15,6 +15,7 @@ from headrace.core.usecases.cancel import honour_cancels
 from headrace.core.usecases.choose import Turns
 from headrace.core.usecases.lane_queues import LaneQueues
 from headrace.core.usecases.release import Keep, Outlet, keep_all, release, reoffer
+from headrace.core.usecases.runs import stop_runs
 from headrace.core.usecases.sweep import queue_due
 from headrace.dispatcher.announcer import announce
 from headrace.dispatcher.attendance import Attendance
@@ -60,6 +61,7 @@ class Releaser:
 
     async def _turn(self, path: str) -> bool:
         options = self._options
+        await stop_runs(self._store, path=path, limit=options.batch)
         cancelled = await honour_cancels(self._store, path=path, limit=options.batch)
         count_ended(cancelled.ended)
         await self._announce(cancelled.announcements)

@@ -20,6 +20,7 @@ from headrace.core.ports.paths import Paths
 from headrace.core.ports.queries import Query as Query  # noqa: PLC0414  # said here too
 from headrace.core.ports.remotes import Remotes
 from headrace.core.ports.rollouts import Rollouts
+from headrace.core.ports.runs import Runs
 from headrace.core.ports.schedules import Schedules
 from headrace.core.ports.upkeep import Upkeep
 from headrace.core.ports.users import Users
@@ -147,6 +148,7 @@ class Transaction(
     Paths,
     Remotes,
     Rollouts,
+    Runs,
     Schedules,
     Upkeep,
     Users,

@@ -1,7 +1,7 @@
-"""Save changes of jobs, and settle the price of each that ended by it: the one place where a job ends.
+"""Save changes of jobs; of each that ended by it settle the price, and let its run take the next step.
 
-Whatever ends jobs (a result, a lease that ran out, a deadline, a wish to cancel, a producer) saves
-through this, so that no end is without its settlement. The change is guarded by state and epoch, and
+The one place where a job ends. Whatever ends jobs (a result, a lease that ran out, a deadline, a wish to cancel, a producer) saves
+through this, so that no end is without its settlement, and no stage without the next. The change is guarded by state and epoch, and
 a terminal state has no way out: so a price is settled once, in the transaction that says how it ended.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headrace.core.ports.store import Change, Transaction
+from headrace.core.usecases.follow import follow
 from headrace.core.usecases.kudos import settle
 
 
@@ -20,4 +21,5 @@ async def conclude(tx: Transaction, changes: Sequence[Change]) -> list[bool]:
         change for change, ok in zip(changes, saved, strict=True) if ok and change.after.terminal
     ]
     await settle(tx, ended)
+    await follow(tx, [change.after for change in ended])
     return saved

@@ -1,7 +1,7 @@
 """Draws with the emoji model: from noise to a picture along a straight path, one step at a time."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -50,6 +50,18 @@ class EmojiFlow:
             yield step, _pixels(clean)
             canvas += (then - now) / (1 - now) * (clean - canvas)
 
+    def guesses(
+        self, canvas: NDArray[np.float32], time: float, told: Sequence[Encoded]
+    ) -> NDArray[np.float32]:
+        """The clean picture behind a noisy one, as each of these scenes would have it."""
+        given = {
+            "noisy": np.stack([canvas] * len(told)),
+            "time": np.full(len(told), time, np.float32),
+            "ids": np.stack([each.ids for each in told]),
+            "weights": np.stack([each.weights for each in told]),
+        }
+        return np.asarray(self._session.run(None, given)[0], np.float32)
+
     def _clean(
         self,
         canvas: NDArray[np.float32],
@@ -57,14 +69,7 @@ class EmojiFlow:
         read: tuple[Encoded, Encoded],
         guidance: float,
     ) -> NDArray[np.float32]:
-        sides = read[:1] if guidance == 1 else read
-        given = {
-            "noisy": np.stack([canvas] * len(sides)),
-            "time": np.full(len(sides), time, np.float32),
-            "ids": np.stack([side.ids for side in sides]),
-            "weights": np.stack([side.weights for side in sides]),
-        }
-        seen = np.asarray(self._session.run(None, given)[0], np.float32)
+        seen = self.guesses(canvas, time, read[:1] if guidance == 1 else read)
         led = seen if len(seen) == 1 else seen[1:] + guidance * (seen[:1] - seen[1:])
         return np.clip(led, -1, 1).reshape(canvas.shape)
 

@@ -8,7 +8,7 @@ in turn with the others. A slow client is served from the log and delays nobody 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -41,8 +41,11 @@ from headrace.core.ports.keys import Scope
 from headrace.core.usecases.cancel import ask_cancel
 
 Explain: TypeAlias = Callable[[Exception], Problem]
+Opening: TypeAlias = Callable[[Holder], Awaitable[AsyncGenerator[Sequence[bytes]]]]
+"""What a socket is for that is not a job's: its messages, for whoever may see them."""
 _POLICY, _TOO_BIG, _RESTART, _DONE = 1008, 1009, 1012, 1000
 _MESSAGES_A_WRITE: Final = 64
+_OPENED: Final = JobId("")  # what follows no job of its own
 _FOREIGN: Final = Problem(
     403, "foreign-origin", "Pages of this origin may not connect", "Add it to CORS_ORIGINS."
 )
@@ -85,9 +88,9 @@ async def serve_socket(
     door: Handshake,
     *,
     explain: Explain,
-    only: tuple[str, str | None] | None = None,
+    only: tuple[str, str | None] | Opening | None = None,
 ) -> None:
-    """Serve until the client leaves, the server stops, or `only` (a job and a position) has ended."""
+    """Serve until the client leaves, the server stops, or `only` (a job and a position, or more) has ended."""
     if door.refusal is not None:
         await socket.send_denial_response(explain(door.refusal).response())
         return
@@ -132,7 +135,7 @@ class Conversation:
         self._over = False
         self.code = _DONE
 
-    async def run(self, only: tuple[str, str | None] | None) -> None:
+    async def run(self, only: tuple[str, str | None] | Opening | None) -> None:
         try:
             with self._deps.stopping.calls(partial(self._end, _RESTART)):
                 async with self._tasks:
@@ -158,18 +161,22 @@ class Conversation:
         if self._expiring is not None:
             self._expiring.cancel()
 
-    async def _converse(self, only: tuple[str, str | None] | None) -> None:
+    async def _converse(self, only: tuple[str, str | None] | Opening | None) -> None:
         if self._holder is not None:
             self._admit(self._holder)
         if await self._authorized():
             if only is None:
                 await self._listen()
-            else:
+            elif isinstance(only, tuple):
                 await self._serve_one(*only)
+            else:
+                await self._serve_opened(only)
 
     def _admit(self, holder: Holder) -> None:
         self._holder = holder
-        if self._expiring is None and (self._by_ticket or holder.digest):
+        if self._expiring is None and (
+            self._by_ticket or holder.digest or holder.until is not None
+        ):
             self._expiring = self._tasks.create_task(self._expire())
 
     async def _expire(self) -> None:
@@ -213,9 +220,29 @@ class Conversation:
             await self._complain(error, job)
             self.code = _POLICY
         else:
-            for follower in self._followers.values():
-                follower.add_done_callback(lambda _: self._end(_DONE))
-            await self._listen()
+            await self._listen_until_all_over()
+
+    async def _serve_opened(self, opening: Opening) -> None:
+        try:
+            batches = await opening(await self._owner())
+        except (Refused, HeadraceError) as error:
+            await self._complain(error)
+            self.code = _POLICY
+            return
+        self._followers[_OPENED] = self._tasks.create_task(self._follow_opened(batches))
+        await self._listen_until_all_over()
+
+    async def _follow_opened(self, batches: AsyncGenerator[Sequence[bytes]]) -> None:
+        with self._deps.watched("websocket"):
+            async with aclosing(batches):
+                async for batch in batches:
+                    for text in batch:
+                        await self._send(text)
+
+    async def _listen_until_all_over(self) -> None:
+        for follower in self._followers.values():
+            follower.add_done_callback(lambda _: self._end(_DONE))
+        await self._listen()
 
     async def _listen(self) -> None:
         while True:

@@ -31,7 +31,7 @@ from headrace.adapters.store.sql import (
 )
 from headrace.adapters.store.sql.figure_verbs import FigureVerbs
 from headrace.adapters.store.sql.remote_verbs import RemoteVerbs
-from headrace.adapters.store.sql.rollout_verbs import RolloutVerbs
+from headrace.adapters.store.sql.run_verbs import RunVerbs
 from headrace.adapters.store.sql.user_verbs import UserVerbs
 from headrace.adapters.store.sql.webhook_verbs import WebhookVerbs
 from headrace.contracts.ids import JobId, KeyId, Lane, ScheduleId, TenantId, WorkerId
@@ -67,8 +67,8 @@ from headrace.core.ports.store import (
 from headrace.core.ports.upkeep import Answer, BlobUse, Purged, Question, Recollection
 
 
-class SqlTransaction(RolloutVerbs, RemoteVerbs, UserVerbs, FigureVerbs, WebhookVerbs):
-    """Those of a rollout, remote workers, users, figures and webhooks are beside it, for the length of this."""
+class SqlTransaction(RunVerbs, RemoteVerbs, UserVerbs, FigureVerbs, WebhookVerbs):
+    """Those of rollouts, runs, remote workers, users, figures and webhooks are beside it, for the length of this."""
 
     async def now(self) -> datetime:
         return await self._session.now()

@@ -16,6 +16,7 @@ from headrace.testkit.conformance.store.reading import Fleet, Hinting, Reading
 from headrace.testkit.conformance.store.recurring import Recurring
 from headrace.testkit.conformance.store.remembering import Remembering
 from headrace.testkit.conformance.store.rolling import Rolling, Shadowing
+from headrace.testkit.conformance.store.runs import KeepingRuns
 from headrace.testkit.conformance.store.sharing import Sharing
 from headrace.testkit.conformance.store.submitting import Submitting
 from headrace.testkit.conformance.store.sweeping import Sweeping
@@ -41,6 +42,7 @@ class StoreConformance(
     Hinting,
     Burying,
     Recurring,
+    KeepingRuns,
     Remembering,
     KeepingKeys,
     KeepingUsers,

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from headrace.api.problems import INTERNAL, Problem, Refused, invalid, of_status
 from headrace.core.errors import (
+    BadPipeline,
     BadSchedule,
     BadWebhook,
     BlobNotFound,
@@ -32,12 +33,16 @@ from headrace.core.errors import (
     RolloutFixed,
     RolloutMoved,
     RolloutUnsaid,
+    RunNotFound,
+    RunNotReady,
     ScheduleNotFound,
+    StageNotFound,
     TenantQueueFull,
     TooLarge,
     TooManyEndpoints,
     Unavailable,
     UnknownModel,
+    UnknownPipeline,
     UserNotFound,
     WorkerNotFound,
 )
@@ -47,6 +52,8 @@ _MISSING: Final[Mapping[type[Exception], str]] = {
     JobNotFound: "job",
     BlobNotFound: "blob",
     ScheduleNotFound: "schedule",
+    RunNotFound: "run",
+    StageNotFound: "stage",
     LetterNotFound: "dead letter",
     KeyNotFound: "key",
     WorkerNotFound: "worker",
@@ -62,6 +69,7 @@ _PLAIN: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     NotEnoughKudos: (409, "not-enough-kudos", "There are not so many kudos"),
     TooManyEndpoints: (409, "too-many-webhooks", "This tenant has as many webhooks as it may"),
     NobodyToCall: (409, "nobody-to-call", "There is nobody to call any more"),
+    RunNotReady: (409, "run-not-ready", "This cannot be asked of the run now"),
     PathMissing: (422, "path-missing", "Nobody could run them there"),
     IdempotencyConflict: (422, "idempotency-conflict", "This key belongs to another request"),
 }
@@ -84,6 +92,14 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
         case BadSchedule():
             at = {"pointer": error.pointer}
             return Problem(422, "bad-schedule", "It would never fire", str(error), at)
+        case UnknownPipeline():
+            title, there = "There is no such pipeline", {"pointer": "/pipeline"}
+            return Problem(
+                422, "unknown-pipeline", title, str(error), {**there, "known": error.known}
+            )
+        case BadPipeline():
+            which = {"pipeline": error.pipeline, "stage": error.stage}
+            return Problem(422, "bad-pipeline", "This cannot be run", str(error), which)
         case UnknownModel():
             where = "/kind" if error.model is None else "/model"
             known = {"known": error.known, "pointer": where}

@@ -121,7 +121,7 @@ def job_view(job: Job) -> schemas.JobView:
         labels=job.spec.labels,
         input=job.spec.input,
         result=job.output,
-        error=_error(job.error),
+        error=error_view(job.error),
         created_at=job.created_at,
         started_at=job.started_at,
         finished_at=job.finished_at,
@@ -174,7 +174,7 @@ def _eta(job: Job, now: datetime) -> float | None:
 
 
 def result_view(job: Job) -> schemas.ResultView:
-    return schemas.ResultView(state=job.state, result=job.output, error=_error(job.error))
+    return schemas.ResultView(state=job.state, result=job.output, error=error_view(job.error))
 
 
 def timeline_view(
@@ -214,7 +214,7 @@ def _attempt(record: AttemptRecord, ready_at: datetime | None) -> schemas.Attemp
         started_at=record.started_at,
         ended_at=record.ended_at,
         outcome=record.outcome,
-        error=_error(record.error),
+        error=error_view(record.error),
         stages=None if stages is None else schemas.StagesView(**msgspec.structs.asdict(stages)),
     )
 
@@ -223,7 +223,7 @@ def _between(start: datetime | None, end: datetime | None) -> float | None:
     return None if start is None or end is None else round((end - start).total_seconds(), 3)
 
 
-def _error(error: Mapping[str, Any] | None) -> schemas.ErrorView | None:
+def error_view(error: Mapping[str, Any] | None) -> schemas.ErrorView | None:
     if error is None:
         return None
     return schemas.ErrorView.model_validate({"kind": "internal", "message": "", **error})

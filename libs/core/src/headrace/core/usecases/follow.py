@@ -1,0 +1,126 @@
+"""Let the runs that ended jobs belong to take their next step, in the transaction that ends the jobs.
+
+So a stage's end and the beginning of the next are both kept or neither, whichever process dies; a
+result that comes twice is stale before it gets here (`conclude`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from headrace.contracts.ids import JobId, Lane, RunId
+from headrace.core.blob_names import kept_for
+from headrace.core.job import Job, Spec, State
+from headrace.core.ports.store import NewJob, Transaction
+from headrace.core.ports.upkeep import BlobUse
+from headrace.core.run import Decision, Piece, PieceState, Run, RunState, Start, decide, ended
+
+RUN_LABEL: Final = (
+    "headrace/run"  # on each job of a run; only a hint: its pieces say whose they are
+)
+STAGE_LABEL: Final = "headrace/stage"
+
+
+async def follow(tx: Transaction, over: Sequence[Job]) -> None:
+    """Costs nothing for jobs that belong to no run."""
+    by_id = {job.id: job for job in over if RUN_LABEL in job.spec.labels}
+    named = {RunId(job.spec.labels[RUN_LABEL]) for job in by_id.values()}
+    for run in await tx.lock_runs(sorted(named)) if named else ():
+        pieces = await tx.pieces(run.id)
+        moved = [
+            _with_end(run, piece, by_id[piece.job])
+            for piece in pieces
+            if piece.job in by_id and piece.state is PieceState.RUNNING
+        ]
+        if moved:
+            await tx.save_pieces(run.id, moved)
+            await tx.use_blobs(
+                [BlobUse(run.tenant, b, run.id) for each in moved for b in kept_for(each.output)]
+            )
+            await step(tx, run)
+
+
+def _with_end(run: Run, piece: Piece, job: Job) -> Piece:
+    state = ended(piece, job.state, run=run)
+    return replace(piece, state=state, output=job.output, error=job.error)
+
+
+async def step(tx: Transaction, run: Run) -> Run:
+    """Begin what can begin, and say how the run stands. The run is locked, or new."""
+    while True:
+        decision = _decided(run, await tx.pieces(run.id))
+        began = await _begin(tx, run, decision.starts)
+        if all(start.why is None for start in began):
+            break  # else a piece failed at once, which may end the run or let others begin
+    after = replace(run, state=decision.state, error=decision.error)
+    await tx.save_run(after)
+    return after
+
+
+def _decided(run: Run, pieces: Sequence[Piece]) -> Decision:
+    try:
+        return decide(run, pieces)
+    except Exception as error:  # noqa: BLE001  # one run that nobody can plan must not hold up the others' results
+        busy = any(piece.state is PieceState.RUNNING for piece in pieces)
+        state = RunState.FAILING if busy else RunState.FAILED
+        return Decision(state, error={"kind": "internal", "message": f"cannot be planned: {error}"})
+
+
+async def _begin(tx: Transaction, run: Run, starts: Sequence[Start]) -> list[Start]:
+    """Each with its job, unless it has begun already."""
+    won = await tx.begin_pieces(run.id, [_piece(run, start) for start in starts])
+    began = [start for start, ok in zip(starts, won, strict=True) if ok]
+    now = await tx.now()
+    jobs = [_job(run, start, now) for start in began if start.why is None]
+    if jobs:
+        await tx.insert([NewJob(job) for job in jobs])
+        await tx.use_blobs(
+            [BlobUse(job.tenant, b, job.id) for job in jobs for b in kept_for(job.spec.input)]
+        )
+    return began
+
+
+def _piece(run: Run, start: Start) -> Piece:
+    made = start.why is None
+    return Piece(
+        stage=start.stage.name,
+        index=start.index,
+        tries=start.tries,
+        state=PieceState.RUNNING if made else PieceState.FAILED,
+        job=_job_id(run, start) if made else None,
+        error=None if made else {"kind": "input", "message": start.why},
+    )
+
+
+def _job(run: Run, start: Start, now: datetime) -> Job:
+    stage = start.stage
+    within = stage.start_within_s
+    return Job(
+        id=_job_id(run, start),
+        tenant=run.tenant,
+        spec=Spec(
+            kind=stage.kind,
+            model=stage.model or "",
+            input=start.input,
+            priority=run.priority,
+            timeout_s=stage.timeout_s,
+            start_deadline=None if within is None else now + timedelta(seconds=within),
+            labels={**run.labels, RUN_LABEL: run.id, STAGE_LABEL: stage.name},
+        ),
+        lane=Lane(stage.lane or ""),
+        path=run.path,
+        state=State.QUEUED,
+        api_key=run.api_key,
+        trace=run.trace,
+    )
+
+
+def _job_id(run: Run, start: Start) -> JobId:
+    """The same for the same try of the same piece, and as hard to guess as the run's own id."""
+    name = f"{run.id}/{start.stage.name}/{start.index}/{start.tries}"
+    return JobId(str(uuid.UUID(bytes=hashlib.sha256(name.encode()).digest()[:16], version=4)))

@@ -1,0 +1,427 @@
+"""`/runs`: begun, shown, cancelled, retried, added to and watched, by their owner alone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from httpx_sse import ServerSentEvent, aconnect_sse
+from websockets.asyncio.client import connect
+
+from headrace.adapters.streams.inprocess.streams import InProcessStreams
+from headrace.api.app import create_app
+from headrace.api.deps import ApiDeps
+from headrace.contracts.frames import Frame, Queued, Token, encode_frame, frame_type
+from headrace.contracts.ids import JobId
+from headrace.contracts.messages import JobError, Result
+from headrace.core.pipeline import Given, Item, Many, Of, Plain
+from headrace.core.ports.store import Store
+from headrace.core.ports.streams import Batch
+from headrace.core.retry import RetryPolicy
+from headrace.core.usecases.cancel import honour_cancels
+from headrace.core.usecases.claim import claim
+from headrace.core.usecases.record import record
+from headrace.core.usecases.runs import stop_runs
+from headrace.testkit.builders import a_pipeline, a_stage
+from headrace.testkit.deciding import LEASE, WORKER, a_claim
+
+RED, BLUE = {"apikey": "key-of-red"}, {"apikey": "key-of-blue"}
+NOBODYS = "0b6c1f0e-6b1d-4a57-9c2f-0d9a4c1b7a11"
+PLAIN: dict[str, Any] = {"model": None, "lane": None}
+CHAIN = a_pipeline(
+    a_stage(**PLAIN),
+    a_stage("next", input={"text": Of("first", "text")}, **PLAIN),
+    name="chain",
+)
+FAN = a_pipeline(
+    a_stage("fan", each=Given("texts"), input={"text": Item()}, **PLAIN),
+    name="fan",
+    takes={"texts": Many(Plain.TEXT)},
+)
+PICTURE = a_pipeline(a_stage(gives={"image": Plain.BLOB}, **PLAIN), name="picture")
+NO_ENGINE = a_pipeline(a_stage(kind="video", model=None, lane=None), name="no-engine")
+
+
+@pytest.fixture
+def app(deps: ApiDeps) -> FastAPI:
+    pipelines = {each.name: each for each in (CHAIN, FAN, PICTURE, NO_ENGINE)}
+    return create_app(replace(deps, pipelines=pipelines))
+
+
+class Crew:
+    """Plays dispatcher and worker for the jobs of a run."""
+
+    def __init__(self, store: Store, streams: InProcessStreams) -> None:
+        self._store, self._streams = store, streams
+
+    async def say(self, job: str, *frames: Frame) -> None:
+        async with self._store.begin() as tx:
+            epoch = (await tx.load([JobId(job)]))[JobId(job)].epoch
+        said = [(frame_type(frame), encode_frame(frame)) for frame in frames]
+        await self._streams.append([Batch(JobId(job), epoch, said)])
+
+    async def start(self, job: str) -> None:
+        async with self._store.begin() as tx:
+            waiting = (await tx.load([JobId(job)]))[JobId(job)]
+        queued = [("queued", encode_frame(Queued()))]
+        await self._streams.append([Batch(waiting.id, 0, queued, first_seq=1)])
+        claims = [a_claim(waiting, f"claim-of-{waiting.id}")]
+        claimed = await claim(self._store, WORKER, claims, lease=LEASE)
+        await self._streams.append(claimed.announcements)
+
+    async def end(self, job: str, **fields: Any) -> None:
+        async with self._store.begin() as tx:
+            held = (await tx.load([JobId(job)]))[JobId(job)]
+        usual: dict[str, Any] = {"outcome": "succeeded", "output": {"text": "done"}}
+        result = Result(job=held.id, epoch=held.epoch, **{**usual, **fields})
+        told = await record(self._store, [result], policy=RetryPolicy(), random=Random(1))
+        await self._streams.append(told.announcements)
+
+    async def do(self, job: str, *frames: Frame, **fields: Any) -> None:
+        await self.start(job)
+        await self.say(job, *frames)
+        await self.end(job, **fields)
+
+    async def stop(self) -> None:
+        await stop_runs(self._store, path="local", limit=10)
+        honoured = await honour_cancels(self._store, path="local", limit=10)
+        await self._streams.append(honoured.announcements)
+
+
+@pytest.fixture
+def crew(store: Store, streams: InProcessStreams) -> Crew:
+    return Crew(store, streams)
+
+
+async def begin(http: httpx.AsyncClient, pipeline: str = "chain", **fields: Any) -> Any:
+    given = {"texts": ["a", "b"]} if pipeline == "fan" else {"text": "hello"}
+    asked = {"pipeline": pipeline, "input": given, **fields}
+    answer = await http.post("/runs", json=asked, headers=RED)
+    assert answer.status_code == 202, answer.text
+    return answer.json()
+
+
+async def shown(http: httpx.AsyncClient, run: Any) -> Any:
+    answer = await http.get(f"/runs/{run['id']}", headers=RED)
+    assert answer.status_code == 200
+    return answer.json()
+
+
+def job_of(run: Any, stage: str, index: int = 0) -> str:
+    (found,) = [each for each in run["stages"] if each["name"] == stage]
+    return str(found["pieces"][index]["job"])
+
+
+async def test_a_run_is_begun_and_shown(http: httpx.AsyncClient) -> None:
+    run = await begin(http, labels={"who": "me"}, priority=2)
+
+    assert (run["state"], run["progress"], run["pipeline"]) == ("running", 0.0, "chain")
+    assert [(it["name"], it["state"], it["after"]) for it in run["stages"]] == [
+        ("first", "running", []),
+        ("next", "waiting", ["first"]),
+    ]
+    assert await shown(http, run) == run
+    job = (await http.get(f"/jobs/{job_of(run, 'first')}", headers=RED)).json()
+    assert job["labels"] == {
+        "who": "me",
+        "headrace/run": run["id"],
+        "headrace/stage": "first",
+    }
+    assert (job["model"], job["priority"]) == ("echo-1", 2)
+    assert job["trace_id"] == run["trace_id"] is not None
+
+
+async def test_a_run_goes_from_stage_to_stage_to_its_end(
+    http: httpx.AsyncClient, crew: Crew
+) -> None:
+    run = await begin(http)
+
+    await crew.do(job_of(run, "first"), output={"text": "echoed"})
+    half = await shown(http, run)
+    await crew.do(job_of(half, "next"))
+    whole = await shown(http, run)
+
+    assert half["progress"] == 0.5
+    assert half["stages"][0]["pieces"][0]["output"] == {"text": "echoed"}
+    assert (whole["state"], whole["progress"]) == ("succeeded", 1.0)
+    assert whole["finished_at"] is not None
+
+
+async def test_the_same_key_begins_one_run(http: httpx.AsyncClient) -> None:
+    key = {"Idempotency-Key": "k", **RED}
+    asked = {"pipeline": "chain", "input": {"text": "hello"}}
+
+    one = await http.post("/runs", json=asked, headers=key)
+    again = await http.post("/runs", json=asked, headers=key)
+    other = await http.post("/runs", json={**asked, "priority": 1}, headers=key)
+
+    assert one.json() == again.json()
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert other.status_code == 422
+    assert len((await http.get("/runs", headers=RED)).json()["runs"]) == 1
+
+
+async def test_runs_are_listed_page_by_page(http: httpx.AsyncClient) -> None:
+    made = [(await begin(http))["id"] for _ in range(3)]
+
+    first = (await http.get("/runs", params={"limit": 2}, headers=RED)).json()
+    rest = (await http.get("/runs", params={"cursor": first["next"]}, headers=RED)).json()
+
+    assert sorted(it["id"] for it in first["runs"] + rest["runs"]) == sorted(made)
+    assert rest["next"] is None
+    assert (await http.get("/runs", headers=BLUE)).json()["runs"] == []
+
+
+async def test_pipelines_are_listed_with_what_they_take_and_why_one_cannot_run(
+    http: httpx.AsyncClient,
+) -> None:
+    listed = {it["name"]: it for it in (await http.get("/pipelines", headers=RED)).json()}
+
+    assert listed["fan"]["takes"] == [
+        {"name": "texts", "shape": "a list of text", "optional": False}
+    ]
+    assert listed["chain"]["problem"] is None
+    assert "no engine runs kind 'video'" in listed["no-engine"]["problem"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "slug", "fields"),
+    [
+        ({"pipeline": "gone", "input": {}}, "unknown-pipeline", {"pointer": "/pipeline"}),
+        ({"pipeline": "chain", "input": {}}, "invalid-input", {"pointer": "/input/text"}),
+        ({"pipeline": "chain", "input": {"text": 7}}, "invalid-input", {"pointer": "/input/text"}),
+        (
+            {"pipeline": "fan", "input": {"texts": ["a"] * 65}},
+            "invalid-input",
+            {"pointer": "/input"},
+        ),
+        ({"pipeline": "no-engine", "input": {"text": ""}}, "bad-pipeline", {"stage": "first"}),
+    ],
+    ids=["unknown", "missing", "number", "too-many", "no-engine"],
+)
+async def test_what_cannot_run_is_refused_with_the_place(
+    http: httpx.AsyncClient, asked: Any, slug: str, fields: dict[str, Any]
+) -> None:
+    answer = await http.post("/runs", json=asked, headers=RED)
+
+    assert answer.status_code == 422
+    assert answer.json()["type"].endswith(slug)
+    assert answer.json().items() >= fields.items()
+    assert (await http.get("/runs", headers=RED)).json()["runs"] == []
+
+
+async def test_a_run_is_cancelled_as_a_whole(http: httpx.AsyncClient, crew: Crew) -> None:
+    run = await begin(http, "fan")
+
+    asked = await http.post(f"/runs/{run['id']}/cancel", headers=RED)
+    await crew.stop()
+    again = await http.post(f"/runs/{run['id']}/cancel", headers=RED)
+
+    assert (asked.status_code, asked.json()["state"]) == (202, "cancelling")
+    assert (again.status_code, again.json()["state"]) == (200, "cancelled")
+    jobs = (await http.get("/jobs", headers=RED)).json()["jobs"]
+    assert [job["state"] for job in jobs] == ["cancelled", "cancelled"]
+
+
+async def test_a_failed_stage_is_retried_alone(http: httpx.AsyncClient, crew: Crew) -> None:
+    run = await begin(http)
+    await crew.do(job_of(run, "first"))
+    wrong = job_of(await shown(http, run), "next")
+    await crew.do(wrong, outcome="failed", output=None, error=JobError(kind="input", message="no"))
+    failed = await shown(http, run)
+
+    again = await http.post(f"/runs/{run['id']}/stages/next/retry", headers=RED)
+    fine = await http.post(f"/runs/{run['id']}/stages/first/retry", headers=RED)
+    nowhere = await http.post(f"/runs/{run['id']}/stages/gone/retry", headers=RED)
+
+    assert failed["state"] == "failed"
+    assert (failed["error"]["stage"], failed["error"]["message"]) == ("next", "no")
+    assert (again.status_code, again.json()["state"]) == (202, "running")
+    assert job_of(again.json(), "next") != wrong
+    assert job_of(again.json(), "first") == job_of(run, "first")
+    assert (fine.status_code, nowhere.status_code) == (409, 404)
+
+
+async def test_work_is_added_to_a_run_that_succeeded_and_to_no_other(
+    http: httpx.AsyncClient, store: Store, crew: Crew
+) -> None:
+    run = await begin(http, "picture")
+    at = f"/runs/{run['id']}"
+    early = await http.post(f"{at}/captions", json={}, headers=RED)
+    await crew.do(job_of(run, "first"), output={"image": {"blob": "b"}})
+    nobody = await http.post(f"{at}/refinements", json={}, headers=RED)
+    async with store.begin() as tx:
+        (echo,) = await tx.catalog()
+        schema = {"properties": {"image": {"type": "object"}}, "additionalProperties": False}
+        await tx.announce_engines([type(echo)("c", "caption", ["m"], schema)])  # type: ignore[arg-type]
+
+    added = await http.post(f"{at}/captions", json={}, headers=RED)
+    bad = await http.post(f"{at}/captions", json={"nonsense": 1}, headers=RED)
+
+    assert early.status_code == 409
+    assert (nobody.status_code, nobody.json()["stage"]) == (422, "refine")
+    assert (added.status_code, added.json()["state"]) == (202, "running")
+    assert [it["name"] for it in added.json()["stages"]] == ["first", "caption"]
+    assert bad.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", ""),
+        ("POST", "/cancel"),
+        ("POST", "/stages/first/retry"),
+        ("POST", "/captions"),
+        ("GET", "/events"),
+    ],
+)
+async def test_another_tenants_run_is_not_found(
+    http: httpx.AsyncClient, method: str, path: str
+) -> None:
+    run = await begin(http)
+
+    theirs = await http.request(method, f"/runs/{run['id']}{path}", json={}, headers=BLUE)
+    nobodys = await http.request(method, f"/runs/{NOBODYS}{path}", json={}, headers=RED)
+    nonsense = await http.request(method, f"/runs/nonsense{path}", json={}, headers=RED)
+
+    assert [theirs.status_code, nobodys.status_code, nonsense.status_code] == [404] * 3
+    assert theirs.json()["type"].endswith("no-such-run")
+
+
+@asynccontextmanager
+async def events(
+    live: httpx.AsyncClient, run: Any, after: str | None = None
+) -> AsyncGenerator[AsyncGenerator[ServerSentEvent]]:
+    headers = RED if after is None else RED | {"Last-Event-ID": after}
+    async with aconnect_sse(live, "GET", f"/runs/{run['id']}/events", headers=headers) as source:
+        yield source.aiter_sse()
+
+
+async def _first_of(
+    stream: AsyncGenerator[ServerSentEvent], kind: str, count: int
+) -> AsyncGenerator[ServerSentEvent]:
+    async for event in stream:
+        count -= event.event == kind
+        yield event
+        if count == 0:
+            return
+
+
+async def test_one_stream_tells_of_every_stage_to_the_end(
+    live: httpx.AsyncClient, crew: Crew
+) -> None:
+    run = await begin(live)
+    async with asyncio.timeout(20), events(live, run) as stream:
+        assert (await anext(stream)).event == "run"
+        await crew.do(job_of(run, "first"), Token("a"), Token("b"))
+        seen: list[Any] = []
+        nexts: list[int] = []
+        async for event in stream:
+            data = json.loads(event.data)
+            if event.event != "run" or data["state"] != "running":
+                seen.append((data.get("stage"), event.event, data.get("state")))
+            if event.event == "run" and data["stages"][1]["state"] == "running" and not nexts:
+                nexts.append(1)
+                await crew.do(job_of(await shown(live, run), "next"), Token("c"))
+
+    assert seen == [
+        ("first", "queued", None),
+        ("first", "started", None),
+        ("first", "token", None),
+        ("first", "token", None),
+        ("first", "succeeded", None),
+        ("next", "queued", None),
+        ("next", "started", None),
+        ("next", "token", None),
+        ("next", "succeeded", None),
+        (None, "run", "succeeded"),
+    ]
+
+
+async def test_a_stream_is_resumed_from_any_of_its_events(
+    live: httpx.AsyncClient, crew: Crew
+) -> None:
+    run = await begin(live)
+    await crew.do(job_of(run, "first"), Token("a"), Token("b"))
+    await crew.do(job_of(await shown(live, run), "next"), Token("c"))
+    async with asyncio.timeout(20), events(live, run) as stream:
+        whole = [event async for event in stream]
+
+    frames = [event for event in whole if event.event != "run"]
+    for place, event in enumerate(frames):
+        async with asyncio.timeout(20), events(live, run, event.id) as stream:
+            rest = [later.data async for later in stream if later.event != "run"]
+        assert rest == [later.data for later in frames[place + 1 :]]
+    over = await live.get(f"/runs/{run['id']}/events", params={"after": whole[-1].id}, headers=RED)
+    assert over.status_code == 204
+
+
+async def test_pieces_side_by_side_are_resumed_each_where_it_was(
+    live: httpx.AsyncClient, crew: Crew
+) -> None:
+    run = await begin(live, "fan")
+    one, other = job_of(run, "fan", 0), job_of(run, "fan", 1)
+    for job in (one, other):
+        await crew.start(job)
+    async with asyncio.timeout(20), events(live, run) as stream:
+        for job, text in ((one, "a"), (other, "x"), (one, "b")):
+            await crew.say(job, Token(text))
+        said = [event async for event in _first_of(stream, "token", 3)]
+    for job in (other, one):
+        await crew.say(job, Token("late"))
+        await crew.end(job)
+    async with asyncio.timeout(20), events(live, run, said[-1].id) as stream:
+        rest = [json.loads(event.data) async for event in stream if event.event != "run"]
+
+    late = sorted((each["index"], each["type"], each.get("text")) for each in rest)
+    assert late == [
+        (0, "succeeded", None),
+        (0, "token", "late"),
+        (1, "succeeded", None),
+        (1, "token", "late"),
+    ]
+
+
+async def test_a_wrong_position_is_refused(live: httpx.AsyncClient) -> None:
+    run = await begin(live)
+
+    answer = await live.get(f"/runs/{run['id']}/events", params={"after": "x"}, headers=RED)
+
+    assert answer.status_code == 400
+    assert "position" in answer.json()["detail"]
+
+
+async def test_a_socket_tells_the_same(live: httpx.AsyncClient, crew: Crew) -> None:
+    run = await begin(live, "fan", input={"texts": ["a"]})
+    await crew.do(job_of(run, "fan"), Token("a"))
+    address = f"{live.base_url}".replace("http", "ws") + f"/runs/{run['id']}/ws"
+    async with asyncio.timeout(20), connect(address, additional_headers=RED) as socket:
+        said = [json.loads(message) async for message in socket]
+
+    assert {each["run"] for each in said} == {run["id"]}
+    assert [each["frame"]["type"] for each in said] == [
+        *("queued", "started", "token", "succeeded", "run")
+    ]
+    async with connect(f"{address}?after={said[2]['id']}", additional_headers=RED) as socket:
+        rest = [json.loads(message) async for message in socket]
+    assert rest == said[3:]
+
+
+async def test_another_tenants_run_is_no_run_on_a_socket_either(live: httpx.AsyncClient) -> None:
+    run = await begin(live)
+    address = f"{live.base_url}".replace("http", "ws") + f"/runs/{run['id']}/ws"
+
+    async with asyncio.timeout(20), connect(address, additional_headers=BLUE) as socket:
+        said = json.loads(await socket.recv())
+        await socket.wait_closed()
+
+    assert said["error"]["status"] == 404
+    assert socket.close_code == 1008
