@@ -100,7 +100,7 @@ export interface Calls {
   };
   "GET /blobs/{blob}": {
     path: { blob: string };
-    query: undefined;
+    query: { link?: string | null };
     body: undefined;
     answer: Blob;
   };
@@ -238,7 +238,7 @@ export interface Calls {
   };
   "GET /admin/jobs": {
     path: undefined;
-    query: { id?: string | null; tenant?: string | null; state?: State | null; kind?: string | null; model?: string | null; path?: string | null; label?: string | null; error?: string | null; worker?: string | null; created_after?: string | null; created_before?: string | null; limit?: number; cursor?: string | null };
+    query: { id?: string | null; tenant?: string | null; state?: State | null; kind?: string | null; model?: string | null; path?: string | null; lane?: string | null; label?: string | null; error?: string | null; worker?: string | null; created_after?: string | null; created_before?: string | null; limit?: number; cursor?: string | null };
     body: undefined;
     answer: AnybodysJobsPage;
   };
@@ -528,6 +528,8 @@ export interface JobFilter {
   kind?: string | null;
   model?: string | null;
   path?: string | null;
+  /** The queue: its engine's name. */
+  lane?: string | null;
   /** `name:value` */
   label?: string | null;
   /** A part of what the error of a failed or dead job says, in whatever case. */
@@ -910,6 +912,8 @@ export interface RehearsalView {
   fits: boolean | null;
   /** Why it would do nothing, not fit, or wait. */
   why: string | null;
+  /** What of its input does not fit, as a refusal says it: `/input/prompt`. */
+  pointer: string | null;
 }
 
 export interface RehearsedView {

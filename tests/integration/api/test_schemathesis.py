@@ -75,6 +75,12 @@ OPERATIONS = (
     "POST /conversations/{conversation}/messages",
     "GET /conversations/{conversation}/messages",
     "POST /stream/{task_id}/stop",
+    "POST /v1/chat/completions",
+    "POST /v1/completions",
+    "POST /v1/embeddings",
+    "POST /v1/images/generations",
+    "GET /v1/models",
+    "GET /v1/models/{model}",
     "GET /health",
     "GET /livez",
     "GET /readyz",
@@ -85,7 +91,15 @@ TAKING_ARGUMENTS = tuple(
     for name in OPERATIONS
     if any(
         word in name
-        for word in ("job", "schedule", "admin", "POST /blobs", "conversation", "stream")
+        for word in (
+            "job",
+            "schedule",
+            "admin",
+            "POST /blobs",
+            "conversation",
+            "stream",
+            "POST /v1",
+        )
     )
 )
 FEW, MANY = 10, 100  # examples of each operation
@@ -173,7 +187,7 @@ def test_no_operation_is_forgotten(described: Any) -> None:
 def prepare(case: Any) -> None:
     """With what is not in the description: the kinds, cron grammar and zones there are here."""
     if case.meta is None or case.meta.generation.mode is GenerationMode.POSITIVE:
-        case.body = fitting(case.body) if isinstance(case.body, dict) else case.body
+        case.body = fitting(case.body, case.path) if isinstance(case.body, dict) else case.body
     made_up = case.headers or {}
     case.headers = {
         k: v for k, v in made_up.items() if k.lower() not in {"apikey", "authorization"}
@@ -192,7 +206,10 @@ def key_for(case: Any) -> dict[str, str]:
     return LOOKER if case.method.upper() == "GET" else OPERATOR
 
 
-def fitting(body: dict[str, Any]) -> dict[str, Any]:
+def fitting(body: dict[str, Any], path: str) -> dict[str, Any]:
+    if path.startswith("/v1/"):
+        kinds = {"/v1/embeddings": "embedding", "/v1/images/generations": "image"}
+        return {**body, "model": f"a-{kinds.get(path, 'text')}"}
     run = {"kind": "text", "model": "echo"}
     if "cron" in body and isinstance(body.get("job"), dict):
         schedule = {"cron": "0 6 * * *", "timezone": "Europe/Berlin"}

@@ -11,6 +11,11 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 
 from headrace.contracts.frames import Token, encode_frame
 
+PROBLEMS = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemView"}}}
+ERRORS_OF_OPENAI = {
+    "application/json": {"schema": {"$ref": "#/components/schemas/OpenAiErrorView"}}
+}
+
 
 @pytest.fixture
 async def document(http: httpx.AsyncClient) -> dict[str, Any]:
@@ -50,6 +55,8 @@ async def test_every_route_is_described(document: dict[str, Any]) -> None:
         "POST /blobs", "GET /blobs/{blob}",
         "POST /conversations/{conversation}/messages", "GET /conversations/{conversation}/messages",
         "GET /stream/{task_id}", "POST /stream/{task_id}/stop",
+        "POST /v1/chat/completions", "POST /v1/completions", "POST /v1/embeddings",
+        "POST /v1/images/generations", "GET /v1/models", "GET /v1/models/{model}",
         "GET /health", "GET /livez", "GET /readyz", "GET /metrics",
     }  # fmt: skip
     assert all(each["description"] for each in operations(document).values())
@@ -59,7 +66,8 @@ async def test_refusals_are_problem_documents(document: dict[str, Any]) -> None:
     for name, operation in operations(document).items():
         for status, answer in operation["responses"].items():
             if status[0] in "45" and not name.startswith(("GET /readyz", "GET /health")):
-                assert list(answer["content"]) == ["application/problem+json"], (name, status)
+                expected = ERRORS_OF_OPENAI if " /v1/" in name else PROBLEMS
+                assert answer["content"] == expected, (name, status)
 
 
 async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:

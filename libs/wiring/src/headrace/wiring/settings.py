@@ -45,6 +45,7 @@ class Settings(BaseSettings):
 
     api_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(default_factory=dict)
     admin_key: SecretStr = SecretStr("")  # empty: nobody administers over HTTP
+    link_key: SecretStr = SecretStr("")  # empty: each api process makes one at its start
     max_queued_per_tenant: Annotated[int, Field(ge=0, le=10_000_000)] = 10_000
     max_queued: Annotated[int, Field(ge=0, le=100_000_000)] = 1_000_000
     allow_anonymous: bool | None = None  # None: on loopback without keys
@@ -66,6 +67,7 @@ class Settings(BaseSettings):
     sweep_every_s: Annotated[float, Field(gt=0, le=600)] = 5
     missed_fires: Literal["once", "skip"] = "once"
     retain_days: Annotated[float, Field(ge=2, le=36_500)] | None = None  # None: for ever
+    useless_keys_days: Annotated[float, Field(ge=0, le=36_500)] | None = None  # None: for ever
     engines_kept_days: Annotated[float, Field(ge=0.125, le=36_500)] = 7
     stream_ttl_s: Annotated[int, Field(ge=5, le=604_800)] = 3600
 

@@ -35,10 +35,12 @@ from headrace.api.dialects.native import (
 )
 from headrace.api.dialects.native.errors import problem_for
 from headrace.api.dialects.native.express import EventsFirst
+from headrace.api.dialects.openai import routes as openai
 from headrace.api.guards import Failures, RefuseNul
 from headrace.api.instrumenting import Spans, Watched
 from headrace.api.page import NavigationFirst, Page
 from headrace.api.problems import Refused
+from headrace.api.refusing import said
 from headrace.api.tracing import TraceContext
 from headrace.core.errors import HeadraceError
 
@@ -48,6 +50,7 @@ _TOLD: Final = (
     "Idempotent-Replayed",
     "Preference-Applied",
     "Retry-After",
+    "X-Headrace-Job",
 )
 _REFUSALS: Final = (Refused, HeadraceError, HTTPException, RequestValidationError)
 
@@ -79,6 +82,7 @@ def create_app(deps: ApiDeps) -> FastAPI:
         admin_jobs,
         rollout,
         conversations,
+        openai,
         health,
     ):
         app.include_router(door.router)
@@ -106,12 +110,12 @@ def _middleware(deps: ApiDeps, page: Page) -> list[Middleware]:
         Middleware(Watched),
         *deps.middleware,
         *([cors] if deps.cors_origins else []),
-        Middleware(Failures),
-        Middleware(RefuseNul),
+        Middleware(Failures, said=said),
+        Middleware(RefuseNul, said=said),
         Middleware(NavigationFirst, page=page),
         Middleware(EventsFirst, deps=deps),
     ]
 
 
-async def _refuse(request: Request, error: Exception) -> Response:  # noqa: ARG001  # the framework's signature
-    return problem_for(error).response()
+async def _refuse(request: Request, error: Exception) -> Response:
+    return said(request.url.path, problem_for(error))

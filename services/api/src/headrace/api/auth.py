@@ -21,6 +21,7 @@ from headrace.core.ports.keys import ApiKey, Scope
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 ORDINARY: Final = frozenset({Scope.SUBMIT, Scope.READ})
 HINT_CHARACTERS: Final = 4
+NO_KEY: Final = "none"  # for clients that cannot do without one, such as OpenAI's
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,9 @@ def presented(headers: Mapping[str, str]) -> str | None:
     if (key := headers.get("apikey")) is not None:
         return key
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+    if scheme.lower() != "bearer" or token.strip() == NO_KEY:
+        return None
+    return token.strip()
 
 
 def new_key() -> str:

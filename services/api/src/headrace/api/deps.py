@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ class Limits:
     blob_bytes: int = 32 << 20
     body_s: float = 30.0  # to send a whole job; a blob gets ten times that
     wait_s: float = 30.0  # the longest `Prefer: wait`
+    answer_s: float = 600.0  # where a call of OpenAI's clients waits for its answer
     ping_s: float = 15.0  # silence on an event stream before a comment keeps it open
     send_s: float = 30.0  # a client that takes nothing for this long is let go
     ticket_s: float = 30.0  # to be used within
@@ -64,6 +66,7 @@ class ApiDeps:
     auth: Keys
     admission: Admission = field(default_factory=lambda: Admission(Caps()))
     admin_key: str | None = None  # None: nobody may
+    link_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))  # signs links to blobs
     overviews: Overviews = field(default_factory=Overviews)  # what operators see, shared
     cors_origins: frozenset[str] = frozenset()
     page_dir: Path | None = None

@@ -19,6 +19,7 @@ from headrace.api.dialects.native import (
     schemas_rollout,
     schemas_schedules,
 )
+from headrace.api.dialects.openai import schemas as openai
 from headrace.api.links import add_links
 from headrace.api.scopes import stated
 from headrace.contracts.frames import Frame
@@ -67,6 +68,10 @@ def _models() -> dict[str, Any]:
             (schemas_rollout.RolloutRequest, "validation"),
             (conversations.MessageRequest, "validation"),
             (conversations.ChunkView, "serialization"),
+            (openai.ChatRequest, "validation"),
+            (openai.CompletionRequest, "validation"),
+            (openai.EmbeddingRequest, "validation"),
+            (openai.ImageRequest, "validation"),
             (schemas.ProblemView, "serialization"),
         ],
         ref_template=_REF,
@@ -84,6 +89,6 @@ def _frames() -> dict[str, Any]:
 
 def _only_our_refusals(operation: dict[str, Any]) -> None:
     """FastAPI adds its own 422, which nobody here ever answers."""
-    said = operation["responses"].get("422", {})
-    if "application/json" in said.get("content", {}):
+    said = operation["responses"].get("422", {}).get("content", {}).get("application/json", {})
+    if said.get("schema", {}).get("$ref", "").endswith("/HTTPValidationError"):
         del operation["responses"]["422"]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace.api.problems import INTERNAL, Problem, malformed
 from headrace.telemetry.logs import get_logger
 
+Said: TypeAlias = Callable[[str, Problem], Response]
+"""A problem in the words of the door that an address belongs to."""
 _log = get_logger(__name__)
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _FOREIGN_NAME: Final = Problem(
@@ -20,16 +24,20 @@ _FOREIGN_NAME: Final = Problem(
 )
 
 
+def _as_usual(_: str, problem: Problem) -> Response:
+    return problem.response()
+
+
 class RefuseNul:
     """Databases cannot keep NUL, and no address of ours has one."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, *, said: Said = _as_usual) -> None:
+        self._app, self._said = app, said
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and _has_nul(scope):
-            refusal = malformed("The address has a NUL character.").problem.response()
-            await refusal(scope, receive, send)
+            problem = malformed("The address has a NUL character.").problem
+            await self._said(scope["path"], problem)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -41,12 +49,12 @@ class OwnNameOnly:
     rebinding); but then the request carries that name.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, *, said: Said = _as_usual) -> None:
+        self._app, self._said = app, said
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in {"http", "websocket"} and not _called_by_its_own_name(scope):
-            await _FOREIGN_NAME.response()(scope, receive, send)
+            await self._said(scope["path"], _FOREIGN_NAME)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -60,8 +68,8 @@ def _called_by_its_own_name(scope: Scope) -> bool:
 class Failures:
     """The last catch of a request: logged once, answered as a problem where an answer is still possible."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, *, said: Said = _as_usual) -> None:
+        self._app, self._said = app, said
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -80,7 +88,7 @@ class Failures:
             _log.exception("http.failed", method=scope["method"], path=scope["path"])
             if started:
                 raise
-            await INTERNAL.response()(scope, receive, send)
+            await self._said(scope["path"], INTERNAL)(scope, receive, send)
 
 
 def _has_nul(scope: Scope) -> bool:

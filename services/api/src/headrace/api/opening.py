@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
@@ -15,6 +16,7 @@ from headrace.api.deps import ApiDeps
 from headrace.api.guards import OwnNameOnly
 from headrace.api.instrumenting import watched
 from headrace.api.presence import Presence
+from headrace.api.refusing import said
 from headrace.api.role import Api
 from headrace.api.steering import Steering
 from headrace.core.keyring import Keyring
@@ -50,6 +52,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
                 Caps(per_tenant=settings.max_queued_per_tenant, in_all=settings.max_queued)
             ),
             admin_key=settings.admin_key.get_secret_value() or None,
+            link_key=settings.link_key.get_secret_value().encode() or secrets.token_bytes(32),
             cors_origins=frozenset(settings.cors_origins),
             page_dir=_PAGE,
             outside=bool(settings.redis_url.get_secret_value()),
@@ -58,7 +61,9 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
             current_traceparent=traceparent,
             watched=watched,
             on_submitted=_log_submitted,
-            middleware=[Middleware(OwnNameOnly)] if _open_to_this_machine(settings) else (),
+            middleware=[Middleware(OwnNameOnly, said=said)]
+            if _open_to_this_machine(settings)
+            else (),
         )
         yield Api(create_app(deps), host=settings.host, port=settings.port)
 

@@ -45,7 +45,7 @@ class Api:
                 await _first(serving, stop)
                 telling.cancel()  # what was told lasts until its watchers are elsewhere
                 noting.cancel()
-                steering.cancel()  # what was known last holds for what is still being served
+                steering.cancel()  # what is still asked for is read when it is
                 # Streams say goodbye before uvicorn waits for the connections they are on.
                 self._deps.stopping.set()
                 server.should_exit = True

@@ -44,7 +44,12 @@ def _options(settings: Settings) -> DispatcherOptions:
         missed=settings.missed_fires,
         caps=Caps(per_tenant=settings.max_queued_per_tenant, in_all=settings.max_queued),
         kept=Kept(
-            jobs=None if settings.retain_days is None else timedelta(days=settings.retain_days),
+            jobs=_days(settings.retain_days),
             engines=timedelta(days=settings.engines_kept_days),
+            api_keys=_days(settings.useless_keys_days),
         ),
     )
+
+
+def _days(given: float | None) -> timedelta | None:
+    return None if given is None else timedelta(days=given)

@@ -172,8 +172,13 @@ class Transaction(DeadLetters, Keys, Operations, Paths, Rollouts, Schedules, Upk
     ) -> list[State | None]:
         """Push the lease of held jobs to `until`; None: not this worker's, or not in this epoch."""
 
-    async def ask_cancel(self, tenant: TenantId, job: JobId) -> Job | None:
-        """Record the wish (once) and return the job as it is; None: not this tenant's."""
+    async def ask_cancel(
+        self, tenant: TenantId, job: JobId, *, reason: str | None = None
+    ) -> Job | None:
+        """Record the wish (once) and return the job as it is; None: not this tenant's.
+
+        `reason` is for when nobody asked in person.
+        """
 
     # -- watching ---------------------------------------------------------------------------------
 

@@ -73,6 +73,9 @@ class Upkeep(Protocol):
     async def purge_workers(self, *, seen_before: datetime, limit: int) -> int:
         """Forget workers that fell silent without a goodbye; how many."""
 
+    async def purge_api_keys(self, *, useless_since: datetime, limit: int) -> int:
+        """Forget keys that were revoked, or had expired, by then; how many. At most `limit` of each."""
+
     async def purge_engines(self, *, announced_before: datetime) -> None:
         """Forget engines that no worker has announced since then."""
 

@@ -27,9 +27,11 @@ async def ask_cancel(store: Store, tenant: TenantId, job: JobId) -> Job:
         return await wish_to_cancel(tx, tenant, job)
 
 
-async def wish_to_cancel(tx: Transaction, tenant: TenantId, job: JobId) -> Job:
+async def wish_to_cancel(
+    tx: Transaction, tenant: TenantId, job: JobId, *, reason: str | None = None
+) -> Job:
     """The same, among other things. Raises JobNotFound."""
-    found = await tx.ask_cancel(tenant, job)
+    found = await tx.ask_cancel(tenant, job, reason=reason)
     if found is None:
         raise JobNotFound(job)
     return found

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from headrace.core.errors import Unavailable
 from headrace.core.ports.blobs import BlobRef, Blobs
-from headrace.core.ports.store import Store
+from headrace.core.ports.store import Store, Transaction
 
 # Clients are promised a day; what is kept longer forgives a clock or a client that is late.
 KEYS_KEPT: Final = timedelta(hours=48)
@@ -29,6 +29,7 @@ class Kept:
 
     jobs: timedelta | None = None
     engines: timedelta = timedelta(days=7)  # after a worker last announced them
+    api_keys: timedelta | None = None  # after they were revoked or expired; None: for ever
 
 
 async def purge(store: Store, blobs: Blobs, *, kept: Kept, limit: int) -> bool:
@@ -42,9 +43,10 @@ async def purge(store: Store, blobs: Blobs, *, kept: Kept, limit: int) -> bool:
         fires = await tx.purge_fires(older_than=now - FIRES_KEPT, limit=limit)
         silent = await tx.purge_workers(seen_before=now - WORKERS_KEPT, limit=limit)
         await tx.purge_engines(announced_before=now - kept.engines)
+        useless = await _purge_api_keys(tx, now, kept, limit)
     if keys >= limit:
         return True
-    others = max(fires, silent)
+    others = max(fires, silent, useless)
     if kept.jobs is None:
         return others >= limit
     async with store.begin() as tx:
@@ -52,6 +54,12 @@ async def purge(store: Store, blobs: Blobs, *, kept: Kept, limit: int) -> bool:
         purged = await tx.purge_jobs(finished_before=then, limit=limit)
     await delete_blobs(blobs, purged.orphans)
     return max(others, purged.jobs) >= limit
+
+
+async def _purge_api_keys(tx: Transaction, now: datetime, kept: Kept, limit: int) -> int:
+    if kept.api_keys is None:
+        return 0
+    return await tx.purge_api_keys(useless_since=now - kept.api_keys, limit=limit)
 
 
 async def collect(store: Store, blobs: Blobs, *, after: str, limit: int) -> str | None:

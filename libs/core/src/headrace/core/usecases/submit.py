@@ -1,9 +1,9 @@
-"""Accept a job: check that somebody can run it, keep it with its outbox row, once per key."""
+"""Accept jobs: check that somebody can run them, keep each with its outbox row, once per key."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -75,30 +75,48 @@ async def submit(  # noqa: PLR0913  # what it decides with, each by its name
 
     So do TenantQueueFull and QueuesFull. What was taken in before is told again however full it is.
     """
-    await _look(store, admission, request)
-    named = named_blobs(request.input)
-    encoded = msgspec.json.encode(request.input)
-    if len(encoded) > MAX_INLINE_BYTES:
-        # Too large for the grant that will carry it. Checked before anything is kept of it, and while
-        # that takes its time neither this loop nor a transaction waits.
-        async with store.begin() as tx:
-            card = await _card(tx, request)
-        await asyncio.to_thread(check, card, request.input)
-        blob = await blobs.put(request.tenant, Blob("application/json", encoded))
-        request, check = replace(request, input={INPUT_BLOB: blob}), _checked
-        named.append(blob)
+    (submitted,) = await submit_together(
+        store,
+        blobs,
+        [request],
+        path=path,
+        new_id=new_id,
+        check=check,
+        admission=admission,
+        shadowed=shadowed,
+    )
+    return submitted
+
+
+async def submit_together(  # noqa: PLR0913  # as above
+    store: Store,
+    blobs: Blobs,
+    requests: Sequence[Submission],
+    *,
+    path: str,
+    new_id: Callable[[], str],
+    check: Check,
+    admission: Admission | None = None,
+    shadowed: Shadowed | None = None,
+) -> list[Submitted]:
+    """The same for some requests of one tenant and kind: all of them are kept, or none."""
+    await _look(store, admission, requests)
+    ready = [await _spread(store, blobs, request, check) for request in requests]
     async with store.begin() as tx:
-        card = await _card(tx, request)
-        check(card, request.input)
-        job = await new_job(tx, request, card, path, JobId(new_id()))
-        (outcome,) = await tx.insert([NewJob(job, request.idempotency)])
-        if isinstance(outcome, Created):
-            await tx.use_blobs([BlobUse(job.tenant, blob, job.id) for blob in named])
-            if shadowed is not None and shadowed(job):
-                await make_shadow(tx, job, JobId(new_id()))
-        if admission is not None and isinstance(outcome, Created):
-            admission.refuse_if_full(request.tenant)  # rolls back
-            admission.count(request.tenant)
+        new = [await _checked_job(tx, each, path, JobId(new_id())) for each in ready]
+        outcomes = await tx.insert(new)
+        for each, outcome in zip(ready, outcomes, strict=True):
+            if isinstance(outcome, Created):
+                await _keep(tx, outcome.job, each.named, new_id, shadowed)
+                if admission is not None:
+                    admission.refuse_if_full(each.request.tenant)  # rolls back
+                    admission.count(each.request.tenant)
+        return [
+            _submitted(each.request, outcome) for each, outcome in zip(ready, outcomes, strict=True)
+        ]
+
+
+def _submitted(request: Submission, outcome: Created | Replayed | Conflict) -> Submitted:
     match outcome:
         case Created(job):
             return Submitted(job, replayed=False)
@@ -108,12 +126,58 @@ async def submit(  # noqa: PLR0913  # what it decides with, each by its name
             raise IdempotencyConflict(request.idempotency.key if request.idempotency else "")
 
 
-async def _look(store: Store, admission: Admission | None, request: Submission) -> None:
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A request whose input fits into a message, and the blobs that it names."""
+
+    request: Submission
+    check: Check
+    named: list[BlobId]
+
+
+async def _spread(store: Store, blobs: Blobs, request: Submission, check: Check) -> _Ready:
+    """An input that is too large for the grant that will carry it becomes a blob.
+
+    Checked before anything is kept of it, and while that takes its time neither this loop nor a
+    transaction waits.
+    """
+    named = named_blobs(request.input)
+    encoded = msgspec.json.encode(request.input)
+    if len(encoded) <= MAX_INLINE_BYTES:
+        return _Ready(request, check, named)
+    async with store.begin() as tx:
+        card = await _card(tx, request)
+    await asyncio.to_thread(check, card, request.input)
+    blob = await blobs.put(request.tenant, Blob("application/json", encoded))
+    return _Ready(replace(request, input={INPUT_BLOB: blob}), _checked, [*named, blob])
+
+
+async def _checked_job(tx: Transaction, ready: _Ready, path: str, job: JobId) -> NewJob:
+    card = await _card(tx, ready.request)
+    ready.check(card, ready.request.input)
+    return NewJob(await new_job(tx, ready.request, card, path, job), ready.request.idempotency)
+
+
+async def _keep(
+    tx: Transaction,
+    job: Job,
+    named: Sequence[BlobId],
+    new_id: Callable[[], str],
+    shadowed: Shadowed | None,
+) -> None:
+    await tx.use_blobs([BlobUse(job.tenant, blob, job.id) for blob in named])
+    if shadowed is not None and shadowed(job):
+        await make_shadow(tx, job, JobId(new_id()))
+
+
+async def _look(store: Store, admission: Admission | None, requests: Sequence[Submission]) -> None:
     if admission is None:
         return
-    await admission.look(store, request.tenant)
-    if request.idempotency is None:
-        admission.refuse_if_full(request.tenant)
+    first = requests[0]
+    await admission.look(store, first.tenant)
+    if first.idempotency is None:
+        more = len(requests) - 1
+        admission.refuse_if_full(first.tenant, more=more, more_in_all=more)
 
 
 async def _card(tx: Transaction, request: Submission) -> EngineCard:

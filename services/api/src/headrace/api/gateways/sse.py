@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing, nullcontext
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,6 +23,7 @@ from headrace.api.deps import Limits
 from headrace.api.direct import DirectBody, direct_body
 from headrace.api.gateways.once import Once
 from headrace.api.gateways.patience import Patience
+from headrace.api.gateways.race import gone
 from headrace.api.gateways.watching import Batches, Watching
 from headrace.api.stopping import Stopping
 from headrace.contracts.frames import Entry
@@ -57,6 +59,33 @@ def farewell(retry_ms: int) -> bytes:
     return b": this server stops; connect again\nretry: %d\n\n" % retry_ms
 
 
+def _hello() -> bytes:
+    return _HELLO % random.randint(2_000, 5_000)  # jitter
+
+
+def _goodbye() -> bytes:
+    # Everybody is told to come back at the same moment: spread it.
+    return farewell(random.randint(1_000, 10_000))
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How a door writes: its first word, events, and its last word when this server stops."""
+
+    hello: Callable[[], bytes]
+    events: Callable[[Sequence[Entry]], bytes]
+    live: Callable[[Sequence[Entry]], bytes]  # the same, of what all who watch are told at once
+    farewell: Callable[[], bytes]
+
+
+_OURS: Final = Wording(_hello, events, _events_for_all, _goodbye)
+
+
+class Stream(Protocol):
+    async def run(self, receive: Receive, send: Send, direct: DirectBody | None = None) -> None:
+        """What comes after the head of an answer, to its end or until the client leaves."""
+
+
 class OutermostStreams:
     """Runs event streams after the layers that let them in have returned.
 
@@ -76,8 +105,8 @@ class OutermostStreams:
             with self._watched():
                 await stream.run(receive, send, direct_body(scope))
 
-    async def _begun(self, scope: Scope, receive: Receive, send: Send) -> list[EventStream]:
-        streams: list[EventStream] = []
+    async def _begun(self, scope: Scope, receive: Receive, send: Send) -> list[Stream]:
+        streams: list[Stream] = []
         # A scope of their own, which goes with them: routing leaves much in it.
         await self._app({**scope, _HANDED_OVER: streams}, receive, send)
         return streams
@@ -86,16 +115,16 @@ class OutermostStreams:
 class EventStreamResponse(Response):
     """The head of the answer; what follows it is left to `OutermostStreams`."""
 
-    def __init__(self, stream: EventStream) -> None:
+    def __init__(self, stream: Stream, headers: Mapping[str, str] | None = None) -> None:
         self.status_code, self.media_type = 200, "text/event-stream"
         self.background = None
-        self.init_headers(_HEADERS)
+        self.init_headers({**_HEADERS, **(headers or {})})
         self._stream = stream
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        handed_over: list[EventStream] | None = scope.get(_HANDED_OVER)
+        handed_over: list[Stream] | None = scope.get(_HANDED_OVER)
         if handed_over is None:  # an application without the outermost layer
             await self._stream.run(receive, send)
         else:
@@ -106,15 +135,18 @@ class EventStream:
     """A client on one job. Batches that are empty say that there is nothing to say: time for a sign of life."""
 
     __slots__ = (
-        *("_limits", "_stopping", "_watching"),
+        *("_limits", "_stopping", "_watching", "_wording"),
         *("_direct", "_gone", "_patience", "_send", "_spoke"),
     )
 
     _patience: Patience
     _send: Send
 
-    def __init__(self, watching: Watching, *, stopping: Stopping, limits: Limits) -> None:
+    def __init__(
+        self, watching: Watching, *, stopping: Stopping, limits: Limits, wording: Wording = _OURS
+    ) -> None:
         self._watching, self._stopping, self._limits = watching, stopping, limits
+        self._wording = wording
         self._direct: DirectBody | None = None
         self._gone = False  # the client
         self._spoke = False  # at once, since the last look
@@ -131,7 +163,7 @@ class EventStream:
         """A task more to hear that the client has left."""
         async with asyncio.TaskGroup() as group:
             pump = group.create_task(self._pump())
-            await _gone(receive)  # also when the pump has sent the end
+            await gone(receive)  # also when the pump has sent the end
             pump.cancel()
 
     async def _pump(self) -> None:
@@ -163,11 +195,10 @@ class EventStream:
         except asyncio.CancelledError:
             if self._gone or self._patience.lost or not self._stopping.is_set():
                 raise
-            # Everybody is told to come back at the same moment: spread it.
-            await self._write_last(farewell(random.randint(1_000, 10_000)))
+            await self._write_last(self._wording.farewell())
 
     async def _tell(self) -> None:
-        await self._write(_HELLO % random.randint(2_000, 5_000))  # jitter
+        await self._write(self._wording.hello())
         clock = asyncio.get_running_loop().time
         said_at = clock()
         async with aclosing(self._begin()) as batches:
@@ -188,7 +219,7 @@ class EventStream:
     def _tell_at_once(self, batch: Sequence[Entry]) -> bool:
         if self._direct is None or len(batch) > _EVENTS_A_WRITE:
             return False
-        self._spoke = self._direct.write(_events_for_all(batch))
+        self._spoke = self._direct.write(self._wording.live(batch))
         return self._spoke
 
     async def _tell_all(self, batch: Sequence[Entry]) -> None:
@@ -196,7 +227,7 @@ class EventStream:
             if start > 0:
                 # A send that does not wait, as uvicorn's after a disconnect, must still let others run.
                 await asyncio.sleep(0)
-            await self._write(events(batch[start : start + _EVENTS_A_WRITE]))
+            await self._write(self._wording.events(batch[start : start + _EVENTS_A_WRITE]))
 
     async def _write(self, body: bytes) -> None:
         if self._direct is None or not self._direct.write(body):
@@ -206,8 +237,3 @@ class EventStream:
     async def _write_last(self, body: bytes) -> None:
         with self._patience:
             await self._send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

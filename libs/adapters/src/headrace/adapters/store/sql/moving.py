@@ -180,16 +180,20 @@ _wish: Final = (
         jobs.c.cancel_asked_at.is_(None),
         jobs.c.state.not_in(_terminal),
     )
-    .values(cancel_asked_at=clock())
+    .values(
+        cancel_asked_at=clock(), cancel_reason=bindparam("reason", type_=jobs.c.cancel_reason.type)
+    )
     .returning(jobs)
 )
 
 
-async def ask_cancel(session: Session, tenant: TenantId, job: JobId) -> Job | None:
+async def ask_cancel(
+    session: Session, tenant: TenantId, job: JobId, reason: str | None
+) -> Job | None:
     """A wish is recorded once and only while it can still be granted."""
     if "\0" in job or "\0" in tenant:
         return None
-    wished = (await session.run(_wish, owner=tenant, job=job)).one_or_none()
+    wished = (await session.run(_wish, owner=tenant, job=job, reason=reason)).one_or_none()
     session.stirred |= wished is not None
     row = wished or (await session.run(_find, owner=tenant, job=job)).one_or_none()
     return None if row is None else to_job(row)

@@ -89,8 +89,10 @@ class SqlTransaction(RolloutVerbs):
     ) -> list[State | None]:
         return await moving.renew(self._session, renewals, worker, until)
 
-    async def ask_cancel(self, tenant: TenantId, job: JobId) -> Job | None:
-        return await moving.ask_cancel(self._session, tenant, job)
+    async def ask_cancel(
+        self, tenant: TenantId, job: JobId, *, reason: str | None = None
+    ) -> Job | None:
+        return await moving.ask_cancel(self._session, tenant, job, reason)
 
     async def see_watched(self, until: Mapping[JobId, datetime]) -> None:
         await watching.see_watched(self._session, until)
@@ -252,6 +254,9 @@ class SqlTransaction(RolloutVerbs):
     async def letter(self, number: int) -> Parked | None:
         return await dead_letters.letter(self._session, number)
 
+    async def letters_of(self, jobs: Sequence[JobId]) -> list[Parked]:
+        return await dead_letters.letters_of(self._session, jobs)
+
     async def plan_replays(self, times: Mapping[int, datetime], *, who: str) -> list[int]:
         return await dead_letters.plan_replays(self._session, times, who)
 
@@ -319,6 +324,9 @@ class SqlTransaction(RolloutVerbs):
 
     async def purge_workers(self, *, seen_before: datetime, limit: int) -> int:
         return await upkeep.purge_workers(self._session, seen_before, limit)
+
+    async def purge_api_keys(self, *, useless_since: datetime, limit: int) -> int:
+        return await upkeep.purge_api_keys(self._session, useless_since, limit)
 
     async def purge_engines(self, *, announced_before: datetime) -> None:
         await fleet.purge_engines(self._session, announced_before)

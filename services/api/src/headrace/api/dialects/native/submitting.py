@@ -112,7 +112,7 @@ async def _take_in(deps: ApiDeps, request: Submission, wait_s: float) -> Respons
         deps.store,
         deps.blobs,
         request,
-        path=deps.steering.path(request.tenant, request.kind),
+        path=(await deps.steering.current()).path(request.tenant, request.kind),
         new_id=deps.new_id,
         check=check_input,
         admission=deps.admission,
