@@ -137,7 +137,10 @@ TAKING_ARGUMENTS = tuple(
     for name in OPERATIONS
     if any(
         word in name
-        for word in ("job", "schedule", "admin", "POST /blobs", "conversation", "stream")
+        for word in (
+            *("job", "schedule", "admin", "POST /blobs", "conversation", "stream"),
+            *("/async", "img/models"),
+        )
     )
 )
 FEW, MANY = 10, 100  # examples of each operation
