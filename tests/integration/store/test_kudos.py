@@ -8,19 +8,17 @@ from dataclasses import replace
 from random import Random
 from uuid import uuid4  # noqa: TID251  # tests make ids of their own
 
-from sqlalchemy import text
-
 from headrace.adapters.store.sql import SqlStore, open_sql_store
-from headrace.adapters.store.sql.schema_remote import remote_workers
 from headrace.contracts.ids import TenantId, UserId, WorkerId
 from headrace.core.errors import HeadraceError, NotEnoughKudos, SharedKeySpent, TooManyPrompts
 from headrace.core.job import Event, Job, advance
+from headrace.core.ports.remotes import RemoteWorker
 from headrace.core.ports.store import Change, Created, NewJob
 from headrace.core.ports.upkeep import Question
 from headrace.core.ports.users import SharedKey, User
 from headrace.core.usecases.conclude import conclude
 from headrace.core.usecases.kudos import grant, hold, transfer
-from headrace.testkit.builders import LONG_AGO, a_job, a_user, an_api_key
+from headrace.testkit.builders import a_job, a_user, an_api_key
 
 SPENDERS = 50
 
@@ -54,23 +52,8 @@ async def end(store: SqlStore, job: Job, *, well: bool, worker: str = "w") -> No
 
 
 async def own(store: SqlStore, worker: str, tenant: TenantId) -> None:
-    async with store.engine.begin() as connection:
-        await connection.execute(
-            remote_workers.insert().values(
-                id=worker,
-                name=worker,
-                tenant=tenant,
-                kind="image",
-                said=text("'{}'"),
-                paused=0,
-                trusted=0,
-                fulfilled=0,
-                faulted=0,
-                earned=0,
-                created_at=LONG_AGO,
-                seen_at=LONG_AGO,
-            )
-        )
+    async with store.begin() as tx:
+        await tx.enlist(RemoteWorker(id=WorkerId(worker), name=worker, tenant=tenant, kind="image"))
 
 
 async def has(store: SqlStore, user: User) -> User:

@@ -31,7 +31,6 @@ HORDE = {
             "interrogate/submit", "generate/progress", "generate/preview/{generation}",
         )
     ),
-    *(f"{method} /api/v2/sharedkeys/{{sharedkey_id}}" for method in ("GET", "PATCH", "DELETE")),
     *(
         f"GET /api/v2/{path}"
         for path in (

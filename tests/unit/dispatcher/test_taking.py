@@ -23,9 +23,12 @@ from headrace.contracts.messages import (
     Skill,
     Take,
     Taken,
+    Takes,
+    encode,
 )
 from headrace.contracts.remote import remote_lane
 from headrace.core.job import Job, State
+from headrace.core.ports.bus import Parcel
 from headrace.core.ports.remotes import Class
 from headrace.core.ports.store import Store
 from headrace.core.wants import Wants, written
@@ -149,6 +152,20 @@ async def test_a_grant_that_nobody_waits_for_any_more_comes_back_at_once(house: 
         await eventually(is_back)
 
     assert waiting.result() is None
+
+
+async def test_a_grant_whose_api_is_gone_comes_back_at_once(house: House) -> None:
+    job = await a_job(house.store)
+    asked = Takes(REMOTE, TOPOLOGY.mailbox(WorkerId("an-api-that-died")), [a_take()])
+    await house.bus.declare([TOPOLOGY.claims])
+    async with house.dispatching():
+        await house.bus.send([Parcel(TOPOLOGY.claims, encode(asked))])
+
+        async def is_back() -> bool:
+            now = await read(house.store, job.id)
+            return (now.state, now.attempt, now.losses) == (State.QUEUED, 1, 0)
+
+        await eventually(is_back)
 
 
 async def test_several_dispatchers_give_each_job_once(house: House) -> None:

@@ -15,6 +15,7 @@ written here stays coarse, and `written` gives the same text for the same wants.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -126,6 +127,7 @@ def written(wants: Wants) -> str:
     return text
 
 
+@lru_cache(maxsize=4096)  # each class is compared with every worker that waits
 def read(text: str) -> Wants:
     return msgspec.json.decode(text, type=Wants)
 

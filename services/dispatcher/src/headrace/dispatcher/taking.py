@@ -13,18 +13,18 @@ from datetime import timedelta
 from typing import Final
 
 from headrace.contracts.ids import ClaimId, JobId, Lane, WorkerId
-from headrace.contracts.messages import Take, Taken, Takes, encode
-from headrace.core.ports.bus import Bus, Parcel
+from headrace.contracts.messages import Result, Results, Take, Taken, Takes, encode
+from headrace.contracts.topology import Topology
+from headrace.core.ports.bus import Parcel, Sent
 from headrace.core.ports.remotes import Class
-from headrace.core.ports.store import Store, Waiting
-from headrace.core.ports.streams import Streams
+from headrace.core.ports.store import Waiting
 from headrace.core.usecases.choose import Turns
 from headrace.core.usecases.take import TakenUp, fit, take
 from headrace.dispatcher.announcer import announce
 from headrace.dispatcher.attendance import Attendance
 from headrace.dispatcher.counting import count_claimed
 from headrace.dispatcher.loops import Wake
-from headrace.dispatcher.options import DispatcherOptions
+from headrace.dispatcher.options import DispatcherOptions, Ports
 from headrace.dispatcher.telling import tell_claimed
 from headrace.telemetry.logs import get_logger
 
@@ -47,13 +47,13 @@ class _Parked:
 class Taker:
     def __init__(
         self,
-        store: Store,
-        bus: Bus,
-        streams: Streams,
+        ports: Ports,
+        topology: Topology,
         options: DispatcherOptions,
         attendance: Attendance,
     ) -> None:
-        self._store, self._bus, self._streams = store, bus, streams
+        self._store, self._bus, self._streams = ports.store, ports.bus, ports.streams
+        self._topology = topology
         self._options, self._attendance = options, attendance
         self._turns: defaultdict[str, Turns] = defaultdict(Turns)
         self._parked: dict[ClaimId, _Parked] = {}  # the longest wait first
@@ -193,9 +193,15 @@ class Taker:
         return found
 
     async def _answer(self, worker: WorkerId, reply_to: str, found: TakenUp) -> None:
-        await self._bus.send([Parcel(reply_to, encode(found.answer))])
+        (sent,) = await self._bus.send([Parcel(reply_to, encode(found.answer))])
         if found.answer.drain:
             _log.info("take.refused", worker=worker, reason="draining")
+        grant = found.answer.grant
+        if grant is not None and sent is Sent.UNROUTABLE:
+            _log.info("take.unheard", job_id=grant.job, worker=worker)
+            back = Result(job=grant.job, epoch=grant.epoch, outcome="released")
+            parcel = Parcel(self._topology.results, encode(Results(worker, [back])))
+            await self._bus.send([parcel])  # lost too, it comes back with its lease
 
 
 def _may_fit(left: dict[str, int], each: _Parked) -> bool:

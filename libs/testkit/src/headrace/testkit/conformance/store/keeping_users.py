@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from headrace.contracts.ids import KeyId, TenantId, UserId
+from headrace.contracts.ids import KeyId, TenantId, UserId, WorkerId
 from headrace.core.errors import WrongEntry
 from headrace.core.job import Event, State
+from headrace.core.ports.remotes import RemoteWorker
 from headrace.core.ports.store import Store, Transaction
 from headrace.core.ports.users import (
     ANONYMOUS,
@@ -165,6 +166,18 @@ class KeepingUsers(StoreRoom):
         async with store.begin() as tx:
             assert await tx.open_paid(tenant, at_most=9) == 1
         assert (ended.state, ended.price) == (State.SUCCEEDED, 7)
+
+    async def test_a_remote_worker_is_its_tenants_and_no_other_is_anybodys(
+        self, store: Store, tenant: TenantId
+    ) -> None:
+        name = f"worker-{secrets.token_hex(6)}"
+        worker = RemoteWorker(id=WorkerId(name), name=name, tenant=tenant, kind="image")
+        async with store.begin() as tx:
+            await tx.enlist(worker)
+
+        async with store.begin() as tx:
+            assert await tx.owners([worker.id, WorkerId("of ours")]) == {worker.id: tenant}
+            assert await tx.owners([]) == {}
 
     async def test_the_audit_finds_books_in_order(self, store: Store, new: Any) -> None:
         async with store.begin() as tx:

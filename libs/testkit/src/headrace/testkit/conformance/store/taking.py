@@ -74,11 +74,10 @@ class Taking(StoreRoom):
             two = await tx.fitting(path, [tenant], [DRAW], each=2)
             all_ = await tx.fitting(path, [tenant], [DRAW, WRITE], each=10)
 
-        assert two == {
-            tenant: [_candidate(urgent), _candidate(offered, offered_at=two[tenant][1].offered_at)]
-        }
-        assert two[tenant][1].offered_at is not None
-        assert abs(two[tenant][1].offered_at - now) < SOON
+        offered_at = two[tenant][1].offered_at
+        assert two == {tenant: [_candidate(urgent), _candidate(offered, offered_at=offered_at)]}
+        assert offered_at is not None
+        assert abs(offered_at - now) < SOON
         assert [each.job for each in all_[tenant]] == [
             job.id for job in (urgent, offered, other, waits, last)
         ]

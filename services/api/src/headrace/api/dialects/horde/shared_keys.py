@@ -39,7 +39,14 @@ _LIMITS: Final = ("max_image_pixels", "max_image_steps", "max_text_tokens")
 
 
 async def _key(
-    key: Annotated[str, Path(alias="sharedkey_id", description="The key itself.")],
+    key: Annotated[
+        str,
+        Path(
+            alias="sharedkey_id",
+            description="The key itself.",
+            json_schema_extra={"format": "uuid"},
+        ),
+    ],
 ) -> str:
     """As it was told, to be found by its digest."""
     found = uuid_or_none(key)

@@ -140,7 +140,7 @@ async def grant_kudos(request: Request, deps: Deps, who: Operator, user: UserInP
     return _json(_view(found))
 
 
-@router.get("/ledger", responses={200: {"model": LedgerView}, **documents.problems(404)})
+@router.get("/ledger", responses={200: {"model": LedgerView}, **documents.problems(404, 422)})
 async def check_ledger(
     deps: Deps,
     who: Reader,  # noqa: ARG001  # the key is needed
