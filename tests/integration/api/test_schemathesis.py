@@ -170,11 +170,9 @@ TAKING_ARGUMENTS = tuple(
     if any(
         word in name
         for word in (
-            *("job", "schedule", "admin", "POST /blobs", "conversation", "stream", "POST /v1"),
-            *("/users/", "sharedkeys", "transfer"),
+            *("job", "schedule", "/run", "admin", "POST /blobs", "conversation", "stream", "POST /v1"),
+            *("/async", "img/models", "/users/", "sharedkeys", "transfer", "webhook"),
         )
-        for word in ("job", "schedule", "admin", "POST /blobs", "conversation", "stream", "webhook")
-        for word in ("job", "schedule", "/run", "admin", "POST /blobs", "conversation", "stream")
     )
 )
 FEW, MANY = 10, 100  # examples of each operation
