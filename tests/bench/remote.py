@@ -45,7 +45,7 @@ class Tally:
 
 
 async def main(workers: int, jobs: int) -> None:
-    settings = {"ADMIN_KEY": ADMIN, "ALLOW_ANONYMOUS": "true", "LEASE_S": "30"}
+    settings: dict[str, Any] = {"ADMIN_KEY": ADMIN, "ALLOW_ANONYMOUS": "true", "LEASE_S": "30"}
     settings |= {"LOG_LEVEL": "WARNING", "USER_CONCURRENCY": "1000"}
     with TemporaryDirectory() as folder:
         async with running("EDA", Path(folder), **settings) as system:
