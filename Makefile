@@ -129,17 +129,26 @@ bench-streams: $(STAMPS)/dev ## Measure live streams beside other ways; REPORT=d
 bench-cancel: $(STAMPS)/dev ## Measure how soon a cancelled job has ended and its slot works again; SAMPLES=100
 	$(BIN)/python tests/bench/cancel.py $(or $(SAMPLES),100)
 
+.PHONY: bench-remote
+bench-remote: $(STAMPS)/dev ## Measure remote workers who wait, beside such as ask every second; WORKERS=200 JOBS=100
+	$(BIN)/python tests/bench/remote.py $(or $(WORKERS),200) $(or $(JOBS),100)
+
 .PHONY: bench-choose
 bench-choose: $(STAMPS)/dev ## Measure what the next offers cost to choose as the backlog grows; JOBS=1000000
 	$(BIN)/python tests/bench/choose.py $(or $(JOBS),1000000)
 
+.PHONY: bench-openai
+bench-openai: $(STAMPS)/dev ## Measure what the OpenAI door costs beside llama.cpp's own server; SAMPLES=30
+	$(BIN)/python tests/bench/openai.py $(or $(SAMPLES),30)
+
 .PHONY: bench-telemetry
-bench-telemetry: $(STAMPS)/dev ## Measure what a collector that is down or silent costs a job; JOBS=40
-	$(BIN)/python tests/bench/telemetry.py $(or $(JOBS),40)
+bench-telemetry: $(STAMPS)/dev ## Measure what a collector that is down or silent costs a job; JOBS=120
+	$(BIN)/python tests/bench/telemetry.py $(or $(JOBS),120)
 
 .PHONY: alerts
-alerts: ## Prometheus's own tool on its configuration, the alerts and their tests
+alerts: ## Prometheus's own tool on its configuration, the alerts and their tests, and every dashboard's queries
 	cd deploy/prometheus && promtool check config prometheus.yml && promtool test rules tests/headrace.test.yml
+	$(PYTHON) deploy/grafana/queries.py | promtool check rules /dev/stdin
 
 .PHONY: chaos chaos-full
 chaos: $(STAMPS)/dev ## The same under faults; SEED=1,2 MINUTES=3 MODE=EDA is the nemesis alone

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from headrace.testkit.load.drive import drive
 from headrace.testkit.load.settings import load_settings
 from headrace.testkit.load.target import CannotRun
 from headrace.testkit.load.writing import summary, write_report
+from headrace.testkit.stopping import run_to_the_end
 
 LIMITS: Final = Path(__file__).with_name("thresholds.toml")
 REPORTS: Final = Path("var/load")
@@ -30,7 +30,7 @@ def main() -> int:
     folder = REPORTS / f"{settings.campaign}-{time.strftime('%Y%m%dT%H%M%S')}"
     folder.mkdir(parents=True)
     try:
-        outcome = asyncio.run(drive(settings, folder.resolve(), LIMITS))
+        outcome = run_to_the_end(drive(settings, folder.resolve(), LIMITS))
     except* (CannotRun, pytest.skip.Exception, pytest.fail.Exception) as refusals:  # no server, say
         for refusal in refusals.exceptions:
             print(f"{settings.campaign} cannot run: {refusal}", file=sys.stderr)

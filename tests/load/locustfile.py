@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import gevent
 from locust import FastHttpUser, LoadTestShape, User, constant_pacing, events, task
@@ -20,7 +20,7 @@ from tests.load.following import wish_for
 from tests.load.recording import recorder_of
 from typing_extensions import override
 
-from headrace.testkit.load.orders import NOISY, Orders, decode
+from headrace.testkit.load.orders import NOISY, Orders, Stage, decode
 
 
 def _options(parser: LocustArgumentParser) -> None:
@@ -30,6 +30,7 @@ def _options(parser: LocustArgumentParser) -> None:
 
 events.init_command_line_parser.add_listener(_options)
 
+FLOOD: Final = "submit of the flood"
 _people, _numbers = itertools.count(), itertools.count()  # of this process
 
 
@@ -87,7 +88,7 @@ class Flood(Person):
         if self.left:
             self.left -= 1
             body = {"kind": "echo", "input": {"text": "a b c d e", "delay_s": 0.02}}
-            self.me.submit(body, name="submit of the flood")
+            self.me.submit(body, name=FLOOD)
 
 
 class Neighbour(Follower):
@@ -109,29 +110,50 @@ class Stages(LoadTestShape):
 
     def __init__(self) -> None:
         super().__init__()
-        self._told = -1
+        self._number = -1
+        self._ends = 0.0  # on the clock of `get_run_time`
+        self._flood_sent: float | None = None
 
     @override
     def tick(self) -> tuple[int, float, list[type[User]] | None] | None:
         assert self.runner is not None
         options = self.runner.environment.parsed_options
         assert options is not None
-        stages = decode(options.orders).stages
-        past = 0.0
-        for number, stage in enumerate(stages):
-            past += stage.seconds
-            if self.get_run_time() < past:
-                self._tell(number, stage.name)
-                return stage.users, stage.a_second or float(stage.users), list(_sorts(stage.who))
+        orders = decode(options.orders)
+        stage = self._stage(orders)
+        if stage is not None:
+            return stage.users, stage.a_second or float(stage.users), list(_sorts(stage.who))
         if isinstance(self.runner, MasterRunner):
             _see_workers_off(self.runner)
         return None
 
-    def _tell(self, number: int, name: str) -> None:
-        if number > self._told:
-            self._told = number
+    def _stage(self, orders: Orders) -> Stage | None:
+        """The one that is on. None: all are over."""
+        now, stages = self.get_run_time(), orders.stages
+        if 0 <= self._number < len(stages):
+            self._shorten(stages[self._number], orders, now)
+        if now >= self._ends:
+            self._number += 1
+        if self._number >= len(stages):
+            return None
+        stage = stages[self._number]
+        if now >= self._ends:
+            self._ends = now + stage.seconds
             assert self.runner is not None
-            recorder_of(self.runner.environment).happened(name)
+            recorder_of(self.runner.environment).happened(stage.name)
+        return stage
+
+    def _shorten(self, stage: Stage, orders: Orders, now: float) -> None:
+        """To a while after the flood: what it costs while it waits is asked, too."""
+        if stage.after_flood_s is not None and self._flood_is_sent(orders):
+            self._flood_sent = self._flood_sent or now
+            self._ends = min(self._ends, self._flood_sent + stage.after_flood_s)
+
+    def _flood_is_sent(self, orders: Orders) -> bool:
+        """By all Locust processes, whatever was answered."""
+        assert self.runner is not None
+        sent = self.runner.environment.stats.get(FLOOD, "POST").num_requests
+        return bool(sent >= orders.flood)
 
 
 def _see_workers_off(master: MasterRunner) -> None:

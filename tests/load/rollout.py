@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from shutil import rmtree
@@ -14,6 +13,7 @@ from tempfile import mkdtemp
 from headrace.testkit.chaos.checker import Judgement
 from headrace.testkit.chaos.rig import House, house_in
 from headrace.testkit.chaos.rollout import Stage, roll, table, team
+from headrace.testkit.stopping import run_to_the_end
 
 TENANTS = 60
 
@@ -21,12 +21,7 @@ TENANTS = 60
 def main(jobs: int, per_s: float) -> int:
     folder = Path(mkdtemp(prefix="headrace-rollout-"))
     print(f"Logs and ledgers are in {folder} until it ends well.")
-    house = house_in(folder)
-    house.open()
-    try:
-        stages, judgement = asyncio.run(_play(house, folder, jobs, per_s))
-    finally:
-        house.close()
+    stages, judgement = run_to_the_end(_play(house_in(folder), folder, jobs, per_s))
     print(table(stages))
     print(_summary(judgement))
     astray = [job for stage in stages for job in stage.astray]
@@ -41,10 +36,14 @@ def main(jobs: int, per_s: float) -> int:
 async def _play(
     house: House, folder: Path, jobs: int, per_s: float
 ) -> tuple[list[Stage], Judgement]:
-    async with team(house, folder, tenants=TENANTS, per_s=per_s) as here:
-        stages = await roll(here, jobs)
-        await here.see_ends()
-        return stages, await here.here.judged()
+    house.open()  # nothing else goes on yet
+    try:
+        async with team(house, folder, tenants=TENANTS, per_s=per_s) as here:
+            stages = await roll(here, jobs)
+            await here.see_ends()
+            return stages, await here.here.judged()
+    finally:
+        house.close()
 
 
 def _summary(judgement: Judgement) -> str:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from shutil import rmtree
@@ -14,13 +13,14 @@ from tempfile import mkdtemp
 from headrace.testkit.chaos.settings import run_settings
 from headrace.testkit.soak.page import page
 from headrace.testkit.soak.run import soak
+from headrace.testkit.stopping import run_to_the_end
 
 
 def main(target: Path) -> int:
     settings = run_settings()
     folder = Path(mkdtemp(prefix="headrace-soak-"))
     print(f"Logs and ledgers are in {folder} until it ends well.")
-    run = asyncio.run(soak(folder, seed=settings.seeds[0], seconds=60 * settings.minutes))
+    run = run_to_the_end(soak(folder, seed=settings.seeds[0], seconds=60 * settings.minutes))
     text = page(run)
     print(text)
     target.write_text(text)

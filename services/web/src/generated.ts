@@ -36,13 +36,13 @@ export interface Calls {
     path: { job: string };
     query: undefined;
     body: undefined;
-    answer: StatusView;
+    answer: headrace__api__dialects__native__schemas__StatusView;
   };
   "GET /jobs/{job}/result": {
     path: { job: string };
     query: undefined;
     body: undefined;
-    answer: ResultView | StatusView;
+    answer: ResultView | headrace__api__dialects__native__schemas__StatusView;
   };
   "GET /jobs/{job}/timeline": {
     path: { job: string };
@@ -60,7 +60,7 @@ export interface Calls {
     path: undefined;
     query: undefined;
     body: undefined;
-    answer: ModelView[];
+    answer: headrace__api__dialects__native__schemas__ModelView[];
   };
   "GET /jobs/{job}/logs": {
     path: { job: string };
@@ -100,7 +100,7 @@ export interface Calls {
   };
   "GET /blobs/{blob}": {
     path: { blob: string };
-    query: undefined;
+    query: { link?: string | null };
     body: undefined;
     answer: Blob;
   };
@@ -266,6 +266,42 @@ export interface Calls {
     body: undefined;
     answer: KeyView;
   };
+  "GET /admin/users": {
+    path: undefined;
+    query: { limit?: number; after?: number };
+    body: undefined;
+    answer: UsersPage;
+  };
+  "POST /admin/users": {
+    path: undefined;
+    query: undefined;
+    body: UserRequest;
+    answer: NewUserView;
+  };
+  "GET /admin/users/{user}": {
+    path: { user: number };
+    query: undefined;
+    body: undefined;
+    answer: AccountView;
+  };
+  "PATCH /admin/users/{user}": {
+    path: { user: number };
+    query: undefined;
+    body: UserPatch;
+    answer: UserAdminView;
+  };
+  "POST /admin/users/{user}/grant": {
+    path: { user: number };
+    query: undefined;
+    body: GrantRequest;
+    answer: UserAdminView;
+  };
+  "GET /admin/ledger": {
+    path: undefined;
+    query: undefined;
+    body: undefined;
+    answer: LedgerView;
+  };
   "GET /admin/overview": {
     path: undefined;
     query: { window_s?: Window };
@@ -292,7 +328,7 @@ export interface Calls {
   };
   "GET /admin/jobs": {
     path: undefined;
-    query: { id?: string | null; tenant?: string | null; state?: State | null; kind?: string | null; model?: string | null; path?: string | null; label?: string | null; error?: string | null; worker?: string | null; created_after?: string | null; created_before?: string | null; limit?: number; cursor?: string | null };
+    query: { id?: string | null; tenant?: string | null; state?: State | null; kind?: string | null; model?: string | null; path?: string | null; lane?: string | null; label?: string | null; error?: string | null; worker?: string | null; created_after?: string | null; created_before?: string | null; limit?: number; cursor?: string | null };
     body: undefined;
     answer: AnybodysJobsPage;
   };
@@ -350,6 +386,48 @@ export interface Calls {
     body: undefined;
     answer: RolloutView;
   };
+  "GET /admin/webhooks": {
+    path: undefined;
+    query: { tenant?: string | null; limit?: number; cursor?: string | null };
+    body: undefined;
+    answer: AnybodysEndpointsPage;
+  };
+  "GET /admin/webhooks/deliveries": {
+    path: undefined;
+    query: { state?: CallState | null; webhook?: string | null; job?: string | null; limit?: number; cursor?: string | null; tenant?: string | null };
+    body: undefined;
+    answer: AnybodysDeliveriesPage;
+  };
+  "GET /admin/webhooks/deliveries/{delivery}": {
+    path: { delivery: string };
+    query: undefined;
+    body: undefined;
+    answer: AnybodysDeliveryView;
+  };
+  "POST /admin/webhooks/deliveries/{delivery}/redeliver": {
+    path: { delivery: string };
+    query: undefined;
+    body: undefined;
+    answer: AnybodysDeliveryView;
+  };
+}
+
+export interface AccountView {
+  id: number;
+  username: string;
+  tenant: string;
+  concurrency: number;
+  trusted: boolean;
+  moderator: boolean;
+  /** The sum of its postings. */
+  kudos: number;
+  /** Of these, for jobs that have not ended. */
+  held: number;
+  /** null: debts have no limit. */
+  floor: number | null;
+  created_at: string | null;
+  /** The latest first. */
+  postings: PostingView[];
 }
 
 /** All of it may be left out: then the last picture is worked on, by the usual model. */
@@ -359,6 +437,52 @@ export interface AdditionRequest {
   model?: string | null;
   /** What the engine takes beside the picture. */
   input?: Record<string, unknown>;
+}
+
+export interface AnybodysDeliveriesPage {
+  deliveries: AnybodysDeliveryView[];
+  /** The `cursor` of the next page; null on the last one. */
+  next: string | null;
+}
+
+export interface AnybodysDeliveryView {
+  id: string;
+  /** The `webhook-id` that its receiver sees. */
+  message: string;
+  /** The endpoint; null: the job itself named the address. */
+  webhook: string | null;
+  url: string;
+  job: string;
+  type: string;
+  state: CallState;
+  tries: number;
+  /** When it is tried, or counts as lost if it is now. */
+  next_at: string | null;
+  created_at: string;
+  settled_at: string | null;
+  /** The latest tries, oldest first. */
+  log: TryView[];
+  tenant: string;
+}
+
+export interface AnybodysEndpointView {
+  id: string;
+  url: string;
+  events: string[];
+  note: string;
+  /** No call has arrived since. */
+  failing_since: string | null;
+  /** Set: it is not called any more. */
+  disabled_at: string | null;
+  disabled_why: string | null;
+  created_at: string | null;
+  tenant: string;
+}
+
+export interface AnybodysEndpointsPage {
+  webhooks: AnybodysEndpointView[];
+  /** The `cursor` of the next page; null on the last one. */
+  next: string | null;
 }
 
 export interface AnybodysJobView {
@@ -439,6 +563,8 @@ export interface BucketView {
   wait_p50_s: number | null;
 }
 
+export type CallState = "waiting" | "delivered" | "given_up";
+
 export interface CancelAfter {
   /** Seconds without any watcher. */
   cancel_after: number;
@@ -498,13 +624,14 @@ export interface EndedView {
   dead: number;
 }
 
-/** Why a job did not succeed: `kind` is for programs, `message` for people. */
+/** Every refusal of this door. */
 export interface ErrorView {
-  kind: string;
   message: string;
-  field?: string | null;
-  detail?: string | null;
+  rc: string;
+  errors?: Record<string, string> | null;
 }
+
+export type EventType = "job.started" | "job.succeeded" | "job.failed" | "job.cancelled" | "job.dead";
 
 /** Why a job is where it is. */
 export interface ExplainView {
@@ -549,6 +676,11 @@ export interface GpuView {
   memory_total_bytes: number;
 }
 
+export interface GrantRequest {
+  /** So much more, from the bank; negative: so much less. */
+  kudos: number;
+}
+
 export interface GroupView {
   fingerprint: string;
   source: Source;
@@ -591,6 +723,8 @@ export interface JobFilter {
   kind?: string | null;
   model?: string | null;
   path?: string | null;
+  /** The queue: its engine's name. */
+  lane?: string | null;
   /** `name:value` */
   label?: string | null;
   /** A part of what the error of a failed or dead job says, in whatever case. */
@@ -629,6 +763,8 @@ export interface JobRequest {
   labels?: Record<string, unknown>;
   /** What becomes of it when its last watcher has left. Unwatched jobs go on. */
   on_disconnect?: string | CancelAfter;
+  /** Who is called when it ends: an address, or one with `events`. */
+  webhook?: string | WebhookRequest | null;
 }
 
 export interface JobView {
@@ -718,6 +854,19 @@ export interface LaneView {
 
 export interface LanesView {
   lanes: LaneStandingView[];
+}
+
+/** Of books in order every number is zero. */
+export interface LedgerView {
+  /** Of all postings, in thousandths. */
+  total: number;
+  /** That are not two postings which make zero. */
+  lame_entries: number;
+  /** Users whose kudos are not their postings' sum. */
+  wrong_balances: number;
+  /** Users whose jobs do not explain what is held. */
+  wrong_holds: number;
+  below_floor: number;
 }
 
 export interface LetterDetail {
@@ -827,13 +976,6 @@ export interface Metric {
   step?: number | null;
 }
 
-export interface ModelView {
-  kind: string;
-  model: string;
-  title: string;
-  input_schema: Record<string, unknown>;
-}
-
 /** Either `to` or `priority`. */
 export interface MoveRequest {
   to?: "front" | "back" | null;
@@ -862,6 +1004,24 @@ export interface NewKeyView {
   /** How the key begins. */
   hint: string;
   /** The key itself, which nobody can show again. */
+  key: string;
+}
+
+export interface NewUserView {
+  id: number;
+  username: string;
+  tenant: string;
+  concurrency: number;
+  trusted: boolean;
+  moderator: boolean;
+  /** The sum of its postings. */
+  kudos: number;
+  /** Of these, for jobs that have not ended. */
+  held: number;
+  /** null: debts have no limit. */
+  floor: number | null;
+  created_at: string | null;
+  /** Its key, which nobody can show again. */
   key: string;
 }
 
@@ -960,6 +1120,17 @@ export interface PipelineView {
   problem: string | null;
 }
 
+export interface PostingView {
+  entry: string;
+  reason: Reason;
+  /** The other side's account; -1 is the bank. */
+  counter: number;
+  /** Negative: it left. */
+  kudos: number;
+  job: string | null;
+  at: string;
+}
+
 export interface Preview {
   type: "preview";
   image: string;
@@ -981,6 +1152,8 @@ export interface Queued {
   eta_s?: number | null;
 }
 
+export type Reason = "charge" | "reward" | "transfer" | "grant";
+
 export interface RefusedView {
   id: string;
   why: string;
@@ -997,6 +1170,8 @@ export interface RehearsalView {
   fits: boolean | null;
   /** Why it would do nothing, not fit, or wait. */
   why: string | null;
+  /** What of its input does not fit, as a refusal says it: `/input/prompt`. */
+  pointer: string | null;
 }
 
 export interface RehearsedView {
@@ -1253,16 +1428,6 @@ export interface Started {
 
 export type State = "scheduled" | "queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled" | "dead";
 
-export interface StatusView {
-  state: State;
-  attempt: number;
-  progress: number | null;
-  /** Jobs ahead of it in its lane, while queued. */
-  queue_position: number | null;
-  /** Seconds until it ends, where progress tells. */
-  eta_s: number | null;
-}
-
 export interface Succeeded {
   type: "succeeded";
   result: unknown;
@@ -1335,6 +1500,67 @@ export interface TrippedView {
   percent: number;
 }
 
+export interface TryView {
+  at: string;
+  /** Null: there was no answer. */
+  status: number | null;
+  /** Null: it arrived. */
+  error: string | null;
+  took_ms: number;
+}
+
+export interface UserAdminView {
+  id: number;
+  username: string;
+  tenant: string;
+  concurrency: number;
+  trusted: boolean;
+  moderator: boolean;
+  /** The sum of its postings. */
+  kudos: number;
+  /** Of these, for jobs that have not ended. */
+  held: number;
+  /** null: debts have no limit. */
+  floor: number | null;
+  created_at: string | null;
+}
+
+/** What is left out stays as it is. */
+export interface UserPatch {
+  alias?: string | null;
+  concurrency?: number | null;
+  trusted?: boolean | null;
+  moderator?: boolean | null;
+  floor?: number | null;
+  /** Debts have no limit from now on. */
+  no_floor?: boolean;
+}
+
+/** A new user with a key of its own. What is left out is as for everybody. */
+export interface UserRequest {
+  /** For people; the number comes from us. */
+  alias: string;
+  /** That there is; null: a new one. A tenant is one user. */
+  tenant?: string | null;
+  /** Jobs that have not ended. */
+  concurrency?: number | null;
+  /** What it has never falls below this. */
+  floor?: number | null;
+  kudos?: number | null;
+}
+
+export interface UsersPage {
+  users: UserAdminView[];
+  /** The `after` of the next page; null on the last one. */
+  next: number | null;
+}
+
+export interface WebhookRequest {
+  url: string;
+  /** None: its end, whatever that is. */
+  events?: EventType[];
+}
+
 export interface WhoAmIView {
   /** null: the ADMIN_KEY is no tenant's. */
   tenant: string | null;
@@ -1369,4 +1595,21 @@ export interface WorkerView {
 
 export interface WorkersView {
   workers: WorkerView[];
+}
+
+export interface headrace__api__dialects__native__schemas__ModelView {
+  kind: string;
+  model: string;
+  title: string;
+  input_schema: Record<string, unknown>;
+}
+
+export interface headrace__api__dialects__native__schemas__StatusView {
+  state: State;
+  attempt: number;
+  progress: number | null;
+  /** Jobs ahead of it in its lane, while queued. */
+  queue_position: number | null;
+  /** Seconds until it ends, where progress tells. */
+  eta_s: number | null;
 }

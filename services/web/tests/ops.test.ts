@@ -92,9 +92,13 @@ test("a rehearsal's doubt finds its field, as a refusal does", () => {
   const refused = new Problem(422, "", "", "/input/steps/0");
 
   expect(fieldIn(refused, fields)).toBe("steps");
-  const doubt = unfit("its input does not fit: /steps: less than 100: please");
-  expect([fieldIn(doubt, fields), doubt.detail]).toEqual(["steps", "less than 100: please"]);
-  expect(fieldIn(unfit("nobody knows"), fields)).toBeNull();
+  const why = "its input does not fit: /steps: less than 100: please";
+  const doubt = unfit({ why, pointer: "/input/steps" });
+  expect([fieldIn(doubt, fields), doubt.detail]).toEqual([
+    "steps",
+    "/steps: less than 100: please",
+  ]);
+  expect(fieldIn(unfit({ why: "nobody knows", pointer: null }), fields)).toBeNull();
 });
 
 test("much is done in rounds, each from where the one before ended", async () => {

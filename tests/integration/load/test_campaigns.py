@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import Final
 
+import psutil
 import pytest
 
 from headrace.testkit.load import liar
@@ -13,7 +17,9 @@ from headrace.testkit.load.settings import LoadSettings
 from headrace.testkit.load.target import CannotRun
 from headrace.testkit.load.writing import write_report
 from headrace.testkit.servers import free_port
+from headrace.testkit.stopping import STOPPED
 from headrace.testkit.system import SHIPPED
+from headrace.testkit.waits import eventually
 
 pytestmark = [pytest.mark.timeout(180)]
 
@@ -90,6 +96,33 @@ async def test_a_dead_host_fails_the_campaign(limits: Path) -> None:
     assert outcome.verdict.reasons[0] == "nothing was accepted"
     assert "refused" in outcome.verdict.reasons[-1]
     assert outcome.verdict.figures["jobs"] == 0
+
+
+async def test_a_campaign_that_is_told_to_stop_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"CAMPAIGN": "smoke", "MODE": "EDA", "PYTHONPATH": str(ROOT)}.items():
+        monkeypatch.setenv(name, value)
+    campaign = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.load.campaign"), cwd=tmp_path, stderr=PIPE
+    )
+    process = psutil.Process(campaign.pid)
+    stack = {"api", "dispatcher", "gpu-worker"}
+    await eventually(lambda: stack <= {role_of(each) for each in process.children()}, within=60)
+    everybody = process.children(recursive=True)
+
+    campaign.terminate()
+    await asyncio.wait_for(campaign.communicate(), timeout=60)
+
+    assert campaign.returncode == STOPPED
+    assert [each for each in everybody if each.is_running()] == []
+
+
+def role_of(process: psutil.Process) -> str:
+    try:
+        return process.cmdline()[-1]
+    except psutil.Error:  # it has just left, or not yet become what it will be
+        return ""
 
 
 async def test_several_locust_processes_make_one_report(limits: Path) -> None:

@@ -46,3 +46,51 @@ async def test_many_waits_in_a_row_hold_one_timer() -> None:
     assert buffer._timer is timer
     assert timer is not None
     assert timer.when() > loop.time()
+
+
+async def test_a_waiter_who_takes_at_once_is_not_woken_and_gets_what_he_refuses() -> None:
+    buffer, took = Buffer(), list[object]()
+
+    def take(batch: object) -> bool:
+        took.append(batch)
+        return len(took) < 3
+
+    wait = asyncio.ensure_future(buffer.next(60, take))  # noqa: TID251  # as a task of its own
+    await asyncio.sleep(0)
+    buffer.offer([FRAME])
+    buffer.offer([FRAME])
+    await asyncio.sleep(0)
+    waits_on = not wait.done()
+    buffer.offer([FRAME])
+    buffer.offer([FRAME])  # whoever has refused is not asked again before he waits again
+
+    assert waits_on
+    assert await wait == [FRAME, FRAME]
+    assert len(took) == 3
+
+
+async def test_silence_counts_from_what_was_taken_last() -> None:
+    buffer, loop = Buffer(), asyncio.get_running_loop()
+    began = loop.time()
+    loop.call_later(0.1, buffer.offer, [FRAME])
+
+    assert not await buffer.next(0.15, lambda _: True)
+
+    assert loop.time() - began >= 0.24
+
+
+async def test_who_is_cancelled_or_told_to_look_takes_nothing_more() -> None:
+    buffer, took = Buffer(), list[object]()
+
+    def take(batch: object) -> bool:
+        took.append(batch)
+        return True
+
+    for end in ("cancel", "look"):
+        wait = asyncio.ensure_future(buffer.next(60, take))  # noqa: TID251  # as a task of its own
+        await asyncio.sleep(0)
+        wait.cancel() if end == "cancel" else buffer.look()
+        buffer.offer([FRAME])
+        await asyncio.wait([wait])
+
+    assert took == []

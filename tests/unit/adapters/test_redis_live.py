@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from headrace.adapters.streams.redis.following import Following
 from headrace.adapters.streams.redis.live import Live
 
 
@@ -22,8 +23,11 @@ async def test_nothing_is_kept_of_a_follower_that_left_before_redis_answered() -
     live = Live("redis://nowhere", tick_s=1, random=Random(1))
     vars(live)["_wire"] = RecordingWire()
 
+    async def found() -> Live:
+        return live
+
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.01), live.follow(b"channel"):
+        async with asyncio.timeout(0.01), Following(found, b"channel"):
             raise AssertionError("nobody acknowledged")
     live._on_reply([b"subscribe", b"channel", 1])
 

@@ -23,6 +23,7 @@ from headrace.api.auth import Keys, digest_of
 from headrace.api.deps import ApiDeps, Limits
 from headrace.api.presence import Presence
 from headrace.api.role import Api
+from headrace.api.signed import SignedLinks
 from headrace.api.steering import Steering
 from headrace.contracts.frames import Frame, Queued, Started, encode_frame, frame_type
 from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
@@ -82,6 +83,7 @@ async def deps(store: Store, streams: InProcessStreams, tmp_path: Path) -> Async
             lookup=Lookup(store),
             streams=streams,
             blobs=blobs,
+            signed=SignedLinks(store, blobs),
             tickets=InProcessTickets(),
             presence=Presence(store),
             steering=Steering(store, Basis()),

@@ -225,10 +225,12 @@ async def test_a_dry_run_tells_what_a_replay_would_do_and_does_nothing(
 
     assert (told.status_code, told.json()) == (
         200,
-        {"number": letter["number"], "would": "run", "to": "echo", "fits": True, "why": None},
+        {"number": letter["number"], "would": "run", "to": "echo"}
+        | {"fits": True, "why": None, "pointer": None},
     )
     assert unfit.json()["fits"] is False
     assert "/text" in unfit.json()["why"]
+    assert unfit.json()["pointer"] == "/input/text"
     (still,) = await listed(http)
     assert still["replay_at"] is None
     assert (await http.get("/admin/audit", headers=ANN)).json()["audit"] == []

@@ -11,6 +11,39 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 
 from headrace.contracts.frames import Token, encode_frame
 
+PROBLEMS = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemView"}}}
+ERRORS_OF_OPENAI = {
+    "application/json": {"schema": {"$ref": "#/components/schemas/OpenAiErrorView"}}
+}
+HORDE = {
+    "GET /api/v2/find_user", "GET /api/v2/users", "GET /api/v2/users/{user_id}", "PUT /api/v2/users/{user_id}",
+    "POST /api/v2/users/register", "POST /api/v2/kudos/transfer", "PUT /api/v2/sharedkeys",
+    "GET /api/v2/sharedkeys/{sharedkey_id}", "PATCH /api/v2/sharedkeys/{sharedkey_id}",
+    "DELETE /api/v2/sharedkeys/{sharedkey_id}",
+    "POST /api/v2/interrogate/async", "GET /api/v2/interrogate/status/{id}",
+    "DELETE /api/v2/interrogate/status/{id}",
+    "POST /api/v2/generate/async", "GET /api/v2/generate/check/{id}",
+    "GET /api/v2/generate/status/{id}", "DELETE /api/v2/generate/status/{id}",
+    "POST /api/v2/generate/text/async", "GET /api/v2/generate/text/status/{id}",
+    "DELETE /api/v2/generate/text/status/{id}", "GET /api/v2/blobs/{blob}", "PUT /api/v2/blobs/{blob}",
+    "GET /api/v2/generate/{id}/stream", "GET /api/v2/workers", "GET /api/v2/workers/{worker}", "GET /api/v2/workers/name/{name}",
+    "PUT /api/v2/workers/{worker}", "DELETE /api/v2/workers/{worker}", "POST /api/v2/workers/pop",
+    *(
+        f"POST /api/v2/{path}"
+        for path in (
+            "generate/pop", "generate/text/pop", "interrogate/pop", "generate/submit", "generate/text/submit",
+            "interrogate/submit", "generate/progress", "generate/preview/{generation}",
+        )
+    ),
+    *(
+        f"GET /api/v2/{path}"
+        for path in (
+            "status/heartbeat", "status/models", "status/models/{name}", "status/performance", "status/news",
+            "status/modes", "stats/img/totals", "stats/img/models", "stats/text/totals", "stats/text/models",
+        )
+    ),
+}  # fmt: skip
+
 
 @pytest.fixture
 async def document(http: httpx.AsyncClient) -> dict[str, Any]:
@@ -33,6 +66,8 @@ async def test_every_route_is_described(document: dict[str, Any]) -> None:
         "GET /jobs/{job}/explain", "GET /jobs/{job}/logs", "GET /admin/lanes", "POST /admin/lanes/{lane}/pause",
         "POST /admin/lanes/{lane}/resume", "GET /admin/tenants/{tenant}",
         "PUT /admin/tenants/{tenant}", "GET /admin/tenants", "GET /admin/whoami",
+        "GET /admin/users", "POST /admin/users", "GET /admin/users/{user}", "PATCH /admin/users/{user}",
+        "POST /admin/users/{user}/grant", "GET /admin/ledger",
         "GET /admin/keys", "POST /admin/keys", "POST /admin/keys/{key}/revoke",
         "GET /jobs/{job}/events", "POST /tickets", "POST /jobs/{job}/cancel", "GET /models",
         "POST /jobs/{job}/retry", "POST /schedules", "GET /schedules", "GET /schedules/{schedule}",
@@ -51,8 +86,18 @@ async def test_every_route_is_described(document: dict[str, Any]) -> None:
         "POST /admin/jobs/cancel", "POST /admin/jobs/retry", "POST /admin/jobs/{job}/move",
         "GET /admin/rollout", "PUT /admin/rollout", "POST /admin/rollout/rollback",
         "POST /blobs", "GET /blobs/{blob}",
+        "POST /webhooks", "GET /webhooks",
+        "GET /webhooks/{webhook}", "PATCH /webhooks/{webhook}",
+        "DELETE /webhooks/{webhook}", "GET /webhooks/{webhook}/secret",
+        "POST /webhooks/{webhook}/secret/rotate", "GET /webhooks/deliveries",
+        "GET /webhooks/deliveries/{delivery}", "POST /webhooks/deliveries/{delivery}/redeliver",
+        "GET /admin/webhooks", "GET /admin/webhooks/deliveries",
+        "GET /admin/webhooks/deliveries/{delivery}", "POST /admin/webhooks/deliveries/{delivery}/redeliver",
         "POST /conversations/{conversation}/messages", "GET /conversations/{conversation}/messages",
         "GET /stream/{task_id}", "POST /stream/{task_id}/stop",
+        "POST /v1/chat/completions", "POST /v1/completions", "POST /v1/embeddings",
+        "POST /v1/images/generations", "GET /v1/models", "GET /v1/models/{model}",
+        *HORDE,
         "GET /health", "GET /livez", "GET /readyz", "GET /metrics",
     }  # fmt: skip
     assert all(each["description"] for each in operations(document).values())
@@ -62,7 +107,12 @@ async def test_refusals_are_problem_documents(document: dict[str, Any]) -> None:
     for name, operation in operations(document).items():
         for status, answer in operation["responses"].items():
             if status[0] in "45" and not name.startswith(("GET /readyz", "GET /health")):
-                assert list(answer["content"]) == ["application/problem+json"], (name, status)
+                if " /v1/" in name:
+                    assert answer["content"] == ERRORS_OF_OPENAI, (name, status)
+                    continue
+                horde = " /api/v2/" in name
+                form = "application/json" if horde else "application/problem+json"
+                assert list(answer["content"]) == [form], (name, status)
 
 
 async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:

@@ -35,6 +35,13 @@ async def test_a_wrong_key_is_refused_even_where_none_is_needed(
     assert answer.json()["type"] == "urn:headrace:problem:unauthorized"
 
 
+@pytest.mark.parametrize("word", ["none", " none "])
+async def test_a_client_that_must_show_a_key_shows_none(http: httpx.AsyncClient, word: str) -> None:
+    headers = {"Authorization": f"Bearer {word}"}
+
+    assert (await http.get("/jobs", headers=headers)).status_code == 200
+
+
 async def test_no_key_is_enough_only_where_settings_say_so(deps: Any) -> None:
     closed = create_app(replace(deps, auth=Keys({"red": RED["apikey"]}, anonymous=None)))
     transport = httpx.ASGITransport(closed)

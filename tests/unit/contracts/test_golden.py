@@ -89,10 +89,63 @@ MESSAGES: dict[str, Message] = {
             ),
         ],
     ),
+    "recorded.v1": messages.Recorded(
+        moved=[messages.ResultOf(job=JOB, epoch=3)], stale=[messages.ResultOf(job=JOB, epoch=2)]
+    ),
+    "takes.v1": messages.Takes(
+        worker=WORKER,
+        reply_to="headrace.worker.api-1",
+        takes=[
+            messages.Take(
+                id=ClaimId("c-3"),
+                skill=messages.Skill(
+                    kind="image",
+                    models=["stable_diffusion"],
+                    nsfw=True,
+                    max_pixels=1048576,
+                    blacklist=["word"],
+                    first=[TenantId("alice")],
+                ),
+                lease_s=150.0,
+                wait_s=28.5,
+                name="drawer",
+                slots=2,
+                trace=TRACE,
+            )
+        ],
+    ),
+    "taken.v1": messages.Taken(
+        claim=ClaimId("c-3"),
+        grant=messages.Grant(
+            claim=ClaimId("c-3"),
+            job=JOB,
+            tenant=TenantId("alice"),
+            epoch=1,
+            attempt=1,
+            lease_s=150.0,
+            kind="image",
+            model="stable_diffusion",
+            input={"prompt": "a red fox"},
+            timeout_s=1200.0,
+        ),
+        model="stable_diffusion",
+        skipped={"nsfw": 2},
+    ),
 }
 
 # The same messages with what a later build may add to them.
 ADDED: dict[str, Message] = {
+    "results.v1.reply": messages.Results(
+        worker=WORKER, results=[], reply_to="headrace.worker.api-1"
+    ),
+    "heartbeats.v1.lease": messages.Heartbeats(
+        worker=WORKER,
+        reply_to="headrace.worker.api-1",
+        sequence=9,
+        slots={"remote.image": 1},
+        heartbeats=[],
+        lease_s=150.0,
+    ),
     "heartbeats.v1.vitals": messages.Heartbeats(
         worker=WORKER,
         reply_to="headrace.worker.worker-1",

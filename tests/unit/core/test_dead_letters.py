@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from headrace.adapters.bus.inprocess import InProcessBus
 from headrace.core.errors import LetterNotFound, LetterSettled
-from headrace.core.job import State
+from headrace.core.job import Job, State
 from headrace.core.ports.bus import ORIGIN_HEADER, REASON_HEADER, Sent
 from headrace.core.ports.dead_letters import DeadLetter, LetterQuery, Settled, Source
+from headrace.core.ports.paths import DISTRIBUTED
 from headrace.core.ports.store import Store
 from headrace.core.retry import RetryPolicy
+from headrace.core.usecases import many
+from headrace.core.usecases.admit import Admission, Caps
 from headrace.core.usecases.bury import bury
 from headrace.core.usecases.record import record
 from headrace.core.usecases.replay import Replayed, replay_due
+from headrace.core.usecases.retry import retry
 from headrace.core.usecases.settle import (
+    ITS_TENANT,
     discard_letter,
     discard_letters,
     replay_letter,
@@ -125,6 +131,60 @@ async def test_a_job_that_was_purged_cannot_be_replayed(store: Store, bus: Unrul
 
     (settled,) = await parked_letters(store, settled=True)
     assert (done.jobs, settled.settled) == (0, Settled.DISCARDED)
+
+
+async def died(store: Store) -> Job:
+    failure = a_failure(await running(store), "internal")
+    await record(store, [failure], policy=RetryPolicy(failures=1), random=ANY)
+    return await read(store, failure.job)
+
+
+async def test_a_dead_job_that_its_tenant_tries_again_leaves_no_letter_open(store: Store) -> None:
+    old, other = await died(store), await died(store)
+
+    async with store.begin() as tx:
+        new = await retry(tx, old.tenant, old.id, new_id=a_job_id, trace=None)
+
+    (settled,) = await parked_letters(store, settled=True)
+    assert (settled.letter.job, settled.retried_as) == (old.id, new.id)
+    assert (settled.settled, settled.settled_by) == (Settled.REPLAYED, ITS_TENANT)
+    assert [each.letter.job for each in await parked_letters(store)] == [other.id]
+
+
+async def test_a_planned_replay_of_what_was_tried_again_is_called_off(
+    store: Store, bus: UnrulyBus
+) -> None:
+    old = await died(store)
+    (letter,) = await parked_letters(store)
+    await plan(store, letter.number)
+
+    async with store.begin() as tx:
+        await retry(tx, old.tenant, old.id, new_id=a_job_id, trace=None)
+
+    assert await replay(store, bus) == Replayed(0, 0, full=False)
+
+
+async def test_many_dead_jobs_tried_again_settle_theirs_for_who_asked(store: Store) -> None:
+    old, other = await died(store), await died(store)
+    wish = many.Wish(who="ann", ids=[old.id, other.id], said={})
+
+    for dry in (True, False):
+        async with store.begin() as tx:
+            await many.retry_many(
+                tx,
+                replace(wish, dry_run=dry),
+                admission=Admission(Caps()),
+                new_id=a_job_id,
+                trace=None,
+                choose=lambda _tenant, _kind: DISTRIBUTED,
+            )
+        assert len(await parked_letters(store)) == (2 if dry else 0)
+
+    settled = await parked_letters(store, settled=True)
+    news = [await read(store, each.retried_as) for each in settled if each.retried_as]
+    assert {each.settled_by for each in settled} == {"ann"}
+    assert {each.retry_of for each in news} == {old.id, other.id}
+    assert {each.path for each in news} == {DISTRIBUTED}
 
 
 async def test_a_rate_holds_for_all_who_ask(store: Store) -> None:

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
+from headrace.contracts.remote import remote_lane
 from headrace.core.errors import JobNotFound
 from headrace.core.explain import Facts, Rule, explain
 from headrace.core.job import State
 from headrace.core.ports.store import Crowd, Store, Terms, WorkerRecord
 from headrace.core.usecases.explain import facts_about
 from headrace.core.usecases.pause import pause
+from headrace.core.wants import Wants, written
 from headrace.testkit.builders import LONG_AGO, a_job
 from headrace.testkit.deciding import LANE, put, see
 
@@ -122,3 +124,15 @@ async def test_another_tenant_s_job_is_not_explained(store: Store) -> None:
 
     with pytest.raises(JobNotFound):
         await facts_about(store, TenantId("another"), JobId(job.id))
+
+
+async def test_a_job_for_remote_workers_waits_for_one_that_asked_lately(store: Store) -> None:
+    lane = remote_lane("image")
+    job = await put(store, lane=lane, wants=written(Wants("image", ("a",))))
+
+    alone = explain(await facts_about(store, job.tenant, job.id))
+    await see(store, 2, lane=lane)
+    served = await facts_about(store, job.tenant, job.id)
+
+    assert (alone.rule, "No remote worker" in alone.why) == (Rule.NO_WORKER, True)
+    assert (explain(served).rule, served.slots) == (Rule.NEXT, 2)

@@ -19,7 +19,7 @@ from headrace.core.usecases.record import record
 from headrace.core.usecases.retry import retry
 from headrace.core.usecases.schedules import Makers, Recurrence, create_schedule, delete_schedule
 from headrace.core.usecases.submit import Submission, submit
-from headrace.testkit.builders import LONG_AGO, a_job_id, a_new_job
+from headrace.testkit.builders import LONG_AGO, a_job_id, a_new_job, an_api_key
 from headrace.testkit.deciding import (
     ANY,
     ECHO,
@@ -67,6 +67,21 @@ async def take_in(
     )
     (held,) = await taken(store, made.job, lease=lease)
     return held
+
+
+@pytest.mark.parametrize("kept", [None, timedelta(0)])
+async def test_a_revoked_key_goes_when_somebody_says_how_long_it_is_kept(
+    store: Store, blobs: MemoryBlobs, kept: timedelta | None
+) -> None:
+    key = an_api_key()
+    async with store.begin() as tx:
+        await tx.insert_key(key, "digest")
+        await tx.revoke_key(key.id)
+
+    await purge(store, blobs, kept=Kept(api_keys=kept), limit=10)
+
+    async with store.begin() as tx:
+        assert (await tx.key(key.id) is None) == (kept is not None)
 
 
 def left(blobs: MemoryBlobs) -> set[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from headrace.contracts.ids import Lane, WorkerId
 from headrace.contracts.messages import Hearing, Vitals
+from headrace.contracts.remote import remote_lane
 from headrace.core.ports.operations import Member
 from headrace.core.usecases.receiving import Standing, judge
 
@@ -36,6 +37,15 @@ def a_member(vitals: Vitals | None = None, **fields: Any) -> Member:
         (a_member(Vitals(order_s=3.0)), {ECHO: 1}, True, "All of its slots are busy"),
         (a_member(Vitals(order_s=3.0)), {}, None, "did not wait for an offer"),
         (a_member(None), {}, None, "Its build does not say"),
+        (a_member(None, slots={remote_lane("image"): 1}), {}, None, "It comes by HTTP"),
+        (
+            a_member(
+                None,
+                slots={remote_lane("image"): 1},
+                seen_at=NOW - timedelta(minutes=4),
+            ),
+            *({}, None, "asks for work when it is ready"),
+        ),
         (a_member(Vitals(hears=HEARS)), {}, False, "No answer has reached its mailbox yet"),
         (a_member(Vitals(hears=HEARS, order_s=90.0)), {}, False, "for 90 s no answer has reached"),
         (

@@ -14,10 +14,24 @@ import pytest
 
 from headrace.contracts.ids import Lane, TenantId
 from headrace.contracts.messages import INPUT_BLOB, MAX_INLINE_BYTES, EngineCard
-from headrace.core.errors import IdempotencyConflict, InvalidInput, Unavailable, UnknownModel
+from headrace.core.errors import (
+    IdempotencyConflict,
+    InvalidInput,
+    TenantQueueFull,
+    Unavailable,
+    UnknownModel,
+)
 from headrace.core.job import Job, State
 from headrace.core.ports.store import IdempotencyKey, Query, Store
-from headrace.core.usecases.submit import Check, Submission, Submitted, submit
+from headrace.core.usecases.admit import Admission, Caps
+from headrace.core.usecases.submit import (
+    Check,
+    Submission,
+    Submitted,
+    Taking,
+    submit,
+    submit_together,
+)
 from headrace.testkit.builders import LONG_AGO
 from headrace.testkit.deciding import ECHO, PATH, outbox, read
 from headrace.testkit.memory_blobs import MemoryBlobs
@@ -203,3 +217,41 @@ async def test_without_blobs_a_large_input_is_not_taken(store: Store) -> None:
         await submitted(store, input=LARGE, blobs=MemoryBlobs(away=True))
 
     assert await kept(store) == []
+
+
+async def together(store: Store, *inputs: str, **more: Any) -> list[Submitted]:
+    def only_small(card: EngineCard, given: Mapping[str, Any]) -> None:
+        if given["text"] == "refused":
+            refuse(card, given)
+
+    return await submit_together(
+        store,
+        MemoryBlobs(),
+        [Submission(tenant=TENANT, kind="echo", input={"text": text}) for text in inputs],
+        Taking(PATH, lambda: f"job-{next(_ids)}", only_small, **more),
+    )
+
+
+async def test_some_jobs_are_kept_together_in_their_order(store: Store) -> None:
+    made = await together(store, "a", "b", "c")
+
+    assert [each.job.spec.input["text"] for each in made] == ["a", "b", "c"]
+    assert {job.id for job in await kept(store)} == {each.job.id for each in made}
+    assert len({each.job.id for each in made}) == 3
+
+
+async def test_where_one_is_refused_none_is_kept(store: Store) -> None:
+    with pytest.raises(InvalidInput):
+        await together(store, "a", "refused", "c")
+
+    assert await kept(store) == []
+
+
+async def test_where_there_is_no_room_for_all_none_is_kept(store: Store) -> None:
+    admission = Admission(Caps(per_tenant=2, in_all=100))
+
+    with pytest.raises(TenantQueueFull):
+        await together(store, "a", "b", "c", admission=admission)
+
+    assert await kept(store) == []
+    assert len(await together(store, "a", "b", admission=admission)) == 2

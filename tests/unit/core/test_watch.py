@@ -12,6 +12,7 @@ import pytest
 from headrace.contracts.frames import Reset, decode_frame
 from headrace.contracts.ids import Position
 from headrace.core.job import Job, State
+from headrace.core.ports.streams import Batch
 from headrace.core.usecases.watch import PAGE, watch
 from headrace.testkit.faulty_streams import FaultyStreams
 from headrace.testkit.waits import eventually
@@ -290,3 +291,69 @@ async def test_a_reset_waits_for_the_store_rather_than_being_left_out() -> None:
 
     assert silent_so_far
     assert watcher.told == ["1-8 reset", "1-9", "2-1 succeeded"]
+
+
+async def test_what_comes_live_and_continues_is_told_at_once(
+    streams: FaultyStreams, record: Record
+) -> None:
+    await streams.append([QUEUED])
+    watcher = Watching()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(watcher.run(watching(streams, record, tell=watcher.take)))
+        await record.asked_again()
+        await streams.append([tokens(0, 2, 2)])
+        told_meanwhile = watcher.told
+        await streams.append([the_end(1)])
+
+    assert told_meanwhile == ["0-1 queued", "0-2", "0-3"]
+    assert [str(entry.position) for entry in watcher.at_once] == ["0-2", "0-3"]
+    assert watcher.told[-1] == "1-1 succeeded"
+
+
+async def test_what_a_client_has_no_room_for_is_told_by_its_task_and_the_rest_at_once_again(
+    streams: FaultyStreams, record: Record
+) -> None:
+    await streams.append([QUEUED])
+    watcher = Watching(room=[True, False])
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(watcher.run(watching(streams, record, tell=watcher.take)))
+        await record.asked_again()
+        for seq in range(2, 5):
+            await streams.append([tokens(0, seq, 1)])
+        await eventually(lambda: watcher.told[-1] == "0-4")
+        await record.asked_again()
+        await streams.append([tokens(0, 5, 1)])
+        await streams.append([the_end(1)])
+
+    assert watcher.told == ["0-1 queued", "0-2", "0-3", "0-4", "0-5", "1-1 succeeded"]
+    assert [str(entry.position) for entry in watcher.at_once] == ["0-2", "0-5"]
+
+
+async def test_a_hole_in_what_comes_live_is_mended_from_the_log_before_anything_is_told_at_once(
+    streams: FaultyStreams, record: Record
+) -> None:
+    await streams.append([QUEUED])
+    watcher = Watching()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(watcher.run(watching(streams, record, tell=watcher.take)))
+        await record.asked_again()
+        streams.losses = 1
+        await streams.append([tokens(0, 2, 2)])
+        await streams.append([tokens(0, 4, 1)])
+        await eventually(lambda: watcher.told[1:] == ["0-2", "0-3", "0-4"])
+        await streams.append([the_end(1)])
+
+    assert watcher.told[-1] == "1-1 succeeded"
+
+
+async def test_an_end_is_never_told_at_once(streams: FaultyStreams, record: Record) -> None:
+    await streams.append([QUEUED])
+    watcher = Watching()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(watcher.run(watching(streams, record, tell=watcher.take)))
+        await record.asked_again()
+        end = ("succeeded", b'{"type":"succeeded","result":null}')
+        await streams.append([Batch(JOB, 0, [("token", b"{}"), end], 2)])
+
+    assert watcher.told == ["0-1 queued", "0-2", "0-3 succeeded"]
+    assert watcher.at_once == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -85,14 +86,15 @@ class Writer:
         return [Position(self._epoch, seq) for seq in range(self._seq - count + 1, self._seq + 1)]
 
 
-async def _through(steps: list[tuple[str, int]], maxlen: int) -> tuple[list[Entry], Writer]:
-    streams, record, watcher = FaultyStreams(maxlen=maxlen), Record(watched_job()), Watching()
+async def _through(
+    steps: list[tuple[str, int]], maxlen: int, room: list[bool]
+) -> tuple[list[Entry], Writer]:
+    streams, record, watcher = FaultyStreams(maxlen=maxlen), Record(watched_job()), Watching(room)
+    options: dict[str, Any] = {"quiet_s": QUIET_S / 5, "random": Random(1), "tell": watcher.take}
     writer = Writer(streams, record)
     await writer.begin()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(
-            watcher.run(watch(streams, record, JOB, quiet_s=QUIET_S / 5, random=Random(1)))
-        )
+        tasks.create_task(watcher.run(watch(streams, record, JOB, **options)))
         for what, count in steps:
             await writer.do(what, count)
         await writer.end()
@@ -100,11 +102,16 @@ async def _through(steps: list[tuple[str, int]], maxlen: int) -> tuple[list[Entr
 
 
 @settings(max_examples=150, deadline=None)
-@given(steps=st.lists(FAULTS, max_size=25), maxlen=st.sampled_from([2, 5, 1000]))
+@given(
+    steps=st.lists(FAULTS, max_size=25),
+    maxlen=st.sampled_from([2, 5, 1000]),
+    room=st.just([False] * 1000) | st.lists(st.booleans(), max_size=25),
+)
 def test_every_frame_once_and_in_order_or_a_reset(
-    steps: list[tuple[str, int]], maxlen: int
+    steps: list[tuple[str, int]], maxlen: int, room: list[bool]
 ) -> None:
-    told, writer = asyncio.run(_through(steps, maxlen))
+    """Whether it is told at once or by its task, and however often it has no room."""
+    told, writer = asyncio.run(_through(steps, maxlen, room))
 
     for before, entry in pairwise([Entry(START, "start", b""), *told]):
         # A reset says where it all stands now; the end may follow it at once.

@@ -14,10 +14,11 @@ from headrace.core.ports.paths import DISTRIBUTED, LOCAL
 from headrace.core.ports.store import Store
 from headrace.dispatcher.attendance import Attendance
 from headrace.dispatcher.loops import Wake
-from headrace.dispatcher.options import DispatcherOptions
+from headrace.dispatcher.options import DispatcherOptions, Ports
 from headrace.dispatcher.releasing import Releaser
 from headrace.dispatcher.sweeping import Sweeper
 from headrace.testkit.deciding import LANE, OVER, WORKER, offers, put, read, running
+from headrace.testkit.memory_blobs import MemoryBlobs
 
 TOPOLOGY = Topology("test")
 WORK = TOPOLOGY.work(LANE)
@@ -39,8 +40,9 @@ class Side:
             path=self.path, lease=timedelta(seconds=LEASE_S), monotonic=lambda: self.now
         )
         streams = InProcessStreams()
+        ports = Ports(self.store, self.bus, streams, MemoryBlobs())
         self.attendance = Attendance(self.store, options, Wake())
-        self.releaser = Releaser(self.store, self.bus, streams, TOPOLOGY, options, self.attendance)
+        self.releaser = Releaser(ports, TOPOLOGY, options, self.attendance)
         self.sweeper = Sweeper(self.store, self.bus, streams, options, self.releaser, Wake())
 
     async def attend(self, *, after_s: float = 0.0) -> tuple[str, ...]:

@@ -19,10 +19,11 @@ from headrace.core.ports.store import Store
 from headrace.core.retry import RetryPolicy
 from headrace.dispatcher.attendance import Attendance
 from headrace.dispatcher.loops import Wake
-from headrace.dispatcher.options import DispatcherOptions
+from headrace.dispatcher.options import DispatcherOptions, Ports
 from headrace.dispatcher.releasing import Releaser
 from headrace.dispatcher.sweeping import Sweeper
 from headrace.testkit.deciding import OVER, PATH, read, running
+from headrace.testkit.memory_blobs import MemoryBlobs
 
 TOPOLOGY = Topology("test")
 LEASE_S = 30.0
@@ -54,8 +55,9 @@ class Sweeping:
             monotonic=lambda: self.now,
         )
         streams = InProcessStreams()
+        ports = Ports(self.store, self.bus, streams, MemoryBlobs())
         attendance = Attendance(self.store, options, Wake())
-        releaser = Releaser(self.store, self.bus, streams, TOPOLOGY, options, attendance)
+        releaser = Releaser(ports, TOPOLOGY, options, attendance)
         self.sweeper = Sweeper(self.store, self.bus, streams, options, releaser, Wake())
 
     async def turn(self, *, after_s: float = 0.0) -> None:

@@ -102,3 +102,15 @@ def test_bad_input_is_refused(raw: dict[str, Any], why: str) -> None:
 )
 def test_word_pieces_are_those_the_model_was_trained_on(text: str, ids: list[int]) -> None:
     assert WordPieces().encode(text, 256) == (ids, False)
+
+
+def test_fewer_dimensions_are_the_first_ones_at_length_one(engine: MiniLmEngine) -> None:
+    text = "Water turns the wheel."
+    (whole,) = engine.run(asked(text))["embeddings"]
+
+    output = engine.run(work_for(MiniLmEngine, {"texts": [text], "dimensions": 64}))
+
+    (short,) = output["embeddings"]
+    length = math.sqrt(likeness(whole[:64], whole[:64]))
+    assert output["dimensions"] == len(short) == 64
+    assert short == pytest.approx([each / length for each in whole[:64]], abs=2e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,26 @@ def test_it_listens_on_no_port(engine: SmolLm2Engine) -> None:
             "cannot be given where messages have one of their own",
         ),
         ({"prompt": "a", "max_tokens": 2049}, "max_tokens", "should be at most 2048"),
+        (
+            {"messages": [{"role": "user", "content": "b"}], "raw": True},
+            "raw",
+            "is for a prompt, not for messages",
+        ),
+        (
+            {"prompt": "a", "raw": True, "system": "b"},
+            "raw",
+            "goes with no system message and no response_format",
+        ),
+        (
+            {"prompt": "a", "response_format": {"type": "json_schema"}},
+            "response_format.json_schema",
+            "should have a schema",
+        ),
+        (
+            {"messages": [{"role": "tool", "content": "b"}]},
+            "messages[0].role",
+            "cannot be 'tool'",
+        ),
         ({"prompt": "a", "temperature": 3}, "temperature", "should be at most 2"),
         ({"prompt": "a", "top_p": 0}, "top_p", "should be more than 0"),
         ({"prompt": "a", "stop": [""]}, "stop[0]", "should have at least 1 character"),
@@ -171,3 +192,39 @@ def test_bad_input_is_refused(raw: dict[str, Any], field: str, why: str) -> None
 
 def test_threads_are_an_option() -> None:
     assert vars(engine_class(Lane("smollm2"), {"threads": "2"}))["threads"] == 2
+
+
+def test_a_raw_prompt_is_gone_on_from(engine: SmolLm2Engine) -> None:
+    work = asked(prompt="One, two, three, four,", raw=True, temperature=0, max_tokens=4)
+
+    output = engine.run(work)
+
+    assert output["text"].startswith(" five")
+    assert output["text"] == work.text
+    assert output["usage"] == {"prompt_tokens": 8, "completion_tokens": 4}
+
+
+def test_an_answer_keeps_to_a_schema(engine: SmolLm2Engine) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"city": {"enum": ["Paris", "Rome"]}},
+        "required": ["city"],
+    }
+    wanted = {"type": "json_schema", "json_schema": {"name": "city", "schema": schema}}
+
+    output = engine.run(asked(prompt=QUESTION, response_format=wanted, temperature=0))
+
+    assert json.loads(output["text"]) == {"city": "Paris"}
+
+
+def test_a_schema_that_nobody_can_keep_to_is_the_callers_mistake(engine: SmolLm2Engine) -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "wat"}}}
+
+    with pytest.raises(BadInput, match="response_format: cannot be kept to"):
+        engine.run(asked(prompt=QUESTION, response_format=wanted))
+
+
+def test_without_a_limit_it_writes_until_it_is_done(engine: SmolLm2Engine) -> None:
+    output = engine.run(asked(prompt=QUESTION, temperature=0, max_tokens=None))
+
+    assert output["finish_reason"] == "stop"

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 import xllamacpp
 
@@ -158,7 +159,8 @@ def test_the_card_names_the_configured_models_and_not_the_key() -> None:
     described = card(LANE, an_engine("http://gpu:8000/v1", api_key="s3cret"))
 
     assert described.models == ["big", "small"]
-    assert described.input_schema["properties"]["max_tokens"]["maximum"] == 131_072
+    number, _ = described.input_schema["properties"]["max_tokens"]["anyOf"]
+    assert number["maximum"] == 131_072
     assert "s3cret" not in repr(described)
 
 
@@ -236,3 +238,61 @@ def test_no_thread_is_left_behind(llama_server: str) -> None:
     engine().run(asked(engine, max_tokens=1))
 
     assert threading.active_count() == before
+
+
+def test_calls_of_tools_are_put_together() -> None:
+    events = [
+        {"index": 0, "id": "c1", "function": {"name": "weather", "arguments": ""}},
+        {"index": 1, "id": "c2", "function": {"name": "time", "arguments": "{}"}},
+        {"index": 0, "function": {"arguments": '{"city":'}},
+        {"index": 0, "function": {"arguments": '"Paris"}'}},
+    ]
+    said = [
+        msgspec.json.encode({"choices": [{"delta": {"tool_calls": [each]}}]}).decode()
+        for each in events
+    ]
+    with scripted_server(Script([*said, chunk(finish="tool_calls"), "[DONE]"])) as server:
+        output = an_engine(server.url)().run(asked(an_engine(server.url)))
+
+    assert output["finish_reason"] == "tool_calls"
+    assert output["tool_calls"] == [
+        {
+            "id": "c1",
+            "type": "function",
+            "function": {"name": "weather", "arguments": '{"city":"Paris"}'},
+        },
+        {"id": "c2", "type": "function", "function": {"name": "time", "arguments": "{}"}},
+    ]
+
+
+def test_tools_and_what_they_answered_are_passed_on() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "w", "arguments": "{}"}}
+    messages = [
+        {"role": "user", "content": "How is it?"},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "sunny"},
+    ]
+    tools = [{"type": "function", "function": {"name": "w"}}]
+    more = {"tools": tools, "tool_choice": "auto", "response_format": {"type": "json_object"}}
+    with scripted_server(Script(HELLO)) as server:
+        engine = an_engine(server.url)
+        engine().run(work_for(engine, {"messages": messages, "max_tokens": None, **more}))
+
+    (request,) = server.requests
+    assert request["messages"] == messages
+    assert {name: request[name] for name in more} == more
+    assert "max_tokens" not in request
+
+
+def test_a_raw_prompt_is_gone_on_from() -> None:
+    said = [
+        '{"choices": [{"text": "lo"}]}',
+        '{"choices": [{"text": "", "finish_reason": "length"}]}',
+    ]
+    with scripted_server(Script([*said, "[DONE]"])) as server:
+        engine = an_engine(server.url)
+        output = engine().run(asked(engine, prompt="Hel", raw=True))
+
+    assert (output["text"], output["finish_reason"]) == ("lo", "length")
+    assert server.requests[0]["prompt"] == "Hel"
+    assert "messages" not in server.requests[0]

@@ -83,3 +83,25 @@ async def test_tenants_are_listed_with_what_they_have(inside: Command) -> None:
     violet = next(each for each in told if each["tenant"] == "violet")
     assert (violet["weight"], violet["max_queued"], violet["keys"]) == (3, 7, 1)
     assert re.search(r"violet +0 +0 +3 +max_queued 7 +1", table.out)
+
+
+async def test_users_are_made_granted_changed_and_checked(inside: Command) -> None:
+    made = await inside("users", "create", "ada", "--kudos", "12.5", "--floor", "-3", **ADMIN)
+    listed = json.loads((await inside("users", "--json", **ADMIN)).out)
+    ada = str(next(each["id"] for each in listed if each["username"].startswith("ada#")))
+
+    granted = await inside("users", "grant", ada, "--", "-2", **ADMIN)
+    changed = await inside("users", "set", ada, "--trusted", "--concurrency", "7", **ADMIN)
+    shown = await inside("users", "show", ada, **ADMIN)
+    table = await inside("users", COLUMNS="160", **ADMIN)
+    checked = await inside("users", "check", **ADMIN)
+    too_much = await inside("users", "grant", ada, "--", "-200", **ADMIN)
+
+    assert re.fullmatch(r"[A-Za-z0-9_-]{22}\n", made.out)
+    assert f"User ada#{ada} of tenant user-" in made.err
+    assert "has 10.5 kudos." in granted.out
+    assert changed.code == 0
+    assert re.search(r"grant +-2 +the bank", shown.out)
+    assert re.search(rf"ada#{ada} +user-\w+ +10.5 +0 +-3 +7 +trusted", table.out)
+    assert (checked.code, checked.out) == (0, "The books are in order.\n")
+    assert (too_much.code, "200 kudos" in too_much.err) == (2, True)

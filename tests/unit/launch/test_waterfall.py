@@ -45,6 +45,18 @@ async def test_a_trace_shows_each_attempt_to_scale_and_why_there_was_another(
     assert first.count("█") < second.count("█"), "one word, then two"
 
 
+async def test_why_there_was_another_takes_no_room_from_the_times(
+    inside: Command, client: Client
+) -> None:
+    job = await a_retried_job(client)
+
+    lines = (await inside("trace", job, COLUMNS="80")).out.splitlines()
+
+    why = next(line for line in lines if "attempt 1 failed on" in line)
+    assert len(why.strip()) > 80 - 55, "longer than the bars"
+    assert all("s engine worked" in line for line in lines if line[1:6] == " run ")
+
+
 async def test_a_trace_id_finds_its_job(inside: Command, client: Client) -> None:
     job = await a_retried_job(client)
     by_job = json.loads((await inside("trace", job, "--json")).out)

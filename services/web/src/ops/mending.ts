@@ -1,9 +1,11 @@
 // A dead job's input, mended: between the form's fields, the JSON and what the api says is wrong.
 
+import type { RehearsalView } from "../generated";
 import { Problem } from "../http";
 import { fieldsOf, hold, read, type Field, type Held, type Schema } from "../schema";
 
 export type Input = Record<string, unknown>;
+type Doubt = Pick<RehearsalView, "why" | "pointer">;
 
 /** A picture is named here, not uploaded: its id is edited as it stands. */
 export function fieldsFor(schema: Schema): Field[] {
@@ -54,9 +56,8 @@ export function fieldIn({ pointer }: Problem, fields: readonly Field[]): string 
   return fields.some((field) => field.name === name) ? (name ?? null) : null;
 }
 
-/** A rehearsal tells in words what a refusal tells as a document: "…: /steps: not a number". */
-export function unfit(why: string): Problem {
-  const [, pointer, detail] = /(?:^|\s)(\/\S*): ([\s\S]*)$/.exec(why) ?? [];
-  const at = pointer === undefined ? null : `/input${pointer}`;
-  return new Problem(422, "The input does not fit", detail ?? why, at);
+/** What a rehearsal doubts, as a refusal would tell it. */
+export function unfit({ why, pointer }: Doubt): Problem {
+  const said = (why ?? "").replace(/^its input does not fit: /, "");
+  return new Problem(422, "The input does not fit", said, pointer);
 }

@@ -12,6 +12,7 @@ export const FILTERS = [
   "kind",
   "model",
   "path",
+  "lane",
   "worker",
 ] as const;
 

@@ -16,7 +16,10 @@ Lane = NewType("Lane", str)  # the queue of jobs that one engine serves
 BlobId = NewType("BlobId", str)
 ScheduleId = NewType("ScheduleId", str)
 RunId = NewType("RunId", str)  # one run of a pipeline: UUID version 4, as a job's
+EndpointId = NewType("EndpointId", str)  # who is told of a tenant's jobs
+CallId = NewType("CallId", str)  # one event for one receiver
 KeyId = NewType("KeyId", str)  # of an API key, and no secret; the key itself is kept nowhere
+UserId = NewType("UserId", int)  # of who has kudos; written `alias#7`
 
 _POSITION: Final = re.compile(r"(0|[1-9][0-9]{0,17})-(0|[1-9][0-9]{0,17})")
 

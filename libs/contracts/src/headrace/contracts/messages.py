@@ -114,6 +114,7 @@ class Heartbeats(
     slots: dict[str, int]  # lane -> slots
     heartbeats: list[Heartbeat]
     vitals: Vitals | None = None  # None: a build before it could say
+    lease_s: float | None = None  # for how long to renew; None: for the dispatcher's own lease
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -189,12 +190,87 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     blobs: list[BlobId] = msgspec.field(default_factory=list)  # named in an output that is a blob
 
 
-class Results(msgspec.Struct, frozen=True, tag_field="kind", tag="results.v1"):
+class Results(msgspec.Struct, frozen=True, tag_field="kind", tag="results.v1", omit_defaults=True):
     worker: WorkerId
     results: list[Result]
+    reply_to: str | None = None  # who wants to hear what became of them; None: nobody
 
 
-Message: TypeAlias = Offer | Claims | Grants | Heartbeats | Orders | Hello | Goodbye | Results
+class Recorded(msgspec.Struct, frozen=True, tag_field="kind", tag="recorded.v1"):
+    """What became of results: those that moved their job, and those that came too late to."""
+
+    moved: list[ResultOf]
+    stale: list[ResultOf]
+
+
+class ResultOf(msgspec.Struct, frozen=True):
+    job: JobId
+    epoch: int  # that the result was spoken in
+
+
+class Skill(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a worker that comes by HTTP can do, and what it does not want. Read beside `core/wants.py`."""
+
+    kind: str  # of worker: 'image', 'text' or 'interrogation'
+    models: list[str]  # by name; of an interrogation worker, its forms
+    trusted: bool = False
+    nsfw: bool = False
+    max_pixels: int = 0
+    img2img: bool = False
+    painting: bool = False
+    post_processing: bool = False
+    controlnet: bool = False
+    lora: bool = False
+    max_length: int = 0  # tokens that it writes
+    max_context: int = 0  # tokens that it reads
+    slow: bool = False
+    few_steps: bool = False  # takes nothing with more steps than usual
+    paid_only: bool = False
+    blacklist: list[str] = []  # words; a prompt with one of them is not for it
+    first: list[TenantId] = []  # whose jobs go before all others
+
+
+class Take(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A claim without an offer: whichever waiting job fits, in the fair order."""
+
+    id: ClaimId  # the same take sent twice gets the same grant
+    skill: Skill
+    lease_s: float
+    wait_s: float = 0.0  # how long an answer may be put off until something fits
+    name: str = ""  # what people call the worker
+    slots: int = 1
+    trace: str | None = None
+
+
+class Takes(msgspec.Struct, frozen=True, tag_field="kind", tag="takes.v1"):
+    worker: WorkerId
+    reply_to: str
+    takes: list[Take]
+
+
+class Taken(msgspec.Struct, frozen=True, tag_field="kind", tag="taken.v1", omit_defaults=True):
+    """The answer to one take: a job, or how many were passed over for what reason."""
+
+    claim: ClaimId
+    grant: Grant | None = None
+    model: str = ""  # of those that would do, the one that this worker has
+    skipped: dict[str, int] = {}
+    drain: bool = False  # it was told to take nothing new
+
+
+Message: TypeAlias = (
+    Offer
+    | Claims
+    | Grants
+    | Heartbeats
+    | Orders
+    | Hello
+    | Goodbye
+    | Results
+    | Recorded
+    | Takes
+    | Taken
+)
 
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final[msgspec.json.Decoder[Message]] = msgspec.json.Decoder(Message)

@@ -218,3 +218,94 @@ class RunNotReady(HeadraceError):
     def __init__(self, run: str, why: str) -> None:
         super().__init__(f"run {run} {why}")
         self.run, self.why = run, why
+
+
+class UserNotFound(HeadraceError):
+    def __init__(self, user: str) -> None:
+        super().__init__(f"no user {user}")
+        self.user = user
+
+
+class SharedKeyNotFound(HeadraceError):
+    """None that is there still, or none of this user's."""
+
+    def __init__(self) -> None:
+        super().__init__("no such shared key")
+
+
+class TooManySharedKeys(HeadraceError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"a user has {limit} shared keys at most; delete one")
+        self.limit = limit
+
+
+class NotEnoughKudos(HeadraceError):
+    """Amounts are milli-kudos."""
+
+    def __init__(self, needed: int, available: int) -> None:
+        super().__init__(f"this needs {_kudos(needed)} kudos, and there are {_kudos(available)}")
+        self.needed, self.available = needed, available
+
+
+class SharedKeySpent(HeadraceError):
+    """The user may have more; this key of theirs may not."""
+
+    def __init__(self, needed: int, left: int) -> None:
+        super().__init__(
+            f"this needs {_kudos(needed)} kudos, and the shared key has {_kudos(left)} left"
+        )
+        self.needed, self.left = needed, left
+
+
+class TooManyPrompts(HeadraceError):
+    """A user has as many jobs that have not ended as it may."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"this user may have {limit} jobs that have not ended; wait for one")
+        self.limit = limit
+
+
+class TransferRefused(HeadraceError):
+    """Kudos that go nowhere."""
+
+
+class WrongEntry(HeadraceError):
+    """The books refuse what was decided: an entry that is there, or an account below its floor."""
+
+
+def _kudos(amount: int) -> str:
+    return f"{amount / 1000:g}"
+
+
+class BadWebhook(HeadraceError):
+    """An address that is not called from here, or an event that there is not."""
+
+    def __init__(self, pointer: str, why: str) -> None:
+        super().__init__(why)
+        self.pointer = pointer
+
+
+class EndpointNotFound(HeadraceError):
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(f"no webhook {endpoint}")
+        self.endpoint = endpoint
+
+
+class TooManyEndpoints(HeadraceError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} webhooks are the most that a tenant may have")
+        self.limit = limit
+
+
+class CallNotFound(HeadraceError):
+    def __init__(self, call: str) -> None:
+        super().__init__(f"no delivery {call}")
+        self.call = call
+
+
+class NobodyToCall(HeadraceError):
+    """A delivery whose endpoint is gone or disabled cannot be repeated."""
+
+    def __init__(self, call: str, why: str) -> None:
+        super().__init__(f"delivery {call} cannot be repeated: {why}")
+        self.call = call

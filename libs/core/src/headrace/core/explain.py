@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from headrace.contracts.ids import Lane
 from headrace.contracts.producing import OUTSIDE
+from headrace.contracts.remote import is_remote
 from headrace.core.job import HELD, Job, State
 from headrace.core.ports.store import Crowd, Terms, WorkerRecord
 
@@ -121,6 +122,10 @@ def _in_its_lane(facts: Facts) -> Explanation | None:
 
 def _without_workers(facts: Facts) -> Explanation:
     lane = facts.job.lane
+    if is_remote(lane):
+        why = f"No remote worker for {facts.job.spec.kind} has asked for work lately, or only such as drain."
+        wish = f"let a worker that has {facts.job.spec.model} ask by POST /api/v2/workers/pop"
+        return Explanation(Rule.NO_WORKER, why, (wish,))
     start = f"start a worker with engine {lane}"
     if facts.draining:
         why = f"Every worker with slots for lane {lane} is draining."

@@ -86,6 +86,14 @@ SHADOWS: Final = TenantId(
 DISCONNECTED: Final = "disconnected"  # a reason to cancel: whoever watched has left
 
 
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Who is to be told of one job."""
+
+    url: str
+    events: tuple[str, ...] = ()  # none: its end, whatever that is
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """What the client asked for. Never changes."""
@@ -99,6 +107,11 @@ class Spec:
     labels: dict[str, str] = field(default_factory=dict)
     cancel_after_s: float | None = None  # without a watcher; None: it goes on
     conversation: str | None = None  # what it is said in, by its tenant's own name for that
+    wants: str | None = (
+        None  # of a worker that comes by HTTP, as core/wants.py writes it; None: not for those
+    )
+    payload: dict[str, Any] | None = None  # what such a worker is told in place of `input`
+    webhook: Webhook | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +141,7 @@ class Job:
     output: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     api_key: KeyId | None = None  # that was shown for it; None: it is not one that the store keeps
+    price: int | None = None  # milli-kudos held for it until it ends; None: nobody pays
     trace: str | None = None  # W3C traceparent of the request that submitted it
     attempt_trace: str | None = None  # that of the latest attempt
     created_at: datetime | None = None  # set by the store, as are the next two

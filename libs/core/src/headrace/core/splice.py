@@ -9,7 +9,7 @@ Laws:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from headrace.contracts.frames import Entry, Reset, encode_frame, frame_type
@@ -24,8 +24,11 @@ class Heard(NamedTuple):
     hole: bool  # something else came as well: look at the log
 
 
-def hear(cursor: Position, entries: Iterable[Entry]) -> Heard:
-    """Of live frames, those that come next; those that were there before are dropped."""
+def hear(cursor: Position, entries: Sequence[Entry]) -> Heard:
+    """Of live frames, those that come next; those that were there before are dropped.
+
+    Where all of them come next it is the same sequence, so that one encoding serves all who hear it.
+    """
     taken: list[Entry] = []
     for entry in entries:
         position = entry.position
@@ -34,7 +37,7 @@ def hear(cursor: Position, entries: Iterable[Entry]) -> Heard:
             cursor = position
         elif position > cursor:
             return Heard(taken, hole=True)
-    return Heard(taken, hole=False)
+    return Heard(entries if len(taken) == len(entries) else taken, hole=False)
 
 
 def holes(cursor: Position, entries: Sequence[Entry]) -> list[int]:
@@ -49,6 +52,13 @@ def until_the_end(entries: Sequence[Entry]) -> Sequence[Entry]:
         if entry.terminal:
             return entries[:nth]
     return entries
+
+
+def holds_the_end(entries: Sequence[Entry]) -> bool:
+    for entry in entries:  # noqa: SIM110  # no generator: asked once for every frame that is shown
+        if entry.terminal:
+            return True
+    return False
 
 
 def just_before(position: Position) -> Position:

@@ -115,6 +115,18 @@ SCHEDULES_FIRED: Final = CATALOG.counters(
     do="`failed` and `refused` say why in `headrace schedules show`.",
     outcome=("job", "failed", "refused", "skipped"),
 )
+WEBHOOK_CALLS: Final = CATALOG.counters(
+    "headrace_webhook_calls_total",
+    "Calls to receivers of webhooks; `failed` ones are made again later.",
+    do="`headrace webhooks` says which failed and why; one receiver's trouble holds up nobody else.",
+    outcome=("delivered", "failed", "given_up"),
+)
+WEBHOOK_CALL: Final = CATALOG.histogram(
+    "headrace_webhook_call_seconds",
+    "How long a receiver took to answer.",
+    do="Up to 15 s: a slow receiver holds a place in its own share of the pool, and no job.",
+    buckets=_SHORT,
+)
 
 # -- how things stand: the same from every dispatcher, read from the store ----------------------------
 

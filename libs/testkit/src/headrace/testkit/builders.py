@@ -8,12 +8,14 @@ from typing import Any, Final
 
 from headrace.contracts.ids import (
     ClaimId,
+    EndpointId,
     JobId,
     KeyId,
     Lane,
     RunId,
     ScheduleId,
     TenantId,
+    UserId,
     WorkerId,
 )
 from headrace.core.job import HELD, Job, Spec, State
@@ -22,6 +24,8 @@ from headrace.core.ports.dead_letters import DeadLetter, Source
 from headrace.core.ports.keys import ApiKey, Scope
 from headrace.core.ports.schedules import Schedule
 from headrace.core.ports.store import IdempotencyKey, NewJob
+from headrace.core.ports.users import BANK, Entry, Reason, User
+from headrace.core.ports.webhooks import Endpoint
 from headrace.core.run import Run
 
 # Of no meaning beside a store's clock, except that it is long over.
@@ -37,6 +41,9 @@ _OF_SPEC: Final = frozenset(
         "labels",
         "cancel_after_s",
         "conversation",
+        "wants",
+        "payload",
+        "webhook",
     }
 )
 
@@ -162,3 +169,33 @@ def an_api_key(*scopes: Scope, **fields: Any) -> ApiKey:
         "hint": "abcd",
     }
     return ApiKey(**{**usual, **fields})
+
+
+def a_user(**fields: Any) -> User:
+    """As it is before it has a number."""
+    usual: dict[str, Any] = {
+        "id": UserId(-2),
+        "tenant": TenantId(f"user-{uuid.uuid4().hex[:12]}"),
+        "alias": "somebody",
+        "concurrency": 30,
+    }
+    return User(**{**usual, **fields})
+
+
+def an_entry(**fields: Any) -> Entry:
+    """From the bank, unless it says."""
+    usual: dict[str, Any] = {
+        "id": f"test:{uuid.uuid4()}",
+        "reason": Reason.GRANT,
+        "source": BANK,
+    }
+    return Entry(**{**usual, **fields})
+
+
+def an_endpoint(**fields: Any) -> Endpoint:
+    usual: dict[str, Any] = {
+        "id": EndpointId(str(uuid.uuid4())),
+        "tenant": TenantId("tenant"),
+        "url": "https://receiver.example/hook",
+    }
+    return Endpoint(**{**usual, **fields})

@@ -89,6 +89,11 @@ _JOBS: Final[dict[str, Sequence[Panel]]] = {
             "again": "sum(rate(headrace_offers_repeated_total[$__rate_interval]))",
         }),
         Panel("Schedules that fired", "ops", _rate("headrace_schedules_fired_total", "outcome")),
+        Panel("Webhook calls", "ops", {
+            "{{outcome}}": "sum by (outcome) (rate(headrace_webhook_calls_total[$__rate_interval]))",
+            "seconds each": "sum(rate(headrace_webhook_call_seconds_sum[$__rate_interval]))"
+                " / sum(rate(headrace_webhook_call_seconds_count[$__rate_interval]))",
+        }),
         Panel("Messages tried again or buried", "ops", _rate("headrace_messages_settled_total", "outcome")),
         Panel("Rollouts taken back, shadows compared", "ops", {
             "taken back": "sum(rate(headrace_rollbacks_total[$__rate_interval]))",

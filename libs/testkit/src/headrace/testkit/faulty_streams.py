@@ -12,7 +12,7 @@ from headrace.contracts.frames import Entry
 from headrace.contracts.ids import JobId, Position
 from headrace.core.errors import Unavailable
 from headrace.core.job import Verdict
-from headrace.core.ports.streams import Batch, Page, Streams, Subscription
+from headrace.core.ports.streams import Batch, Page, Streams, Subscription, Take
 
 TTL_S = 60.0
 
@@ -68,8 +68,11 @@ class _Lossy(Subscription):
         self._inner, self._faults = inner, faults
 
     @override
-    async def next(self, within_s: float) -> Sequence[Entry]:
-        while entries := await self._inner.next(within_s):
+    async def next(self, within_s: float, take: Take | None = None) -> Sequence[Entry]:
+        def taken(entries: Sequence[Entry]) -> bool:
+            return self._faults.losses == 0 and take is not None and take(entries)
+
+        while entries := await self._inner.next(within_s, taken):
             if self._faults.losses == 0:
                 return entries
             self._faults.losses -= 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
 
 from headrace.contracts.ids import BlobId, TenantId
 from headrace.core.errors import BlobNotFound, Unavailable
@@ -20,6 +22,20 @@ class MemoryBlobs:
         name = BlobId(f"blob-{len(self.kept) + 1}")
         self.kept[tenant, name] = blob
         return name
+
+    async def put_as(self, tenant: TenantId, blob: BlobId, data: bytes) -> None:
+        await self.ping()
+        self.kept[tenant, blob] = Blob("image/webp", data)
+
+    async def link(
+        self,
+        tenant: TenantId,  # the port's signature
+        blob: BlobId,
+        method: Literal["GET", "PUT"],
+        *,
+        within: timedelta,
+    ) -> str | None:
+        return None
 
     async def get(self, tenant: TenantId, blob: BlobId) -> Blob:
         await self.ping()

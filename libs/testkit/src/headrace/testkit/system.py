@@ -169,7 +169,8 @@ async def _environment(
         env["RABBITMQ_URL"] = vhost.url
         env["DATABASE_URL"] = await stack.enter_async_context(fresh_database(infra.postgres()))
         env["REDIS_URL"] = infra.redis()
-        env["NAMESPACE"] = (await stack.enter_async_context(fresh_prefix())).rstrip(":")
+        prefix = await stack.enter_async_context(fresh_prefix(env["REDIS_URL"]))
+        env["NAMESPACE"] = prefix.rstrip(":")
     return {**env, **settings}
 
 

@@ -56,6 +56,7 @@ def _document() -> dict[str, Any]:
         presence=nobody,
         steering=nobody,
         new_id=nobody,
+        signed=nobody,
         auth=Keys({}, anonymous="anyone"),
     )
     return create_app(deps).openapi()

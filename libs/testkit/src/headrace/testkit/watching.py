@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -56,10 +56,22 @@ QUEUED = Batch(JOB, 0, [("queued", b'{"type":"queued"}')], 1)
 
 
 class Watching:
-    """A watcher in the background and what it has been told so far."""
+    """A watcher in the background and what it has been told so far.
 
-    def __init__(self) -> None:
+    `room`: whether it takes what it is told at once, each time in turn; then always.
+    """
+
+    def __init__(self, room: Iterable[bool] = ()) -> None:
         self.entries: list[Entry] = []
+        self.at_once: list[Entry] = []  # of these
+        self._room = iter(room)
+
+    def take(self, entries: Sequence[Entry]) -> bool:
+        if not next(self._room, True):
+            return False
+        self.entries += entries
+        self.at_once += entries
+        return True
 
     async def run(self, watching: AsyncGenerator[Sequence[Entry]]) -> None:
         async with asyncio.timeout(LIMIT_S), aclosing(watching):

@@ -16,6 +16,7 @@ from headrace.contracts.topology import Topology
 from headrace.core.ports.blobs import Blobs
 from headrace.core.ports.bus import Bus
 from headrace.core.ports.producers import Producers
+from headrace.core.ports.receivers import Receivers
 from headrace.core.ports.store import Store
 from headrace.core.ports.streams import Streams
 from headrace.core.ports.tickets import Tickets
@@ -30,6 +31,7 @@ OpenStreams: TypeAlias = Callable[[], AbstractAsyncContextManager[Streams]]
 OpenProducers: TypeAlias = Callable[[], AbstractAsyncContextManager[Producers | None]]
 OpenStore: TypeAlias = Callable[[], AbstractAsyncContextManager[Store]]
 OpenBlobs: TypeAlias = Callable[[], AbstractAsyncContextManager[Blobs]]
+OpenReceivers: TypeAlias = Callable[[], AbstractAsyncContextManager[Receivers]]
 OpenTickets: TypeAlias = Callable[[], AbstractAsyncContextManager[Tickets]]
 
 
@@ -44,6 +46,7 @@ class Wiring:
     store: OpenStore
     blobs: OpenBlobs
     tickets: OpenTickets
+    receivers: OpenReceivers
 
 
 def wiring_for(settings: Settings) -> Wiring:
@@ -56,6 +59,7 @@ def wiring_for(settings: Settings) -> Wiring:
         store=partial(_open_store, settings),
         blobs=partial(_open_blobs, settings),
         tickets=_tickets(settings),
+        receivers=partial(_open_receivers, settings),
     )
 
 
@@ -161,3 +165,11 @@ async def _open_blobs(settings: Settings) -> AsyncGenerator[Blobs]:
     root = settings.blobs_url.removeprefix("file://") or settings.data_dir / "blobs"
     async with open_file_blobs(root) as files:
         yield files
+
+
+@asynccontextmanager
+async def _open_receivers(settings: Settings) -> AsyncGenerator[Receivers]:
+    from headrace.adapters.receivers.http.receivers import open_http_receivers
+
+    async with open_http_receivers(settings.reach) as receivers:
+        yield receivers

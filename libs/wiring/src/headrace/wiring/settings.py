@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from headrace.contracts.ids import TenantId
+from headrace.core.addresses import Reach, networks
 from headrace.core.errors import Misconfigured
 from headrace.core.job import SHADOWS
 from headrace.core.ports.paths import DISTRIBUTED, LOCAL
@@ -18,6 +19,7 @@ from headrace.wiring.modes import Mode
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 NOTHING: Final = "-"  # an empty list; an empty variable is as if it were not there
+_HTTP: Final = r"^(https?://\S+)?$"
 MOST_SLOTS: Final = 64  # of one lane in one worker
 
 
@@ -45,10 +47,28 @@ class Settings(BaseSettings):
 
     api_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(default_factory=dict)
     admin_key: SecretStr = SecretStr("")  # empty: nobody administers over HTTP
+    link_key: SecretStr = SecretStr("")  # empty: each api process makes one at its start
     max_queued_per_tenant: Annotated[int, Field(ge=0, le=10_000_000)] = 10_000
     max_queued: Annotated[int, Field(ge=0, le=100_000_000)] = 1_000_000
     allow_anonymous: bool | None = None  # None: on loopback without keys
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    webhook_http: bool = False
+    webhook_networks: str = ""
+
+    user_concurrency: Annotated[int, Field(ge=0, le=100_000)] = 30
+    kudos_floor: Annotated[int, Field(ge=-(10**9), le=0)] | None = None  # None: debts have no limit
+    kudos_at_start: Annotated[int, Field(ge=0, le=10**9)] = 0
+    self_registration: bool = False  # else operators alone make users
+    oidc_issuer: Annotated[str, Field(pattern=_HTTP)] = (
+        ""  # whose tokens are callers beside keys; empty: nobody's
+    )
+    oidc_audience: str = ""
+    oidc_tenant_claim: str = "sub"
+    oidc_scopes_claim: str = "scope"
+    oidc_jwks_url: Annotated[str, Field(pattern=_HTTP)] = ""  # empty: the issuer says where
+    public_url: Annotated[str, Field(pattern=r"^(https?://[^/?#]+)?/?$")] = (
+        ""  # of the api, for addresses
+    )
 
     engines: Annotated[tuple[str, ...], NoDecode] = ()  # empty: all that are installed
     pipelines: Annotated[tuple[str, ...], NoDecode] = ()  # beside what is installed: module:NAME
@@ -67,7 +87,10 @@ class Settings(BaseSettings):
     sweep_every_s: Annotated[float, Field(gt=0, le=600)] = 5
     missed_fires: Literal["once", "skip"] = "once"
     retain_days: Annotated[float, Field(ge=2, le=36_500)] | None = None  # None: for ever
+    useless_keys_days: Annotated[float, Field(ge=0, le=36_500)] | None = None  # None: for ever
     engines_kept_days: Annotated[float, Field(ge=0.125, le=36_500)] = 7
+    long_poll_timeout: Annotated[float, Field(ge=1, le=60)] = 30  # of remote workers, in seconds
+    remote_ttl_s: Annotated[float, Field(ge=1, le=3600)] = 150
     stream_ttl_s: Annotated[int, Field(ge=5, le=604_800)] = 3600
 
     # None: what is stored says, by /admin/rollout. Set, these hold in this process whatever is stored.
@@ -127,11 +150,21 @@ class Settings(BaseSettings):
             raise ValueError(f"give each lane between 1 and {MOST_SLOTS} slots")
         return value
 
+    @field_validator("webhook_networks")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        networks(value)
+        return value
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.execution_mode is Mode.EDA:
             self._need("RABBITMQ_URL", self.rabbitmq_url, "amqp://user:password@host:5672/")
             self._need("REDIS_URL", self.redis_url, "redis://host:6379/0")
+        if self.oidc_issuer and not self.oidc_audience:
+            raise ValueError(
+                "OIDC_AUDIENCE: OIDC_ISSUER needs it, as the tokens meant for us say it"
+            )
         if self.allow_anonymous is False and not self.has_keys:
             raise ValueError(
                 "API_KEYS: ALLOW_ANONYMOUS=false without them or an ADMIN_KEY shuts everybody out"
@@ -173,6 +206,11 @@ class Settings(BaseSettings):
         return LOCAL if self.execution_mode is Mode.MONOLITH else DISTRIBUTED
 
     @property
+    def reach(self) -> Reach:
+        """Which receivers of webhooks are called."""
+        return Reach(self.webhook_http, networks(self.webhook_networks))
+
+    @property
     def rollout_basis(self) -> Basis:
         fixed = Fixed(
             internal=self.rollout_internal,
@@ -203,8 +241,8 @@ class Settings(BaseSettings):
 
     @property
     def has_keys(self) -> bool:
-        """Those of tenants, or the one that makes them."""
-        return bool(self.api_keys or self.admin_key.get_secret_value())
+        """Those of tenants, or the one that makes them, or an issuer of tokens."""
+        return bool(self.api_keys or self.admin_key.get_secret_value() or self.oidc_issuer)
 
     @property
     def anonymous(self) -> bool:

@@ -17,10 +17,13 @@ from headrace.api import health
 from headrace.api.deps import ApiDeps
 from headrace.api.description import describe_api
 from headrace.api.dialects.conversations import routes as conversations
+from headrace.api.dialects.horde import door as horde
+from headrace.api.dialects.horde.errors import HordeError
 from headrace.api.dialects.native import (
     admin,
     admin_fleet,
     admin_jobs,
+    admin_webhooks,
     blobs,
     changing,
     dead_letters,
@@ -34,10 +37,14 @@ from headrace.api.dialects.native import (
     schedules,
     submitting,
     tickets,
+    users,
+    webhooks,
 )
-from headrace.api.dialects.native.errors import problem_for
+from headrace.api.dialects.native.express import EventsFirst
+from headrace.api.dialects.openai import routes as openai
+from headrace.api.doors import has_own_errors, refusal
 from headrace.api.guards import Failures, RefuseNul
-from headrace.api.instrumenting import Watched, with_spans
+from headrace.api.instrumenting import Spans, Watched
 from headrace.api.page import NavigationFirst, Page
 from headrace.api.problems import Refused
 from headrace.api.tracing import TraceContext
@@ -49,12 +56,13 @@ _TOLD: Final = (
     "Idempotent-Replayed",
     "Preference-Applied",
     "Retry-After",
+    "X-Headrace-Job",
 )
-_REFUSALS: Final = (Refused, HeadraceError, HTTPException, RequestValidationError)
+_REFUSALS: Final = (Refused, HordeError, HeadraceError, HTTPException, RequestValidationError)
 
 
 def create_app(deps: ApiDeps) -> FastAPI:
-    page = Page(deps.page_dir)
+    page = Page(deps.page_dir, but_for=has_own_errors)
     app = FastAPI(
         title="Headrace",
         version=deps.version,
@@ -78,16 +86,21 @@ def create_app(deps: ApiDeps) -> FastAPI:
         dead_letters,
         admin,
         keys,
+        users,
         admin_fleet,
         admin_jobs,
         rollout,
+        webhooks,
+        admin_webhooks,
         conversations,
+        openai,
+        *horde.PARTS,
         health,
     ):
         app.include_router(door.router)
     app.router.default = page  # every address that is not the api's
     app.openapi = lru_cache(lambda: _describe(app, deps))  # type: ignore[method-assign]  # FastAPI's own way
-    return with_spans(app)
+    return app
 
 
 def _describe(app: FastAPI, deps: ApiDeps) -> dict[str, Any]:
@@ -99,11 +112,12 @@ def _middleware(deps: ApiDeps, page: Page) -> list[Middleware]:
     cors = Middleware(
         CORSMiddleware,
         allow_origins=sorted(deps.cors_origins),
-        allow_methods=["GET", "POST", "DELETE"],
+        allow_methods=["GET", "POST", "PATCH", "DELETE"],
         allow_headers=["*"],
         expose_headers=_TOLD,
     )
     return [
+        Middleware(Spans),
         Middleware(TraceContext, current=deps.current_traceparent),
         Middleware(Watched),
         *deps.middleware,
@@ -111,8 +125,9 @@ def _middleware(deps: ApiDeps, page: Page) -> list[Middleware]:
         Middleware(Failures),
         Middleware(RefuseNul),
         Middleware(NavigationFirst, page=page),
+        Middleware(EventsFirst, deps=deps),
     ]
 
 
-async def _refuse(request: Request, error: Exception) -> Response:  # noqa: ARG001  # the framework's signature
-    return problem_for(error).response()
+async def _refuse(request: Request, error: Exception) -> Response:
+    return refusal(request.url.path, error)

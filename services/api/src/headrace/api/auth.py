@@ -1,4 +1,4 @@
-"""Who is asking: keys to callers. Of a key its digest is kept, here and in the store, and nothing else.
+"""Who is asking: keys, and signed tokens, to callers. Of a key its digest is kept, here and in the store, and nothing else.
 
 A key of the environment may submit and read as its tenant; one of the store has scopes of its own.
 """
@@ -10,7 +10,7 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from headrace.api.problems import Problem, Refused
 from headrace.contracts.ids import KeyId, TenantId
@@ -21,6 +21,8 @@ from headrace.core.ports.keys import ApiKey, Scope
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 ORDINARY: Final = frozenset({Scope.SUBMIT, Scope.READ})
 HINT_CHARACTERS: Final = 4
+NO_KEY: Final = "none"  # for clients that cannot do without one, such as OpenAI's
+_DOTS: Final = 2  # of a token: header.claims.signature; a key has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Caller:
     scopes: frozenset[Scope] = ORDINARY
     key: ApiKey | None = None  # of the store; None: of the environment, or nobody's
     digest: str = ""  # of that key
+    until: float | None = None  # of a token: its end, in seconds of Unix time
 
     @property
     def api_key(self) -> KeyId | None:
@@ -44,18 +47,34 @@ class Caller:
             raise Refused(scope_missing(scope))
 
 
+class Bearers(Protocol):
+    """Who else is let in: whoever shows a token that an issuer signed."""
+
+    async def caller(self, token: str) -> Caller | None:
+        """None: it is not good. Raises Unavailable."""
+
+    def over(self, until: float) -> bool:
+        """Whether a token that is good until then is good no longer."""
+
+
 class Keys:
     """`anonymous` is the tenant of those who show no key; None: everybody must show one.
 
-    `ring` has the keys of the store; None: there are only those of the environment.
+    `ring` has the keys of the store; None: there are only those of the environment. `bearers` knows
+    tokens; None: there are none.
     """
 
     def __init__(
-        self, keys: Mapping[str, str], *, anonymous: str | None, ring: Keyring | None = None
+        self,
+        keys: Mapping[str, str],
+        *,
+        anonymous: str | None,
+        ring: Keyring | None = None,
+        bearers: Bearers | None = None,
     ) -> None:
         self._digests = [(TenantId(tenant), digest_of(key)) for tenant, key in keys.items()]
         self.anonymous = None if anonymous is None else TenantId(anonymous)
-        self._ring = ring
+        self._ring, self._bearers = ring, bearers
 
     async def run(self) -> None:
         """Writes down which keys were used; must be running."""
@@ -85,19 +104,25 @@ class Keys:
         return caller
 
     async def known(self, key: str) -> Caller | None:
-        """Raises Unavailable: whether the store has it cannot be known now."""
+        """Raises Unavailable: whether it is good cannot be known now."""
         digest = digest_of(key)
         owner = None
         for tenant, each in self._digests:  # no early end: the time says nothing about the key
             if hmac.compare_digest(digest, each):
                 owner = tenant
-        return await self._of_store(digest) if owner is None else Caller(owner)
+        if owner is not None:
+            return Caller(owner)
+        if self._bearers is not None and key.count(".") == _DOTS:
+            return await self._bearers.caller(key)
+        return await self._of_store(digest)
 
-    async def still_good(self, digest: str) -> bool:
-        """Of a key of the store, for what lasts longer than a request ("" is good for ever).
+    async def still_good(self, digest: str, until: float | None = None) -> bool:
+        """For what lasts longer than a request; of a key of the store ("" is good for ever) or a token.
 
         While the store does not answer nothing is cut off.
         """
+        if until is not None and (self._bearers is None or self._bearers.over(until)):
+            return False
         if not digest or self._ring is None or self._ring.silent:
             return True
         try:
@@ -114,7 +139,9 @@ def presented(headers: Mapping[str, str]) -> str | None:
     if (key := headers.get("apikey")) is not None:
         return key
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+    if scheme.lower() != "bearer" or token.strip() == NO_KEY:
+        return None
+    return token.strip()
 
 
 def new_key() -> str:

@@ -13,7 +13,15 @@ from starlette.requests import ClientDisconnect, Request
 
 from headrace.api.deps import Limits
 from headrace.api.inputs import pointer
-from headrace.api.problems import Refused, invalid, malformed, too_large, too_slow, unsupported
+from headrace.api.problems import (
+    Refused,
+    invalid,
+    malformed,
+    nul_found,
+    too_large,
+    too_slow,
+    unsupported,
+)
 
 LINGER_BYTES: Final = 64 * 2**20
 _ESCAPED_NUL: Final = b"\\u0000"
@@ -46,13 +54,17 @@ async def read_body(request: Request, *, limit: int, within_s: float) -> bytes:
     return b"".join(parts)
 
 
-async def read_json(request: Request, limits: Limits) -> bytes:
-    """A body that is one JSON value we can keep: no NUL, no NaN, no endless nesting."""
+async def read_json(request: Request, limits: Limits, *, limit: int | None = None) -> bytes:
+    """A body that is one JSON value we can keep: no NUL, no NaN, no endless nesting.
+
+    `limit`: its bytes at most; None: those of a job.
+    """
     media_type = request.headers.get("content-type")
     # A page of another origin can send anything but this without asking (CORS) first.
     if media_type is None or media_type.partition(";")[0].strip().lower() != "application/json":
         raise unsupported("application/json", media_type)
-    body = await read_body(request, limit=limits.job_bytes, within_s=limits.body_s)
+    limit = limits.job_bytes if limit is None else limit
+    body = await read_body(request, limit=limit, within_s=limits.body_s)
     check_json(body, depth=limits.json_depth)
     return body
 
@@ -80,7 +92,7 @@ def _check_value(value: Any, depth: int) -> None:
         raise malformed("The body nests too deeply.")
     match value:
         case str() if "\0" in value:
-            raise malformed("The body has a NUL character; text may not contain one.")
+            raise nul_found("The body")
         case dict():
             for key, member in value.items():
                 _check_value(key, depth)

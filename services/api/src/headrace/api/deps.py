@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_bytes
 from typing import Annotated, TypeAlias
 
 from fastapi import Depends, Security
@@ -15,9 +17,14 @@ from starlette.requests import HTTPConnection
 
 from headrace.api.auth import Caller, Keys
 from headrace.api.presence import Presence
+from headrace.api.registration import Registration
+from headrace.api.remote_desk import RemoteDesk
+from headrace.api.renewals import Renewals
+from headrace.api.signed import SignedLinks
 from headrace.api.steering import Steering
 from headrace.api.stopping import Stopping
 from headrace.contracts.ids import TenantId
+from headrace.core.addresses import Reach
 from headrace.core.lookup import Lookup
 from headrace.core.pipeline import Pipeline
 from headrace.core.ports.blobs import Blobs
@@ -25,9 +32,13 @@ from headrace.core.ports.keys import Scope
 from headrace.core.ports.store import Store
 from headrace.core.ports.streams import Streams
 from headrace.core.ports.tickets import Tickets
+from headrace.core.shared_look import SharedLook
 from headrace.core.usecases.admit import Admission, Caps
+from headrace.core.usecases.census import Census, census
 from headrace.core.usecases.overview import Overviews
 from headrace.core.usecases.submit import Submitted
+from headrace.core.usecases.users import Welcome
+from headrace.core.webhook_signing import SECRET_BYTES, secret_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +52,7 @@ class Limits:
     blob_bytes: int = 32 << 20
     body_s: float = 30.0  # to send a whole job; a blob gets ten times that
     wait_s: float = 30.0  # the longest `Prefer: wait`
+    answer_s: float = 600.0  # where a call of OpenAI's clients waits for its answer
     ping_s: float = 15.0  # silence on an event stream before a comment keeps it open
     send_s: float = 30.0  # a client that takes nothing for this long is let go
     ticket_s: float = 30.0  # to be used within
@@ -49,6 +61,8 @@ class Limits:
     authorization_s: float = 5.0  # for the first message of a socket that brought no key
     socket_message_bytes: int = 65_536
     subscriptions: int = 64  # per socket
+    long_poll_s: float = 30.0  # a remote worker waits no longer for a job
+    remote_ttl_s: float = 150.0  # a remote worker's lease, from each of its words
     dependency_s: float = 2.0  # a health check waits no longer for each dependency
 
 
@@ -63,12 +77,22 @@ class ApiDeps:
     steering: Steering  # which path a new job takes; asked at each submission
     new_id: Callable[[], str]
     auth: Keys
+    signed: SignedLinks  # addresses of blobs that need no key
+    desk: RemoteDesk | None = None  # speaks with dispatchers for remote workers; None: nobody can
+    renewals: Renewals = field(default_factory=Renewals)
     admission: Admission = field(default_factory=lambda: Admission(Caps()))
     admin_key: str | None = None  # None: nobody may
+    link_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))  # signs links to blobs
+    welcome: Welcome = field(default_factory=Welcome)  # what a user begins with
+    registration: Registration | None = None  # None: operators alone make users
     overviews: Overviews = field(default_factory=Overviews)  # what operators see, shared
+    census: SharedLook[Census] = field(default_factory=lambda: SharedLook(census))
+    new_secret: Callable[[], str] = field(default=lambda: secret_of(token_bytes(SECRET_BYTES)))
+    reach: Reach = field(default_factory=Reach)  # which receivers of webhooks are called from here
     cors_origins: frozenset[str] = frozenset()
     page_dir: Path | None = None
     pipelines: Mapping[str, Pipeline] = field(default_factory=dict)
+    public_url: str | None = None  # of this api, as its clients reach it; None: as they called it
     outside: bool = False  # whether a producer that is no worker of ours can reach the streams
     trace_url: str | None = None  # of one trace, with {trace_id} in it
     limits: Limits = field(default_factory=Limits)

@@ -10,6 +10,10 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from headrace.api.dialects.conversations import schemas as conversations
+from headrace.api.dialects.horde import documents as horde
+from headrace.api.dialects.horde import schemas_asked as horde_asked
+from headrace.api.dialects.horde import schemas_users as horde_users
+from headrace.api.dialects.horde import schemas_work as horde_work
 from headrace.api.dialects.native import (
     documents,
     schemas,
@@ -19,13 +23,16 @@ from headrace.api.dialects.native import (
     schemas_rollout,
     schemas_runs,
     schemas_schedules,
+    schemas_users,
+    schemas_webhooks,
 )
+from headrace.api.dialects.openai import schemas as openai
 from headrace.api.links import add_links
 from headrace.api.scopes import stated
 from headrace.contracts.frames import Frame
 
+_ANY = "/admin/whoami"  # takes any key, of whatever scope
 _REF = "#/components/schemas/{model}"
-_OPEN = {"/livez", "/readyz", "/health", "/metrics"}
 
 
 def describe_api(app: FastAPI, *, anonymous: bool) -> dict[str, Any]:
@@ -47,7 +54,7 @@ def describe_api(app: FastAPI, *, anonymous: bool) -> dict[str, Any]:
         for method, operation in operations.items():
             scopes = sorted(needed[path, method.upper()])
             keys: list[dict[str, list[str]]] = [{"apikey": scopes}, {"bearer": scopes}]
-            operation["security"] = [{}] if path in _OPEN else [*keys, *([{}] * anonymous)]
+            operation["security"] = [*keys, *([{}] * anonymous)] if scopes or path == _ANY else [{}]
             _only_our_refusals(operation)
     add_links(document["paths"])
     return document
@@ -68,9 +75,26 @@ def _models() -> dict[str, Any]:
             (schemas_rollout.RolloutRequest, "validation"),
             (schemas_runs.RunRequest, "validation"),
             (schemas_runs.AdditionRequest, "validation"),
+            (schemas_webhooks.EndpointRequest, "validation"),
+            (schemas_webhooks.EndpointChange, "validation"),
+            (schemas_webhooks.Told, "serialization"),
             (conversations.MessageRequest, "validation"),
             (conversations.ChunkView, "serialization"),
+            (openai.ChatRequest, "validation"),
+            (openai.CompletionRequest, "validation"),
+            (openai.EmbeddingRequest, "validation"),
+            (openai.ImageRequest, "validation"),
             (schemas.ProblemView, "serialization"),
+            (horde.ErrorView, "serialization"),
+            (horde_asked.ImageRequest, "validation"),
+            (horde_asked.TextRequest, "validation"),
+            (horde_asked.AlchemyRequest, "validation"),
+            *((each, "validation") for each in horde_work.BODIES),
+            (horde_users.UserChange, "validation"),
+            (horde_users.RegistrationRequest, "validation"),
+            (horde_users.TransferRequest, "validation"),
+            (horde_users.SharedKeyTerms, "validation"),
+            *((each, "validation") for each in schemas_users.BODIES),
         ],
         ref_template=_REF,
     )
@@ -87,6 +111,6 @@ def _frames() -> dict[str, Any]:
 
 def _only_our_refusals(operation: dict[str, Any]) -> None:
     """FastAPI adds its own 422, which nobody here ever answers."""
-    said = operation["responses"].get("422", {})
-    if "application/json" in said.get("content", {}):
+    said = operation["responses"].get("422", {}).get("content", {}).get("application/json", {})
+    if said.get("schema", {}).get("$ref", "").endswith("/HTTPValidationError"):
         del operation["responses"]["422"]

@@ -1,4 +1,4 @@
-"""Pure ASGI guards around the routes: no NUL gets in, and no failure gets out as anything but a problem."""
+"""Pure ASGI guards around the routes: no NUL gets in, and no failure gets out but as its door says it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from headrace.api.problems import INTERNAL, Problem, malformed
+from headrace.api.doors import refusal
+from headrace.api.problems import Problem, Refused, nul_found
 from headrace.telemetry.logs import get_logger
 
 _log = get_logger(__name__)
@@ -28,8 +29,7 @@ class RefuseNul:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and _has_nul(scope):
-            refusal = malformed("The address has a NUL character.").problem.response()
-            await refusal(scope, receive, send)
+            await refusal(scope["path"], nul_found("The address"))(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -46,7 +46,7 @@ class OwnNameOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in {"http", "websocket"} and not _called_by_its_own_name(scope):
-            await _FOREIGN_NAME.response()(scope, receive, send)
+            await refusal(scope["path"], Refused(_FOREIGN_NAME))(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -58,7 +58,7 @@ def _called_by_its_own_name(scope: Scope) -> bool:
 
 
 class Failures:
-    """The last catch of a request: logged once, answered as a problem where an answer is still possible."""
+    """The last catch of a request: logged once, answered as its door answers where that is still possible."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -76,11 +76,11 @@ class Failures:
 
         try:
             await self._app(scope, receive, watched)
-        except Exception:  # a request's edge is where it is supervised
+        except Exception as error:  # a request's edge is where it is supervised
             _log.exception("http.failed", method=scope["method"], path=scope["path"])
             if started:
                 raise
-            await INTERNAL.response()(scope, receive, send)
+            await refusal(scope["path"], error)(scope, receive, send)
 
 
 def _has_nul(scope: Scope) -> bool:

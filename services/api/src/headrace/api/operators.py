@@ -98,7 +98,7 @@ async def authority_of(headers: Mapping[str, str], deps: ApiDeps, named: str) ->
     if has_admin_key(headers, deps):
         return Authority(named, None, frozenset({Scope.ADMIN}))
     caller = await deps.auth.admit(headers)
-    return Authority(_name_of(caller), caller.tenant, caller.scopes)
+    return Authority(name_of(caller), caller.tenant, caller.scopes)
 
 
 async def _operator(request: Request, deps: Deps, needed: SecurityScopes, named: Named) -> str:
@@ -109,7 +109,7 @@ async def _operator(request: Request, deps: Deps, needed: SecurityScopes, named:
     caller = None if shown is None else await deps.auth.known(shown)
     for scope in map(Scope, needed.scopes):
         _must_have(scope, caller, deps)
-    return "" if caller is None else _name_of(caller)
+    return "" if caller is None else name_of(caller)
 
 
 def _must_have(scope: Scope, caller: Caller | None, deps: ApiDeps) -> None:
@@ -126,7 +126,7 @@ def _must_have(scope: Scope, caller: Caller | None, deps: ApiDeps) -> None:
             raise Refused(_NOT_AN_OPERATOR)
 
 
-def _name_of(caller: Caller) -> str:
+def name_of(caller: Caller) -> str:
     """Of a key that nobody gave a name, its id."""
     return caller.tenant if caller.key is None else caller.key.name or caller.key.id
 

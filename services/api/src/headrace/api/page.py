@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +38,11 @@ _NOT_BUILT: Final = """<!doctype html>
 class Page:
     """Files of one folder. `None`, or a folder that is not there: a line on how to build it."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(
+        self, folder: Path | None, *, but_for: Callable[[str], bool] = lambda _: False
+    ) -> None:
+        """`but_for`: addresses that no page has, whoever navigates there."""
+        self._but_for = but_for
         self._folder = None if folder is None else folder.resolve()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,7 +54,7 @@ class Page:
         await response(scope, receive, send)
 
     async def _at(self, scope: Scope) -> Response:
-        if scope["method"] not in _READING:
+        if scope["method"] not in _READING or self._but_for(scope["path"]):
             raise HTTPException(404)
         found = await anyio.to_thread.run_sync(self._find, scope["path"])
         if found is not None:

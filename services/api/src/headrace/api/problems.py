@@ -45,8 +45,16 @@ class Refused(Exception):
         self.problem = problem
 
 
+class NulFound(Refused):
+    """There is a NUL character in it, which no database keeps."""
+
+
 def malformed(detail: str) -> Refused:
     return Refused(Problem(400, "malformed", "The request cannot be read", detail))
+
+
+def nul_found(where: str) -> NulFound:
+    return NulFound(malformed(f"{where} has a NUL character.").problem)
 
 
 def bad_position(detail: str) -> Refused:

@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from typing_extensions import override
 
-from headrace.api.connections import within
+from headrace.api.connections import Sockets, within
 from headrace.api.deps import ApiDeps
 from headrace.api.gateways.sse import OutermostStreams
 from headrace.core.errors import Misconfigured
@@ -41,17 +41,24 @@ class Api:
                 telling = group.create_task(self._deps.presence.run())
                 noting = group.create_task(self._deps.auth.run())
                 steering = group.create_task(self._deps.steering.run())
+                speaking = group.create_task(self._speak())
                 self.bound.set()
                 await _first(serving, stop)
                 telling.cancel()  # what was told lasts until its watchers are elsewhere
                 noting.cancel()
-                steering.cancel()  # what was known last holds for what is still being served
+                steering.cancel()  # what is still asked for is read when it is
                 # Streams say goodbye before uvicorn waits for the connections they are on.
                 self._deps.stopping.set()
                 server.should_exit = True
+                await asyncio.wait({serving})
+                speaking.cancel()  # until then what nobody could be given is given back
         finally:
             server.force_exit = True
             listener.close()
+
+    async def _speak(self) -> None:
+        if self._deps.desk is not None:
+            await self._deps.desk.run()
 
     @property
     def _deps(self) -> ApiDeps:
@@ -68,9 +75,9 @@ class Api:
             access_log=False,
             server_header=False,
             http=within(limits.head_s, limits.head_bytes),
-            ws="websockets-sansio",
+            ws=Sockets,
             ws_max_size=limits.socket_message_bytes,
-            ws_per_message_deflate=False,
+            ws_per_message_deflate=False,  # and `Sockets` could not bear it
             timeout_graceful_shutdown=self._grace_s,
         )
 

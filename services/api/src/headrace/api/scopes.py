@@ -21,7 +21,8 @@ class Stated:
 def stated(app: FastAPI) -> Iterator[Stated]:
     for route in _routes(app.routes):
         methods = route.methods if isinstance(route, APIRoute) else None
-        yield Stated(route.path, frozenset(methods or ()), frozenset(_scopes(route.dependant)))
+        path = route.path_format  # as the description has it
+        yield Stated(path, frozenset(methods or ()), frozenset(_scopes(route.dependant)))
 
 
 def _routes(routes: Sequence[BaseRoute]) -> Iterator[APIRoute | APIWebSocketRoute]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TypeAlias
 
 from typing_extensions import override
@@ -25,13 +25,25 @@ class Stopping(asyncio.Event):
         for callback in list(self._callbacks):
             callback()
 
-    @contextmanager
-    def calls(self, callback: Callback) -> Generator[None]:
+    def calls(self, callback: Callback) -> AbstractContextManager[None]:
         """Call it when it is set, at once if it is already, while the body runs."""
-        self._callbacks.add(callback)
-        if self.is_set():
-            callback()
-        try:
-            yield
-        finally:
-            self._callbacks.discard(callback)
+        return _Called(self, self._callbacks, callback)
+
+
+class _Called(AbstractContextManager[None]):
+    """No generator, since thousands are in its body at a time."""
+
+    __slots__ = ("_callback", "_callbacks", "_stopping")
+
+    def __init__(self, stopping: Stopping, callbacks: set[Callback], callback: Callback) -> None:
+        self._stopping, self._callbacks, self._callback = stopping, callbacks, callback
+
+    @override
+    def __enter__(self) -> None:
+        self._callbacks.add(self._callback)
+        if self._stopping.is_set():
+            self._callback()
+
+    @override
+    def __exit__(self, *_: object) -> None:
+        self._callbacks.discard(self._callback)

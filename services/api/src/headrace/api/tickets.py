@@ -31,6 +31,7 @@ class Holder(msgspec.Struct, frozen=True):
     digest: str = ""  # of the key behind it, if the store keeps that: it may be revoked
     by_ticket: bool = False
     may_submit: bool = False
+    until: float | None = None  # of a token behind it
 
     def must_fit(self, job: JobId) -> None:
         if self.job is not None and self.job != job:
@@ -41,12 +42,13 @@ def holder_of(caller: Caller, needed: Iterable[str]) -> Holder:
     """Of a key that has these scopes. Raises Refused."""
     for scope in needed:
         caller.must_have(Scope(scope))
-    return Holder(caller.tenant, digest=caller.digest, may_submit=caller.may(Scope.SUBMIT))
+    may_submit = caller.may(Scope.SUBMIT)
+    return Holder(caller.tenant, digest=caller.digest, may_submit=may_submit, until=caller.until)
 
 
 async def issue(deps: ApiDeps, caller: Caller, job: JobId | None) -> str:
     ticket = secrets.token_urlsafe(32)
-    note = msgspec.json.encode(Holder(caller.tenant, job, caller.digest))
+    note = msgspec.json.encode(Holder(caller.tenant, job, caller.digest, until=caller.until))
     await deps.tickets.keep(_digest(ticket), note, for_s=deps.limits.ticket_s)
     return ticket
 
@@ -63,8 +65,8 @@ async def redeem(deps: ApiDeps, ticket: str) -> Holder:
 
 async def must_be_good(deps: ApiDeps, holder: Holder) -> None:
     """Still. Raises Refused."""
-    if not await deps.auth.still_good(holder.digest):
-        raise Refused(unauthorized("The key behind this was revoked, or has expired."))
+    if not await deps.auth.still_good(holder.digest, holder.until):
+        raise Refused(unauthorized("What was shown for this was revoked, or has expired."))
 
 
 async def _viewer(

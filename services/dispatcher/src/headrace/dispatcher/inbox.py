@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 from opentelemetry.trace import SpanKind
@@ -14,20 +15,22 @@ from headrace.contracts.messages import (
     Heartbeats,
     Hello,
     Message,
+    Recorded,
+    ResultOf,
     Results,
+    Takes,
     encode,
 )
 from headrace.core.errors import BadMessage
-from headrace.core.ports.bus import Bus, Delivery, Parcel
-from headrace.core.ports.store import Store
-from headrace.core.ports.streams import Streams
+from headrace.core.ports.bus import Delivery, Parcel
 from headrace.core.usecases.claim import claim
 from headrace.core.usecases.heartbeat import heartbeat
+from headrace.core.usecases.record import Recorded as Outcome
 from headrace.core.usecases.record import record
 from headrace.dispatcher.announcer import announce
 from headrace.dispatcher.counting import count_claimed, count_recorded
-from headrace.dispatcher.loops import Wake
-from headrace.dispatcher.options import DispatcherOptions
+from headrace.dispatcher.options import DispatcherOptions, Ports
+from headrace.dispatcher.taking import Taker
 from headrace.dispatcher.telling import tell_claimed, tell_ended
 from headrace.telemetry.logs import get_logger
 from headrace.telemetry.tracing import span
@@ -38,19 +41,22 @@ _log = get_logger("dispatcher.inbox")
 class Inbox:
     def __init__(
         self,
-        store: Store,
-        bus: Bus,
-        streams: Streams,
+        ports: Ports,
         options: DispatcherOptions,
         random: Random,
-        room: Wake,
+        room: Callable[[], None],
+        taker: Taker,
     ) -> None:
-        self._store, self._bus, self._streams = store, bus, streams
+        self._store, self._bus, self._streams = ports.store, ports.bus, ports.streams
         self._options, self._random = options, random
-        self._room = room
+        self._room, self._taker = room, taker
 
     async def claims(self, message: Message, delivery: Delivery) -> None:
         """Idempotent by claim id: a message that comes twice gets the same grants."""
+        if isinstance(message, Takes):
+            if await self._taker.hear(message):
+                self._room()
+            return
         if not isinstance(message, Claims):
             raise BadMessage(f"{type(message).__name__} does not belong among claims")
         with span("job.claim", parent=delivery.headers.get("traceparent"), kind=SpanKind.CONSUMER):
@@ -64,7 +70,7 @@ class Inbox:
             answers = [encode(Grants([answer])) for answer in claimed.answers]
             await self._bus.send([Parcel(message.reply_to, answer) for answer in answers])
             count_claimed(claimed)
-            tell_claimed(message, claimed)
+            tell_claimed(message.worker, claimed)
 
     async def heartbeats(self, message: Message, delivery: Delivery) -> None:
         """Renewals are guarded by worker and epoch; one that comes twice renews twice."""
@@ -102,5 +108,16 @@ class Inbox:
             )
             self._room()
             await announce(self._streams, recorded.announcements)
+            if message.reply_to is not None:
+                await self._bus.send([Parcel(message.reply_to, encode(_told(message, recorded)))])
             count_recorded(message.results, recorded)
             tell_ended(message, recorded)
+
+
+def _told(message: Results, recorded: Outcome) -> Recorded:
+    stale = {id(result) for result in recorded.stale}
+    named = [(id(each) in stale, ResultOf(each.job, each.epoch)) for each in message.results]
+    return Recorded(
+        moved=[each for is_stale, each in named if not is_stale],
+        stale=[each for is_stale, each in named if is_stale],
+    )

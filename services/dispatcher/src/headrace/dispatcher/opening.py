@@ -26,6 +26,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Dispat
             await stack.enter_async_context(wiring.streams()),
             await stack.enter_async_context(wiring.blobs()),
             await stack.enter_async_context(wiring.producers()),
+            await stack.enter_async_context(wiring.receivers()),
         )
         yield Dispatcher(ports, wiring.topology, _options(settings), Chance(Random(), new_id))
 
@@ -44,7 +45,12 @@ def _options(settings: Settings) -> DispatcherOptions:
         missed=settings.missed_fires,
         caps=Caps(per_tenant=settings.max_queued_per_tenant, in_all=settings.max_queued),
         kept=Kept(
-            jobs=None if settings.retain_days is None else timedelta(days=settings.retain_days),
+            jobs=_days(settings.retain_days),
             engines=timedelta(days=settings.engines_kept_days),
+            api_keys=_days(settings.useless_keys_days),
         ),
     )
+
+
+def _days(given: float | None) -> timedelta | None:
+    return None if given is None else timedelta(days=given)

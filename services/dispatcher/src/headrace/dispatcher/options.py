@@ -7,26 +7,31 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
+from secrets import token_bytes
 
 from headrace.core.ports.blobs import Blobs
 from headrace.core.ports.bus import Bus
 from headrace.core.ports.producers import Producers
+from headrace.core.ports.receivers import Receivers
 from headrace.core.ports.store import Store
 from headrace.core.ports.streams import Streams
 from headrace.core.retry import RetryPolicy
 from headrace.core.rollout import Basis
 from headrace.core.usecases.admit import Caps
+from headrace.core.usecases.call_receivers import Pool
 from headrace.core.usecases.purge import Kept
 from headrace.core.usecases.release import Window
 from headrace.core.usecases.schedules import Missed
+from headrace.core.webhook_signing import SECRET_BYTES, secret_of
 
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """Where it takes what it cannot know from: jitter and new ids."""
+    """Where it takes what it cannot know from: jitter, new ids and secrets."""
 
     random: Random
     new_id: Callable[[], str]
+    new_secret: Callable[[], str] = field(default=lambda: secret_of(token_bytes(SECRET_BYTES)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Ports:
     streams: Streams
     blobs: Blobs
     producers: Producers | None = None  # None: nobody outside can reach the streams
+    receivers: Receivers | None = None  # None: this one calls nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,5 +65,8 @@ class DispatcherOptions:
     purge_every: timedelta = timedelta(minutes=1)
     guard_every: timedelta = timedelta(seconds=5)
     shadows_every: timedelta = timedelta(seconds=2)
+    calls: Pool = field(default_factory=Pool)  # to receivers of webhooks, at once
+    calls_every: timedelta = timedelta(seconds=0.5)
+    call_lease: timedelta = timedelta(seconds=30)  # above what one call may take, 17 s
     collect_every: timedelta = timedelta(hours=1)  # blobs that nobody names
     monotonic: Callable[[], float] = time.monotonic

@@ -9,19 +9,18 @@ from datetime import timedelta
 from headrace.contracts.ids import Lane, WorkerId
 from headrace.contracts.messages import Order, Orders, encode
 from headrace.contracts.topology import Topology
-from headrace.core.ports.bus import Bus, Parcel
-from headrace.core.ports.store import Store
-from headrace.core.ports.streams import Batch, Streams
+from headrace.core.ports.bus import Parcel
+from headrace.core.ports.streams import Batch
 from headrace.core.usecases.cancel import honour_cancels
 from headrace.core.usecases.choose import Turns
 from headrace.core.usecases.lane_queues import LaneQueues
-from headrace.core.usecases.release import Outlet, release, reoffer
+from headrace.core.usecases.release import Keep, Outlet, keep_all, release, reoffer
 from headrace.core.usecases.runs import stop_runs
 from headrace.core.usecases.sweep import queue_due
 from headrace.dispatcher.announcer import announce
 from headrace.dispatcher.attendance import Attendance
 from headrace.dispatcher.counting import count_ended
-from headrace.dispatcher.options import DispatcherOptions
+from headrace.dispatcher.options import DispatcherOptions, Ports
 from headrace.telemetry import metrics
 from headrace.telemetry.logs import get_logger
 
@@ -31,18 +30,17 @@ _log = get_logger("dispatcher.releasing")
 class Releaser:
     def __init__(
         self,
-        store: Store,
-        bus: Bus,
-        streams: Streams,
+        ports: Ports,
         topology: Topology,
         options: DispatcherOptions,
         attendance: Attendance,
+        keep: Keep = keep_all,
     ) -> None:
-        self._store, self._bus, self._streams = store, bus, streams
+        self._store, self._bus, self._streams = ports.store, ports.bus, ports.streams
         self._topology, self._options = topology, options
         self._attendance = attendance
-        queues = LaneQueues(bus, topology, _log_trouble, options.monotonic)
-        self._outlet = Outlet(options.path, bus, topology, self._announce, queues)
+        queues = LaneQueues(ports.bus, topology, _log_trouble, options.monotonic)
+        self._outlet = Outlet(options.path, ports.bus, topology, self._announce, queues, keep)
         self._turns: defaultdict[str, Turns] = defaultdict(Turns)
         self._begun: tuple[str, ...] = ()
 

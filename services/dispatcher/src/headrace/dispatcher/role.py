@@ -7,6 +7,7 @@ import asyncio
 from headrace.contracts.topology import Topology
 from headrace.core.consume import Handle, consume
 from headrace.dispatcher.attendance import Attendance
+from headrace.dispatcher.calling import Caller
 from headrace.dispatcher.cleaning import Cleaner
 from headrace.dispatcher.inbox import Inbox
 from headrace.dispatcher.loops import Wake, loop
@@ -18,6 +19,7 @@ from headrace.dispatcher.rolling import RolloutKeeper
 from headrace.dispatcher.standing import EVERY as STANDING_EVERY
 from headrace.dispatcher.standing import Standing
 from headrace.dispatcher.sweeping import Sweeper
+from headrace.dispatcher.taking import LOOK_EVERY, Taker
 from headrace.dispatcher.undertaker import Undertaker
 from headrace.telemetry import metrics
 from headrace.telemetry.logs import get_logger, trace_of
@@ -38,9 +40,10 @@ class Dispatcher:
         self._topology, self._options = topology, options
         self._work = Wake()  # something may wait to be offered, or there is room to offer it
         self._attendance = Attendance(store, options, self._work)
-        self._releaser = Releaser(store, bus, streams, topology, options, self._attendance)
+        self._taker = Taker(ports, topology, options, self._attendance)
+        self._releaser = Releaser(ports, topology, options, self._attendance, self._taker.keep)
         self._sweeper = Sweeper(store, bus, streams, options, self._releaser, self._work)
-        self._inbox = Inbox(store, bus, streams, options, chance.random, self._work)
+        self._inbox = Inbox(ports, options, chance.random, self._stir, self._taker)
         self._undertaker = Undertaker(store, bus, options, self._attendance, chance.new_id)
         self._recurring = Recurring(store, options, self._attendance, chance.new_id)
         self._producers = (
@@ -51,6 +54,9 @@ class Dispatcher:
         self._standing = Standing(store, self._attendance)
         self._cleaner = Cleaner(store, ports.blobs, options, self._sweeper)
         self._rollout = RolloutKeeper(ports, options)
+        self._caller = (
+            None if ports.receivers is None else Caller(store, ports.receivers, options, chance)
+        )
 
     async def serve(self, stop: asyncio.Event) -> None:
         topology = self._topology
@@ -68,6 +74,7 @@ class Dispatcher:
             group.create_task(self._listen(stop))
             group.create_task(self._attendance_loop(stop))
             group.create_task(self._release_loop(stop))
+            group.create_task(self._takes_loop(stop))
             group.create_task(self._sweep_loop(stop))
             group.create_task(self._upkeep_loop(stop))
             group.create_task(self._purge_loop(stop))
@@ -77,6 +84,8 @@ class Dispatcher:
             group.create_task(self._shadows_loop(stop))
             if self._producers is not None:
                 group.create_task(self._producers_loop(self._producers, stop))
+            if self._caller is not None:
+                group.create_task(self._caller.serve(stop))
         _log.info("dispatcher.stopped")
 
     async def _listen(self, stop: asyncio.Event) -> None:
@@ -84,7 +93,15 @@ class Dispatcher:
         async with self._store.hints() as hints:
             while not stop.is_set():
                 if await hints.wait(0.5):
-                    self._work()
+                    self._stir()
+
+    def _stir(self) -> None:
+        self._work()
+        self._taker.stir()
+
+    async def _takes_loop(self, stop: asyncio.Event) -> None:
+        turn, wake, options = self._taker.turn, self._taker.wake, self._options
+        await loop("takes", turn, wake, stop, every=LOOK_EVERY, limit=options.turn_limit)
 
     async def _attendance_loop(self, stop: asyncio.Event) -> None:
         turn, every = self._attendance.turn, self._attendance.every

@@ -9,7 +9,7 @@ from typing import Any
 from opentelemetry.util.types import AttributeValue
 
 from headrace.contracts.ids import JobId, WorkerId
-from headrace.contracts.messages import Claims, Grant, Results
+from headrace.contracts.messages import Grant, Results
 from headrace.core.job import Job, State
 from headrace.core.letters import letters_of
 from headrace.core.ports.store import Change
@@ -21,10 +21,10 @@ from headrace.telemetry.tracing import about, about_job, tell
 _log = get_logger("dispatcher")
 
 
-def tell_claimed(message: Claims, claimed: Claimed) -> None:
+def tell_claimed(worker: WorkerId, claimed: Claimed) -> None:
     """A line for each answer; of a job that could be had, what its wait looks like in its trace."""
     for answer in claimed.answers:
-        with _about(claimed.jobs.get(answer.job), answer.job, worker=message.worker):
+        with _about(claimed.jobs.get(answer.job), answer.job, worker=worker):
             if isinstance(answer, Grant):
                 _log.info("job.granted", attempt=answer.attempt, epoch=answer.epoch)
             else:

@@ -19,6 +19,8 @@ from headrace.launch import (
     cli_rollout,
     cli_schedules,
     cli_tenants,
+    cli_users,
+    cli_webhooks,
     cli_workers,
 )
 from headrace.launch.cast import RoleName
@@ -65,6 +67,8 @@ for part in (
     cli_rollout,
     cli_schedules,
     cli_tenants,
+    cli_users,
+    cli_webhooks,
     cli_workers,
 ):
     app.command(part.app)

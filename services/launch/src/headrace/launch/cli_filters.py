@@ -19,7 +19,7 @@ Everybodys: TypeAlias = Annotated[
 DryRun: TypeAlias = Annotated[
     bool, Parameter(name="--dry-run", negative="", help="Say what it would do, and do nothing.")
 ]
-_OPERATORS: Final = ("tenant", "path", "worker", "error")
+_OPERATORS: Final = ("tenant", "path", "lane", "worker", "error")
 
 
 @Parameter(name="*")
@@ -33,6 +33,7 @@ class JobFilter:
     created_before: str | None = None
     tenant: Annotated[str | None, Parameter(help="With --all.")] = None
     path: Annotated[str | None, Parameter(help="With --all: local or distributed.")] = None
+    lane: Annotated[str | None, Parameter(help="With --all: its engine's name.")] = None
     worker: Annotated[str | None, Parameter(help="With --all: who runs or ran it.")] = None
     error: Annotated[str | None, Parameter(help="With --all: a part of what the error says.")] = (
         None

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -24,7 +25,9 @@ _LOOKED_THROUGH: Final = (
     1000  # jobs, newest first, for one of a trace: the api finds jobs by their id
 )
 _A_PAGE: Final = 200
-_BESIDE: Final = 52  # what stands beside the bars
+_NAMES: Final = 11
+_TIMES: Final = 11  # 59 min 59 s
+_BESIDE: Final = 55  # what stands beside the bars
 _NARROWEST: Final = 20
 
 
@@ -39,7 +42,8 @@ async def show_trace(
         print_json(console, _as_json(timeline, drawn))
         return
     console.print(_title(timeline))
-    console.print(_rows(timeline, drawn, width=max(_NARROWEST, console.width - _BESIDE)))
+    for row in _rows(timeline, drawn, width=max(_NARROWEST, console.width - _BESIDE)):
+        console.print(row)
 
 
 async def show_logs(
@@ -92,24 +96,27 @@ def _title(timeline: Mapping[str, Any]) -> Text:
     )
 
 
-def _rows(timeline: Mapping[str, Any], drawn: list[Bar], *, width: int) -> Table:
+def _rows(
+    timeline: Mapping[str, Any], drawn: list[Bar], *, width: int
+) -> Iterator[Table | Padding]:
+    """An attempt's bars, then what became of it: apart, since a long word would widen a column."""
     whole_s = max((bar.start_s + bar.length_s for bar in drawn), default=0.0) or 1.0
-    table = Table.grid(padding=(0, 1))
-    table.add_column(min_width=11, no_wrap=True)
-    table.add_column(no_wrap=True, min_width=width)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(style="dim", no_wrap=True, overflow="ellipsis")
-    table.add_row("", Text(_axis(whole_s, width), style="dim"))
+    yield Padding(Text(_axis(whole_s, width), style="dim"), (0, 0, 0, _NAMES + 1))
     attempts = {each["attempt"]: each for each in timeline["attempts"]}
     for number in dict.fromkeys(bar.attempt for bar in drawn):
+        table = Table.grid(padding=(0, 1))
+        table.add_column(width=_NAMES, no_wrap=True)
+        table.add_column(width=width, no_wrap=True)
+        table.add_column(width=_TIMES, justify="right", no_wrap=True)
+        table.add_column(style="dim", no_wrap=True, overflow="ellipsis")
         for bar in (each for each in drawn if each.attempt == number):
             block = blocks(bar.start_s / whole_s, bar.length_s / whole_s, width)
             name = f"{number} {bar.stage}"
             cells = (Text(block, style=COLOURS[bar.stage]), seconds(bar.length_s))
             table.add_row(name, *cells, MEANS[bar.stage])
+        yield table
         for note in _notes(attempts.get(number)):
-            table.add_row("", note)
-    return table
+            yield Padding(note, (0, 0, 0, _NAMES + 1))
 
 
 def _axis(whole_s: float, width: int) -> str:

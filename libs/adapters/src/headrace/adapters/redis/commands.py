@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from random import Random
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import hiredis
 from redis.exceptions import RedisError
@@ -24,7 +24,15 @@ AGAIN_AFTER_S: Final = (0.5, 1.0)  # a look for the server that was in vain
 
 _jitter = Random()  # spreads retries, guards nothing
 
-Command: TypeAlias = Sequence[str | int | bytes]
+
+class Packed(NamedTuple):
+    """A command as it goes over the wire, packed by who knows it best."""
+
+    key: bytes
+    words: bytes
+
+
+Command: TypeAlias = Sequence[str | int | bytes] | Packed
 
 
 class First(Protocol):
@@ -139,7 +147,7 @@ class _Line:
         call = _Call(len(commands))
         self._calls.append(call)
         heard = self.wire.heard
-        self.wire.write(b"".join(map(hiredis.pack_command, commands)))  # type: ignore[arg-type]  # the stub says one word
+        self.wire.write(b"".join(map(_packed, commands)))
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 return await call.answered
@@ -169,6 +177,12 @@ def _raise_first(replies: Sequence[Any]) -> None:
     error = next((each for each in replies if isinstance(each, hiredis.ReplyError)), None)
     if error is not None:
         raise _unavailable(str(error))
+
+
+def _packed(command: Command) -> bytes:
+    if type(command) is Packed:
+        return command.words
+    return hiredis.pack_command(command)  # type: ignore[arg-type]  # the stub says one word
 
 
 def _now() -> float:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from redis.crc import key_slot
 from typing_extensions import override
 
-from headrace.adapters.redis.commands import Command
+from headrace.adapters.redis.commands import Command, Packed
 
 SLOTS: Final = 16384
 _BY_SCRIPT: Final = ("EVAL", "EVALSHA")
@@ -44,6 +44,8 @@ def slot_of(key: str | bytes) -> int:
 
 def key_of(command: Command) -> str | bytes:
     """Its first key; a command that has none is not for a cluster as a whole."""
+    if isinstance(command, Packed):
+        return command.key
     return cast("str | bytes", command[3 if command[0] in _BY_SCRIPT else 1])
 
 

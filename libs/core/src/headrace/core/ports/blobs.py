@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import timedelta
+from typing import Literal, Protocol
 
 from headrace.contracts.ids import BlobId, TenantId
 
@@ -32,6 +33,20 @@ class BlobPage:
 class Blobs(Protocol):
     async def put(self, tenant: TenantId, blob: Blob) -> BlobId:
         """Keep it durably under a new unguessable id (`<uuid>.<ext>`). Raises TooLarge, Unavailable."""
+
+    async def put_as(self, tenant: TenantId, blob: BlobId, data: bytes) -> None:
+        """Keep it under a name of that form that somebody chose; again is over it.
+
+        Raises BlobNotFound when that is no name of a blob, TooLarge, Unavailable.
+        """
+
+    async def link(
+        self, tenant: TenantId, blob: BlobId, method: Literal["GET", "PUT"], *, within: timedelta
+    ) -> str | None:
+        """An address where that can be done for so long without a key. None: there is none, serve it yourself.
+
+        Raises Unavailable.
+        """
 
     async def get(self, tenant: TenantId, blob: BlobId) -> Blob:
         """Raises BlobNotFound, also for another tenant's; Unavailable."""

@@ -121,6 +121,9 @@ class DeadLetters(Protocol):
     async def letters(self, query: LetterQuery) -> list[Parked]:
         """Without their bodies, which many of them would make too much."""
 
+    async def letters_of(self, jobs: Sequence[JobId]) -> list[Parked]:
+        """What is open of these jobs, for changing; but for what somebody else is at."""
+
     async def letter(self, number: int) -> Parked | None:
         """For changing."""
 

@@ -81,6 +81,9 @@ class Keys(Protocol):
     async def use_keys(self, keys_used: Sequence[KeyId], *, unless_since: datetime) -> None:
         """They were used just now; not written for those that were used since then."""
 
+    async def secret(self, name: str) -> str:
+        """One for all processes on this store, made at random when it is first asked for."""
+
     async def standings(
         self, *, besides: Sequence[TenantId], after: str, limit: int, at_most: int
     ) -> list[Standing]:

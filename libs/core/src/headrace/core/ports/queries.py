@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from headrace.contracts.ids import JobId, TenantId, WorkerId
+from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
 from headrace.core.job import Job, State
 
 Cursor: TypeAlias = tuple[datetime, JobId]
@@ -36,6 +36,7 @@ class Search(Query):
 
     tenant: TenantId | None = None
     path: str | None = None
+    lane: Lane | None = None
     worker: WorkerId | None = None  # one of its attempts was this worker's
     error: str | None = None  # a part of what its error says, in whatever case
     states: Sequence[State] | None = None  # any of these

@@ -13,14 +13,18 @@ from headrace.contracts.messages import EngineCard, Stages, Vitals
 from headrace.core.fair_share import Share
 from headrace.core.job import Job, State
 from headrace.core.ports.dead_letters import DeadLetters
+from headrace.core.ports.figures import Figures
 from headrace.core.ports.keys import Keys
 from headrace.core.ports.operations import Operations
 from headrace.core.ports.paths import Paths
 from headrace.core.ports.queries import Query as Query  # noqa: PLC0414  # said here too
+from headrace.core.ports.remotes import Remotes
 from headrace.core.ports.rollouts import Rollouts
 from headrace.core.ports.runs import Runs
 from headrace.core.ports.schedules import Schedules
 from headrace.core.ports.upkeep import Upkeep
+from headrace.core.ports.users import Users
+from headrace.core.ports.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class Waiting:
     epoch: int
     tenant: TenantId
     trace: str | None
+    wants: str | None = None  # of a remote worker; None: workers of ours alone may have it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +141,19 @@ class WorkerRecord:
 
 
 class Transaction(
-    DeadLetters, Keys, Operations, Paths, Rollouts, Runs, Schedules, Upkeep, Protocol
+    DeadLetters,
+    Figures,
+    Keys,
+    Operations,
+    Paths,
+    Remotes,
+    Rollouts,
+    Runs,
+    Schedules,
+    Upkeep,
+    Users,
+    Webhooks,
+    Protocol,
 ):
     """One unit of work. Leaving it normally commits; an exception rolls back.
 
@@ -161,7 +178,8 @@ class Transaction(
         """Guarded by state and epoch; False: somebody was first and nothing was written.
 
         A job that becomes queued gets an outbox row, one that leaves queued loses its row.
-        `started_at` is set by the first grant and `finished_at` by a terminal state.
+        `started_at` is set by the first grant and `finished_at` by a terminal state. Whoever is to be
+        told that a job starts or has ended has a call from then on (`core.webhooks`).
         """
 
     async def open_attempts(self, granted: Sequence[Job]) -> None:
@@ -175,8 +193,13 @@ class Transaction(
     ) -> list[State | None]:
         """Push the lease of held jobs to `until`; None: not this worker's, or not in this epoch."""
 
-    async def ask_cancel(self, tenant: TenantId, job: JobId) -> Job | None:
-        """Record the wish (once) and return the job as it is; None: not this tenant's."""
+    async def ask_cancel(
+        self, tenant: TenantId, job: JobId, *, reason: str | None = None
+    ) -> Job | None:
+        """Record the wish (once) and return the job as it is; None: not this tenant's.
+
+        `reason` is for when nobody asked in person.
+        """
 
     # -- watching ---------------------------------------------------------------------------------
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from headrace.contracts.frames import Entry
 from headrace.contracts.ids import JobId, Position
@@ -38,9 +38,18 @@ class Page:
     reaches: bool
 
 
+# Takes some live frames, all or none, at once: it neither waits nor raises. False: it took none.
+Take: TypeAlias = Callable[[Sequence[Entry]], bool]
+
+
 class Subscription(Protocol):
-    async def next(self, within_s: float) -> Sequence[Entry]:
+    __slots__ = ()  # thousands of them are kept
+
+    async def next(self, within_s: float, take: Take | None = None) -> Sequence[Entry]:
         """The next frames as they are published, in order.
+
+        While this waits, `take` is offered them first, by the hand of whoever reads the channel; what
+        it takes is not returned, and the wait goes on. The first that it does not take ends it.
 
         Empty after `within_s` seconds of silence, or as soon as something may have been missed
         (reconnected, overflowed its bounded buffer): look at the log. Never raises for an outage.

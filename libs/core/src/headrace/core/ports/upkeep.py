@@ -73,11 +73,14 @@ class Upkeep(Protocol):
     async def purge_workers(self, *, seen_before: datetime, limit: int) -> int:
         """Forget workers that fell silent without a goodbye; how many."""
 
+    async def purge_api_keys(self, *, useless_since: datetime, limit: int) -> int:
+        """Forget keys that were revoked, or had expired, by then; how many. At most `limit` of each."""
+
     async def purge_engines(self, *, announced_before: datetime) -> None:
         """Forget engines that no worker has announced since then."""
 
     async def purge_jobs(self, *, finished_before: datetime, limit: int) -> Purged:
-        """Delete terminal jobs with their attempts, dead letters and uses of blobs."""
+        """Delete terminal jobs with their attempts, dead letters, calls and uses of blobs."""
 
     async def use_blobs(self, uses: Sequence[BlobUse]) -> None:
         """Idempotent."""

@@ -24,7 +24,7 @@ from headrace.core.ports.store import AttemptEnd, Change, Store
 from headrace.core.ports.streams import Batch
 from headrace.core.ports.upkeep import BlobUse
 from headrace.core.storable import storable
-from headrace.core.usecases.follow import save_and_follow
+from headrace.core.usecases.conclude import conclude
 
 Keep: TypeAlias = Callable[[Job, dict[str, Any]], Awaitable[dict[str, Any]]]
 """What stands for an output in the row: itself, or the name of the blob it was put into."""
@@ -143,7 +143,7 @@ def _as_dict(error: JobError | None) -> dict[str, Any] | None:
 async def _save(store: Store, begun: Sequence[Change], ended: Sequence[Change]) -> Attended:
     async with store.begin() as tx:
         changes = [*begun, *ended]
-        saved = await save_and_follow(tx, changes)
+        saved = await conclude(tx, changes)
         done = [change for change, ok in zip(changes, saved, strict=True) if ok]
         await tx.close_attempts([_attempt_end(each) for each in done if each.before.state in HELD])
         await tx.open_attempts([each.after for each in done if each.after.state is State.RUNNING])

@@ -12,7 +12,7 @@ from headrace.core.errors import JobNotFound
 from headrace.core.job import Event, Job, State, advance
 from headrace.core.ports.store import Change, Store, Transaction
 from headrace.core.ports.streams import Batch
-from headrace.core.usecases.follow import save_and_follow
+from headrace.core.usecases.conclude import conclude
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,11 @@ async def ask_cancel(store: Store, tenant: TenantId, job: JobId) -> Job:
         return await wish_to_cancel(tx, tenant, job)
 
 
-async def wish_to_cancel(tx: Transaction, tenant: TenantId, job: JobId) -> Job:
+async def wish_to_cancel(
+    tx: Transaction, tenant: TenantId, job: JobId, *, reason: str | None = None
+) -> Job:
     """The same, among other things. Raises JobNotFound."""
-    found = await tx.ask_cancel(tenant, job)
+    found = await tx.ask_cancel(tenant, job, reason=reason)
     if found is None:
         raise JobNotFound(job)
     return found
@@ -44,7 +46,7 @@ async def honour_cancels(store: Store, *, path: str, limit: int) -> Honoured:
             for job in await tx.cancel_wishes(path, limit=limit)
             if not _is_for_its_producer(job)
         ]
-        saved = await save_and_follow(tx, changes)
+        saved = await conclude(tx, changes)
     done = [change for change, ok in zip(changes, saved, strict=True) if ok]
     ended = [change for change in done if change.after.terminal]
     return Honoured(

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from headrace.contracts.ids import JobId, Lane, WorkerId
-from headrace.contracts.messages import Claim, Grant, Refusal
+from headrace.contracts.ids import ClaimId, JobId, Lane, WorkerId
+from headrace.contracts.messages import Claim, Grant, Refusal, Take
 from headrace.core.announce import announcement
 from headrace.core.job import HELD, Event, Job, State, Verdict, advance
 from headrace.core.ports.store import Change, Renewal, Store, Waiting
@@ -45,7 +45,7 @@ async def claim(
         again = [
             Renewal(job.id, job.epoch, None)
             for each in claims
-            if (job := jobs.get(each.job)) is not None and _holds(job, each)
+            if (job := jobs.get(each.job)) is not None and holds(job, each.id)
         ]
         await tx.renew(again, worker=worker, until=until)
     previous = {change.before.id: change.before.attempt_trace for change in won}
@@ -85,10 +85,10 @@ def _change(job: Job | None, claim: Claim, worker: WorkerId, until: datetime) ->
     verdict, granted = advance(job, Event.GRANTED, epoch=claim.epoch)
     if verdict is Verdict.STALE:
         return None
-    return Change(job, _to(granted, worker, claim, until))
+    return Change(job, held_by(granted, worker, claim, until))
 
 
-def _to(job: Job, worker: WorkerId, claim: Claim, until: datetime) -> Job:
+def held_by(job: Job, worker: WorkerId, claim: Claim | Take, until: datetime) -> Job:
     return replace(job, worker=worker, claim=claim.id, lease_until=until, attempt_trace=claim.trace)
 
 
@@ -97,20 +97,23 @@ def _answer(
 ) -> Grant | Refusal:
     if job is None:
         return Refusal(claim.id, claim.job, "unknown")
-    if _holds(job, claim):
-        return _grant(job, claim, lease, previous)
+    if holds(job, claim.id):
+        return grant_of(job, lease, previous)
     if job.terminal or job.cancel_asked_at is not None:
         return Refusal(claim.id, claim.job, "over")
     return Refusal(claim.id, claim.job, "stale" if job.state is State.QUEUED else "taken")
 
 
-def _holds(job: Job, claim: Claim) -> bool:
-    return job.state in HELD and job.claim == claim.id
+def holds(job: Job, claim: ClaimId) -> bool:
+    return job.state in HELD and job.claim == claim
 
 
-def _grant(job: Job, claim: Claim, lease: timedelta, previous: str | None) -> Grant:
+def grant_of(job: Job, lease: timedelta, previous: str | None) -> Grant:
+    """To who holds it. Raises ValueError when nobody does."""
+    if job.claim is None:
+        raise ValueError(f"job {job.id} is {job.state}: nobody holds it")
     return Grant(
-        claim=claim.id,
+        claim=job.claim,
         job=job.id,
         tenant=job.owner,
         epoch=job.epoch,

@@ -1,6 +1,6 @@
-"""Save how jobs moved, and let the runs they belong to take their next step, in one transaction.
+"""Let the runs that ended jobs belong to take their next step, in the transaction in which they ended.
 
-This is the one place through which a job ends. So a stage's end and the beginning of the next are both
+`conclude`, the one place where jobs end, calls it. So a stage's end and the beginning of the next are both
 kept or neither, whichever process dies; a result that comes twice is stale before it gets here.
 """
 
@@ -16,7 +16,7 @@ from typing import Final
 from headrace.contracts.ids import JobId, Lane, RunId
 from headrace.core.blob_names import kept_for
 from headrace.core.job import Job, Spec, State
-from headrace.core.ports.store import Change, NewJob, Transaction
+from headrace.core.ports.store import NewJob, Transaction
 from headrace.core.ports.upkeep import BlobUse
 from headrace.core.run import Decision, Piece, PieceState, Run, RunState, Start, decide, ended
 
@@ -26,15 +26,9 @@ RUN_LABEL: Final = (
 STAGE_LABEL: Final = "headrace/stage"
 
 
-async def save_and_follow(tx: Transaction, changes: Sequence[Change]) -> list[bool]:
-    """Guarded as `Transaction.save` is, and answers the same."""
-    saved = await tx.save(changes)
-    over = [change.after for change, ok in zip(changes, saved, strict=True) if ok]
-    await _follow(tx, [job for job in over if job.terminal and RUN_LABEL in job.spec.labels])
-    return saved
-
-
-async def _follow(tx: Transaction, jobs: Sequence[Job]) -> None:
+async def follow(tx: Transaction, over: Sequence[Job]) -> None:
+    """These jobs have ended, in this transaction."""
+    jobs = [job for job in over if RUN_LABEL in job.spec.labels]
     if not jobs:
         return
     by_id = {job.id: job for job in jobs}

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Final
 
 from headrace.contracts.ids import Lane
 from headrace.contracts.messages import Heartbeat, Heartbeats, Order, Orders
 from headrace.core.job import State
 from headrace.core.ports.store import Renewal, Store
 
+LONGEST_LEASE_S: Final = 3600.0  # that a worker may ask for
+
 
 async def heartbeat(store: Store, beat: Heartbeats, *, path: str, lease: timedelta) -> Orders:
+    if beat.lease_s is not None:
+        lease = timedelta(seconds=min(beat.lease_s, LONGEST_LEASE_S))
     async with store.begin() as tx:
         slots = {Lane(lane): n for lane, n in beat.slots.items()}
         drain = await tx.see_worker(beat.worker, slots, path=path, vitals=beat.vitals)

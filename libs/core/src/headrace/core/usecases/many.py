@@ -16,8 +16,10 @@ from headrace.core.job import TERMINAL, Job, State
 from headrace.core.ports.dead_letters import Deed
 from headrace.core.ports.queries import Cursor, Search
 from headrace.core.ports.store import Transaction
+from headrace.core.rollout import Choose
 from headrace.core.usecases.admit import Admission
 from headrace.core.usecases.retry import retry_all
+from headrace.core.usecases.settle import settle_retried
 
 AT_ONCE: Final = 1000  # jobs that one request may touch
 _NAMED_IN_AUDIT: Final = 100
@@ -70,8 +72,12 @@ async def retry_many(
     admission: Admission,
     new_id: Callable[[], str],
     trace: str | None,
+    choose: Choose | None = None,
 ) -> Outcome:
-    """By a filter, of those that have ended; whoever means those that succeeded has to say so."""
+    """By a filter, of those that have ended; whoever means those that succeeded has to say so.
+
+    `choose` as of `retry`. What died of these has its dead letter settled.
+    """
     found, unknown, next_ = await _matching(tx, wish, states=_WRONG)
     refused = [*unknown, *_refusals(found, _why_not_retry)]
     good: list[Job] = []
@@ -81,7 +87,8 @@ async def retry_many(
         else:
             refused.append(Refusal(job.id, why))
     if not wish.dry_run:
-        await retry_all(tx, good, new_id=new_id, trace=trace)
+        made = await retry_all(tx, good, new_id=new_id, trace=trace, choose=choose)
+        await settle_retried(tx, list(zip(good, made, strict=True)), who=wish.who)
         for job in good:
             admission.count(job.tenant)
         await tx.audit([_deed("jobs.retry", wish, good, refused)])

@@ -1,12 +1,7 @@
-"""How the installation does: one look at lanes, paths, workers and the last minutes, for operators.
-
-However many ask, one look is under way at a time, and what it saw is good for a second, or for ten times
-as long as it took: so operators who watch cost no more than a tenth of one connection.
-"""
+"""How the installation does: one look at lanes, paths, workers and the last minutes, for operators."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,15 +9,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from headrace.core.errors import Unavailable
 from headrace.core.job import State
 from headrace.core.ports.operations import Ended, Loads, Percentiles, Recent
 from headrace.core.ports.store import Store, Transaction, WorkerRecord
+from headrace.core.shared_look import SharedLook
 from headrace.core.usecases.lanes import LaneStanding, standings
 
 BUCKETS: Final = 60
-_GOOD_FOR_S: Final = 1.0
-_SHARE_OF_TIME: Final = 10
 _WRONG: Final = frozenset({State.FAILED, State.DEAD})
 
 
@@ -73,44 +66,22 @@ class Overview:
         return wrong / judged if judged else None
 
 
-@dataclass(slots=True, eq=False)
-class _Look:
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    seen: Overview | None = None
-    good_until: float = 0.0
-    failed: Unavailable | None = None
-    failed_at: float = 0.0
-
-
 @dataclass(slots=True)
 class Overviews:
     """One of each process that serves operators."""
 
     monotonic: Callable[[], float] = time.monotonic
-    _looks: dict[timedelta, _Look] = field(default_factory=dict)  # as many as there are windows
+    _looks: dict[timedelta, SharedLook[Overview]] = field(
+        default_factory=dict
+    )  # as many as there are windows
 
     async def look(self, store: Store, window: timedelta) -> Overview:
         """Raises Unavailable, to all who waited for the same look."""
-        asked = self.monotonic()
-        look = self._looks.setdefault(window, _Look())
-        async with look.turn:
-            if look.failed is not None and look.failed_at >= asked:
-                raise Unavailable(look.failed.what, look.failed.why)
-            if look.seen is None or self.monotonic() >= look.good_until:
-                look.seen = await self._take(store, window, look)
-            return look.seen
-
-    async def _take(self, store: Store, window: timedelta, look: _Look) -> Overview:
-        begun = self.monotonic()
-        try:
-            async with store.begin() as tx:
-                seen = await overview(tx, window)
-        except Unavailable as error:
-            look.failed, look.failed_at = error, self.monotonic()
-            raise
-        took_s = self.monotonic() - begun
-        look.good_until = begun + took_s + max(_GOOD_FOR_S, _SHARE_OF_TIME * took_s)
-        return seen
+        look = self._looks.get(window)
+        if look is None:
+            look = SharedLook(lambda tx: overview(tx, window), monotonic=self.monotonic)
+            self._looks[window] = look
+        return await look.look(store)
 
 
 async def overview(tx: Transaction, window: timedelta) -> Overview:

@@ -6,18 +6,21 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from headrace.core.errors import Unavailable
 from headrace.core.ports.blobs import BlobRef, Blobs
-from headrace.core.ports.store import Store
+from headrace.core.ports.store import Store, Transaction
 
 # Clients are promised a day; what is kept longer forgives a clock or a client that is late.
 KEYS_KEPT: Final = timedelta(hours=48)
 FIRES_KEPT: Final = timedelta(days=30)
+CALLS_KEPT: Final = timedelta(days=30)  # as a log; what still waits stays
 # One that was killed says no goodbye, and its successor has another name.
 WORKERS_KEPT: Final = timedelta(days=1)
+# What a remote worker took: who hands in later than this hears that there was no such job.
+TAKES_KEPT: Final = timedelta(days=1)
 # A blob that nobody names may be about to be named, or be the answer that a key repeats.
 BLOBS_KEPT: Final = KEYS_KEPT
 _AT_ONCE: Final = 16  # blobs
@@ -29,6 +32,7 @@ class Kept:
 
     jobs: timedelta | None = None
     engines: timedelta = timedelta(days=7)  # after a worker last announced them
+    api_keys: timedelta | None = None  # after they were revoked or expired; None: for ever
 
 
 async def purge(store: Store, blobs: Blobs, *, kept: Kept, limit: int) -> bool:
@@ -41,10 +45,13 @@ async def purge(store: Store, blobs: Blobs, *, kept: Kept, limit: int) -> bool:
         keys = await tx.purge_keys(older_than=now - KEYS_KEPT, limit=limit)
         fires = await tx.purge_fires(older_than=now - FIRES_KEPT, limit=limit)
         silent = await tx.purge_workers(seen_before=now - WORKERS_KEPT, limit=limit)
+        takes = await tx.purge_takes(granted_before=now - TAKES_KEPT, limit=limit)
+        called = await tx.purge_calls(created_before=now - CALLS_KEPT, limit=limit)
         await tx.purge_engines(announced_before=now - kept.engines)
+        useless = await _purge_api_keys(tx, now, kept, limit)
     if keys >= limit:
         return True
-    others = max(fires, silent)
+    others = max(fires, silent, takes, called, useless)
     if kept.jobs is None:
         return others >= limit
     async with store.begin() as tx:
@@ -53,6 +60,12 @@ async def purge(store: Store, blobs: Blobs, *, kept: Kept, limit: int) -> bool:
         purged = await tx.purge_jobs(finished_before=then, limit=limit)
     await delete_blobs(blobs, [*runs.orphans, *purged.orphans])
     return max(others, runs.runs, purged.jobs) >= limit
+
+
+async def _purge_api_keys(tx: Transaction, now: datetime, kept: Kept, limit: int) -> int:
+    if kept.api_keys is None:
+        return 0
+    return await tx.purge_api_keys(useless_since=now - kept.api_keys, limit=limit)
 
 
 async def collect(store: Store, blobs: Blobs, *, after: str, limit: int) -> str | None:

@@ -14,12 +14,15 @@ from typing import Final
 
 from headrace.contracts.ids import Lane
 from headrace.contracts.messages import Vitals
+from headrace.contracts.remote import is_remote
 from headrace.core.ports.operations import Member
-from headrace.core.usecases.explain import HEARD_WITHIN
+from headrace.core.usecases.explain import HEARD_WITHIN, heard_within
 
 # Three times what is usual: a silent consumer is looked after every ten seconds, and so is a heartbeat
 # answered; nobody is judged by one that was late.
 _UNHEARD_S: Final = 35.0
+
+_BY_HTTP: Final = "It comes by HTTP, and asks for work when it is ready."
 
 
 class Standing(StrEnum):
@@ -38,7 +41,8 @@ class Judgement:
 def judge(member: Member, *, busy: Mapping[Lane, int], now: datetime) -> Judgement:
     """`busy`: what it holds, by lane."""
     silent_s = (now - member.seen_at).total_seconds()
-    if silent_s > HEARD_WITHIN.total_seconds():
+    within = max((heard_within(lane) for lane in member.slots), default=HEARD_WITHIN)
+    if silent_s > within.total_seconds():
         why = f"Nothing was heard of it for {silent_s:.0f} s: it is gone, or cut off."
         return Judgement(Standing.SILENT, receives=False, why=why)
     if member.drain_asked_at is not None:
@@ -61,7 +65,8 @@ def _draining(vitals: Vitals | None, busy: int) -> str:
 def _hearing(member: Member, busy: Mapping[Lane, int]) -> tuple[bool | None, str]:
     vitals = member.vitals
     if vitals is None:
-        return None, "Its build does not say whether it can receive."
+        remote = any(is_remote(lane) for lane in member.slots)
+        return None, _BY_HTTP if remote else "Its build does not say whether it can receive."
     if vitals.draining:
         return False, "It may take offers again, and hears that with the next answer."
     if not any(member.slots.values()):

@@ -22,7 +22,7 @@ from headrace.core.ports.upkeep import BlobUse
 from headrace.core.retry import Decision, RetryPolicy, after_error
 from headrace.core.storable import storable
 from headrace.core.usecases.blame import policies
-from headrace.core.usecases.follow import save_and_follow
+from headrace.core.usecases.conclude import conclude
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ async def record(
             for each in results
         ]
         asked = [move for move in moves if move is not None]
-        saved = await save_and_follow(tx, [move.change for move in asked])
+        saved = await conclude(tx, [move.change for move in asked])
         done = [move for move, ok in zip(asked, saved, strict=True) if ok]
         await tx.close_attempts([move.end for move in done])
         await tx.use_blobs([use for move in done for use in _uses(move)])

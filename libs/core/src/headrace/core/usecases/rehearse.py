@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import msgspec
@@ -27,6 +27,7 @@ from headrace.core.ports.dead_letters import (
     Source,
 )
 from headrace.core.ports.store import Store, Transaction
+from headrace.core.rollout import Choose
 from headrace.core.usecases import settle
 from headrace.core.usecases.retry import retry_with
 from headrace.core.usecases.submit import Check, named_blobs, pick_engine
@@ -43,6 +44,7 @@ class Rehearsal:
     to: str  # the lane or queue
     fits: bool | None = None  # its input into its engine's schema; None: that was not looked at
     why: str | None = None  # it would do nothing, not fit, or wait
+    pointer: str | None = None  # to the part of its input that does not fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,15 @@ class Mended:
     hint: Mapping[str, Any]  # what was changed, for the audit
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Makers:
+    """What making a job takes."""
+
+    new_id: Callable[[], str]
+    trace: str | None = None
+    choose: Choose | None = None  # where it runs; None: where the dead one did
+
+
 async def mend(
     store: Store, blobs: Blobs, number: int, given: dict[str, Any], check: Check
 ) -> Mended:
@@ -112,13 +123,18 @@ async def replay_mended(
     mended: Mended,
     *,
     who: str,
-    new_id: Callable[[], str],
-    trace: str | None,
+    makers: Makers,
 ) -> Parked:
     """At once, as a new job. Raises LetterNotFound, LetterSettled, InvalidInput."""
     job = await _job_of(tx, await settle.open_letter(tx, number))
     made = await retry_with(
-        tx, job, given=mended.input, blobs=mended.blobs, new_id=new_id, trace=trace
+        tx,
+        job,
+        given=mended.input,
+        blobs=mended.blobs,
+        new_id=makers.new_id,
+        trace=makers.trace,
+        choose=makers.choose,
     )
     await tx.settle_letters([Settlement(number, Settled.REPLAYED, who, made.id)])
     await tx.audit([Deed(who, "dead-letter.replay", str(number), {"job": made.id, **mended.hint})])
@@ -163,7 +179,8 @@ def _judge(facts: _Facts, check: Check, given: Mapping[str, Any] | None) -> Rehe
     try:
         check(facts.card, given)
     except InvalidInput as error:
-        return _of(parked, "run", fits=False, why=f"its input does not fit: {error}")
+        why = f"its input does not fit: {error}"
+        return replace(_of(parked, "run", fits=False, why=why), pointer=error.pointer)
     waits = f"lane {job.lane} is paused: it would wait" if facts.paused else None
     return _of(parked, "run", fits=True, why=waits)
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from headrace.contracts.frames import Queued, encode_frame
 from headrace.contracts.ids import Lane
 from headrace.contracts.messages import Offer, encode
 from headrace.contracts.producing import OUTSIDE
+from headrace.contracts.remote import is_remote
 from headrace.contracts.topology import Topology
 from headrace.core.ports.bus import TENANT_HEADER, Bus, Parcel, Sent
 from headrace.core.ports.store import Store, Transaction, Waiting, WorkerRecord
@@ -36,6 +38,14 @@ class Window:
         return min(self.most, max(self.least, self.per_slot * slots))
 
 
+Keep: TypeAlias = Callable[[Lane, Sequence[Waiting]], list[Waiting]]
+"""Those that are offered now: others are left to remote workers who wait for them."""
+
+
+def keep_all(lane: Lane, rows: Sequence[Waiting]) -> list[Waiting]:  # noqa: ARG001  # as Keep has it
+    return list(rows)
+
+
 @dataclass(frozen=True, slots=True)
 class Outlet:
     """Where offers go, and who is told that a job is queued."""
@@ -45,6 +55,7 @@ class Outlet:
     topology: Topology
     announce: Callable[[Sequence[Batch]], Awaitable[None]]
     queues: LaneQueues
+    keep: Keep = keep_all
 
 
 async def release(
@@ -64,7 +75,13 @@ async def release(
         return 0
     topology = outlet.topology
     troubles = await outlet.queues.open(rows)
-    flat = [(lane, row) for lane, waiting in _usable(rows, troubles).items() for row in waiting]
+    full = await _full(outlet, _usable(rows, troubles), window)
+    flat = [
+        (lane, row)
+        for lane, waiting in _usable(rows, troubles).items()
+        for row in waiting
+        if lane not in full
+    ]
     # Before the offers leave: a job's log begins with this frame, and a claim would open an epoch.
     await outlet.announce([_queued(row) for _, row in flat if row.epoch == 0])
     answers = await outlet.bus.send([_parcel(topology, lane, row) for lane, row in flat])
@@ -73,7 +90,8 @@ async def release(
         outcome[answer].append(row)
     async with store.begin() as tx:
         await tx.mark_sent(outcome[Sent.KEPT])
-        await tx.unreserve(outcome[Sent.UNROUTABLE] + _held_back(rows, troubles))
+        later = [row for lane in full for row in rows[lane]]
+        await tx.unreserve(outcome[Sent.UNROUTABLE] + _held_back(rows, troubles) + later)
         # UNKNOWN stays reserved: it is offered again when the reservation lapses.
         await outlet.queues.note(tx, troubles)
     return len(outcome[Sent.KEPT])
@@ -83,6 +101,19 @@ def _usable(
     rows: Mapping[Lane, list[Waiting]], troubles: Mapping[Lane, str | None]
 ) -> dict[Lane, list[Waiting]]:
     return {lane: waiting for lane, waiting in rows.items() if troubles[lane] is None}
+
+
+async def _full(outlet: Outlet, rows: Mapping[Lane, list[Waiting]], window: Window) -> set[Lane]:
+    """Lanes whose jobs go to remote workers, and whose offers stay behind: nobody of ours reads them.
+
+    The window counts offers of jobs that wait, so it would be filled again for every job that is taken.
+    """
+    shared = [
+        lane for lane, waiting in rows.items() if any(row.wants is not None for row in waiting)
+    ]
+    queues = [outlet.topology.work(lane) for lane in shared]
+    depths = [await outlet.bus.depth(queue) for queue in queues]
+    return {lane for lane, each in zip(shared, depths, strict=True) if each.ready >= window.most}
 
 
 def _held_back(
@@ -97,7 +128,7 @@ async def _reserve(
     async with store.begin() as tx:
         waiting = await tx.waiting_lanes(path)
         queues = outlet.queues
-        lanes = [lane for lane in waiting if lane != OUTSIDE and not queues.resting(lane)]
+        lanes = [lane for lane in waiting if _is_served(lane) and not queues.resting(lane)]
         if not lanes:
             return {}
         now = await tx.now()
@@ -107,10 +138,15 @@ async def _reserve(
         reserved: dict[Lane, list[Waiting]] = {}
         for lane in lanes:
             room = window.size(_slots(workers, lane)) - await tx.offered(path, lane)
-            rows = await choose(tx, path, lane, room, turns)
+            rows = outlet.keep(lane, await choose(tx, path, lane, room, turns))
             if rows and (won := await tx.reserve(rows, until=now + window.reserve_for)):
                 reserved[lane] = won
         return reserved
+
+
+def _is_served(lane: Lane) -> bool:
+    """By workers of ours, who listen for offers."""
+    return lane != OUTSIDE and not is_remote(lane)
 
 
 def _slots(workers: Iterable[WorkerRecord], lane: Lane) -> int:

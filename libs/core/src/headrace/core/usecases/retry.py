@@ -12,6 +12,7 @@ from headrace.core.job import Job, State
 from headrace.core.ports.store import NewJob, Transaction
 from headrace.core.ports.upkeep import BlobUse
 from headrace.core.rollout import Choose
+from headrace.core.usecases.settle import settle_retried
 
 
 async def retry(  # noqa: PLR0913  # what it makes, how and of whom, each by its name
@@ -34,6 +35,7 @@ async def retry(  # noqa: PLR0913  # what it makes, how and of whom, each by its
     if not old.terminal:
         raise JobNotOver(job, old.state)
     (made,) = await retry_all(tx, [old], new_id=new_id, trace=trace, api_key=api_key, choose=choose)
+    await settle_retried(tx, [(old, made)])
     return made
 
 
@@ -54,7 +56,7 @@ async def retry_all(
     return [made[job.id] for job in news]
 
 
-async def retry_with(
+async def retry_with(  # noqa: PLR0913  # what it makes, how and of what, each by its name
     tx: Transaction,
     job: Job,
     *,
@@ -62,9 +64,10 @@ async def retry_with(
     blobs: Sequence[BlobId],
     new_id: Callable[[], str],
     trace: str | None,
+    choose: Choose | None = None,
 ) -> Job:
     """With another input, which was checked and names these blobs."""
-    again = _again(job, JobId(new_id()), trace, None)
+    again = _again(job, JobId(new_id()), trace, choose)
     new = replace(again, spec=replace(again.spec, input=given))
     await tx.insert([NewJob(new)])
     await tx.use_blobs([BlobUse(job.tenant, blob, new.id) for blob in blobs])

@@ -6,14 +6,17 @@ its time comes: so its rate holds however many ask, and whichever process dies.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from headrace.core.errors import LetterNotFound, LetterSettled
+from headrace.core.job import Job, State
 from headrace.core.ports.dead_letters import Deed, LetterQuery, Parked, Settled, Settlement
 from headrace.core.ports.store import Transaction
 
+ITS_TENANT: Final = "its tenant"  # who settled it
 AT_ONCE: Final = 1000  # letters that one request may settle; it says how many are left
 
 
@@ -76,6 +79,20 @@ async def discard_letters(tx: Transaction, query: LetterQuery, *, who: str) -> D
     )
     await tx.audit([_deed(who, "dead-letters.discard", query, gone)])
     return Done(len(gone), more)
+
+
+async def settle_retried(
+    tx: Transaction, again: Sequence[tuple[Job, Job]], *, who: str = ITS_TENANT
+) -> None:
+    """Dead jobs were tried again without their letters, each as another: nothing is left to do for them.
+
+    One that is being replayed in this moment is settled by that.
+    """
+    news = {old.id: new.id for old, new in again if old.state is State.DEAD}
+    found = [(each, each.letter.job) for each in await tx.letters_of(list(news))]
+    await tx.settle_letters(
+        [Settlement(each.number, Settled.REPLAYED, who, news[job]) for each, job in found if job]
+    )
 
 
 async def matching(tx: Transaction, query: LetterQuery) -> tuple[list[Parked], bool]:

@@ -62,7 +62,14 @@ async def make_shadow(tx: Transaction, job: Job, shadow: JobId) -> Job | None:
 
 
 def _asked(spec: Spec) -> Spec:
-    return replace(spec, start_deadline=None, labels={}, cancel_after_s=None, conversation=None)
+    return replace(
+        spec,
+        start_deadline=None,
+        labels={},
+        cancel_after_s=None,
+        conversation=None,
+        webhook=None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

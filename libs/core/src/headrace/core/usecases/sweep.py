@@ -21,7 +21,7 @@ from headrace.core.ports.store import AttemptEnd, Change, Store, Transaction
 from headrace.core.ports.streams import Batch
 from headrace.core.retry import RetryPolicy, after_loss
 from headrace.core.usecases.blame import policies
-from headrace.core.usecases.follow import save_and_follow
+from headrace.core.usecases.conclude import conclude
 
 Move: TypeAlias = Callable[[Job], Job]
 
@@ -62,7 +62,7 @@ async def sweep(store: Store, *, path: str, policy: RetryPolicy, limit: int) -> 
 
 async def _apply(tx: Transaction, jobs: list[Job], move: Move) -> list[Change]:
     changes = [Change(job, move(job)) for job in jobs]
-    saved = await save_and_follow(tx, changes)
+    saved = await conclude(tx, changes)
     return [change for change, ok in zip(changes, saved, strict=True) if ok]
 
 

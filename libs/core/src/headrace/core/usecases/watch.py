@@ -3,6 +3,9 @@
 The log is the sequence and the channel is its quick messenger, who may lose anything at any time
 without saying so. So: follow, read the log, then listen; look at the log when something does not
 fit and when it is quiet; and now and then ask the store, which alone knows how the job stands.
+
+Most frames come live and fit, so a client who can be told at once is: by the hand of the channel's
+reader, without a task that wakes for each. Everything else is the turn of the watcher's own task.
 """
 
 from __future__ import annotations
@@ -16,8 +19,16 @@ from headrace.contracts.frames import Entry
 from headrace.contracts.ids import START, JobId, Position
 from headrace.core.errors import Unavailable
 from headrace.core.job import Job
-from headrace.core.ports.streams import Page, Streams, Subscription
-from headrace.core.splice import hear, holes, just_before, last_entry, reset_entry, until_the_end
+from headrace.core.ports.streams import Page, Streams, Subscription, Take
+from headrace.core.splice import (
+    hear,
+    holds_the_end,
+    holes,
+    just_before,
+    last_entry,
+    reset_entry,
+    until_the_end,
+)
 
 PAGE: Final = 500
 QUIET_S: Final = 2.0  # silence after which the log is read
@@ -28,22 +39,32 @@ _CHANCE: Final = Random()  # one for all watchers: it is large beside the rest o
 Snapshot: TypeAlias = Callable[[], Awaitable[Job | None]]
 
 
-async def watch(
+def to_nobody(_: Sequence[Entry]) -> bool:
+    return False
+
+
+async def watch(  # noqa: PLR0913  # whom it asks and whom it tells, and options by name
     streams: Streams,
     snapshot: Snapshot,
     job: JobId,
     *,
     after: Position = START,
+    tell: Take = to_nobody,
     quiet_s: float = QUIET_S,
     random: Random | None = None,
 ) -> AsyncGenerator[Sequence[Entry]]:
-    """Ends after a terminal frame, or when the store has the job no more (`snapshot` is None).
+    """`tell` is offered what comes live and continues; what it takes is told, and not yielded.
+
+    It may always say no, as to what a slow client has no room for: then that is yielded, and `tell`
+    is not asked again before the next batch is asked for. Ends and resets are yielded always.
+
+    Ends after a terminal frame, or when the store has the job no more (`snapshot` is None).
 
     An empty batch comes now and then when there is nothing to say, so that a client can be given a
     sign of life. Streams or a store that are away do not end it: it keeps trying, and says what the store knows.
     Close it (`contextlib.aclosing`) when leaving early, so that the subscription goes at once.
     """
-    watcher = _Watcher(streams, snapshot, job, after)
+    watcher = _Watcher(streams, snapshot, job, after, tell)
     pauses = _Pauses(quiet_s, random or _CHANCE)
     while not watcher.ended:
         try:
@@ -78,8 +99,20 @@ class _Pauses:
 class _Watcher:
     """Where one watcher stands. Nothing moves before it is ready to be said, so a failed turn repeats."""
 
-    def __init__(self, streams: Streams, snapshot: Snapshot, job: JobId, after: Position) -> None:
-        self._streams, self._snapshot, self._job = streams, snapshot, job
+    __slots__ = (
+        *("_job", "_snapshot", "_streams", "_tell"),
+        *("_cursor", "_final", "_quiet_turns", "_started", "_told", "behind", "ended"),
+    )
+
+    def __init__(
+        self,
+        streams: Streams,
+        snapshot: Snapshot,
+        job: JobId,
+        after: Position,
+        tell: Take,
+    ) -> None:
+        self._streams, self._snapshot, self._job, self._tell = streams, snapshot, job, tell
         self._cursor = after
         self._started = False  # something was said
         self._told = False  # a reset was said, and nothing since
@@ -91,12 +124,23 @@ class _Watcher:
     async def turn(self, live: Subscription, quiet_s: float) -> Sequence[Entry]:
         if self.behind:
             return await self._look()
-        entries = await live.next(quiet_s)
+        entries = await live.next(quiet_s, self._tell_at_once)
         if not entries:
             self._quiet_turns += 1
         heard = hear(self._cursor, entries)
         self.behind = heard.hole or not entries
         return self._say(heard.entries)
+
+    def _tell_at_once(self, entries: Sequence[Entry]) -> bool:
+        """While this watcher waits in a turn, so everything before has been said."""
+        said, hole = hear(self._cursor, entries)
+        if hole or holds_the_end(said):
+            return False
+        if said:
+            if not self._tell(said):
+                return False
+            self._go_on(said[-1])
+        return True
 
     async def without_channel(self) -> Sequence[Entry]:
         """What the log says; a server that is just back answers readers before it is followed again."""
@@ -184,11 +228,14 @@ class _Watcher:
     def _say(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         said = until_the_end(entries)
         if said:
-            self._cursor = said[-1].position
-            self._started, self._told = True, False
-            self._quiet_turns = 0
+            self._go_on(said[-1])
             self.ended = said[-1].terminal
         return said
+
+    def _go_on(self, last: Entry) -> None:
+        self._cursor = last.position
+        self._started, self._told = True, False
+        self._quiet_turns = 0
 
     def _end(self, job: Job) -> Sequence[Entry]:
         """The end as the store knows it. The log does not say it, so it may lack more than that."""

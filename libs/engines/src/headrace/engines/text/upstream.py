@@ -14,7 +14,14 @@ import msgspec
 
 from headrace.engines.engine import BadInput, Engine, EngineError, Stopped, TryAgain, Work
 from headrace.engines.options import Misconfigured, Options, configured, only, seconds
-from headrace.engines.text.asked import TextInput, conversation, sampling, seed_of
+from headrace.engines.text.asked import (
+    Asked,
+    ToolMessage,
+    check,
+    conversation,
+    sampling,
+    seed_of,
+)
 from headrace.engines.text.telling import Telling
 
 if TYPE_CHECKING:
@@ -29,8 +36,18 @@ _SERVERS_FAULT: Final = 500
 _QUOTED: Final = 500  # characters of a server's complaint that are passed on
 
 
-class UpstreamInput(TextInput, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=131_072)] = 512
+class UpstreamInput(Asked, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    messages: Annotated[list[ToolMessage], msgspec.Meta(min_length=1, max_length=256)] | None = None
+    # None: as the server likes
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=131_072)] | None = 512
+    tools: Annotated[list[dict[str, Any]], msgspec.Meta(max_length=128)] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+
+    def __post_init__(self) -> None:
+        check(self, self.messages)
+        if self.raw and self.tools:
+            raise BadInput("tools", "are for a conversation, not for a raw prompt")
 
 
 class Refused(EngineError):
@@ -87,20 +104,34 @@ class UpstreamEngine:
 
     async def _answer(self, client: httpx.AsyncClient, work: Work[UpstreamInput]) -> dict[str, Any]:
         given, seed = work.input, seed_of(work.input)
-        request = {
-            "model": work.model,
-            "messages": conversation(given),
-            **sampling(given, seed),
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
         answer = _Answer(work, seed)
-        async with client.stream("POST", "chat/completions", json=request) as response:
+        path = "completions" if given.raw else "chat/completions"
+        request = _request(work.model, given, seed)
+        async with client.stream("POST", path, json=request) as response:
             if not response.is_success:
                 raise _refusal(response.status_code, await response.aread())
             async for chunk in _chunks(response):
                 answer.hear(chunk)
         return answer.output()
+
+
+def _request(model: str, given: UpstreamInput, seed: int) -> dict[str, Any]:
+    about_tools = {
+        "tools": given.tools or None,
+        "tool_choice": given.tool_choice,
+        "parallel_tool_calls": given.parallel_tool_calls,
+    }
+    asked = (
+        {"prompt": given.prompt} if given.raw else {"messages": conversation(given, given.messages)}
+    )
+    return {
+        "model": model,
+        **asked,
+        **sampling(given, seed),
+        **{name: value for name, value in about_tools.items() if value is not None},
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
 
 
 class _Answer:
@@ -111,6 +142,7 @@ class _Answer:
         self._first_at: float | None = None
         self._finish_reason: str | None = None
         self._usage: dict[str, Any] = {}
+        self._calls: dict[int, dict[str, Any]] = {}  # of tools, by index
 
     def hear(self, chunk: dict[str, Any]) -> None:
         if "error" in chunk:
@@ -118,9 +150,12 @@ class _Answer:
         self._usage = chunk.get("usage") or self._usage
         for choice in chunk.get("choices") or ():
             self._finish_reason = choice.get("finish_reason") or self._finish_reason
-            if text := (choice.get("delta") or {}).get("content"):
+            delta = choice.get("delta") or {}
+            if text := delta.get("content") or choice.get("text"):
                 self._first_at = self._first_at or time.perf_counter()
                 self._telling.piece(text)
+            for call in delta.get("tool_calls") or ():
+                _add_call(self._calls, call)
 
     def output(self) -> dict[str, Any]:
         if self._finish_reason is None:
@@ -131,7 +166,8 @@ class _Answer:
         self._telling.done(tokens_per_s)
         return {
             "text": self._telling.text,
-            "finish_reason": "length" if self._finish_reason == "length" else "stop",
+            **({"tool_calls": list(self._calls.values())} if self._calls else {}),
+            "finish_reason": self._reason(),
             "usage": {
                 "prompt_tokens": self._usage.get("prompt_tokens"),
                 "completion_tokens": written,
@@ -139,6 +175,21 @@ class _Answer:
             "seed": self._seed,
             "tokens_per_s": tokens_per_s,
         }
+
+    def _reason(self) -> str:
+        if self._finish_reason == "length":
+            return "length"
+        return "tool_calls" if self._calls else "stop"
+
+
+def _add_call(calls: dict[int, dict[str, Any]], part: dict[str, Any]) -> None:
+    """Names come at once, arguments in pieces."""
+    told = part.get("function") or {}
+    empty = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+    call = calls.setdefault(part.get("index") or 0, empty)
+    call["id"] = part.get("id") or call["id"]
+    call["function"]["name"] = told.get("name") or call["function"]["name"]
+    call["function"]["arguments"] += told.get("arguments") or ""
 
 
 async def _chunks(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:

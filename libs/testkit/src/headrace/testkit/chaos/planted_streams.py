@@ -12,7 +12,7 @@ from typing_extensions import override
 from headrace.contracts.frames import Entry
 from headrace.contracts.ids import START, JobId, Position
 from headrace.core.job import Verdict
-from headrace.core.ports.streams import Batch, Page, Streams, Subscription
+from headrace.core.ports.streams import Batch, Page, Streams, Subscription, Take
 from headrace.wiring.recipes import Wiring
 
 LATE_S = 0.3
@@ -81,12 +81,12 @@ class _Lazy:
         self._inner, self._job, self._stack = inner, job, stack
         self._live: Subscription | None = None
 
-    async def next(self, within_s: float) -> Sequence[Entry]:
+    async def next(self, within_s: float, take: Take | None = None) -> Sequence[Entry]:
         if self._live is None:
             await asyncio.sleep(LATE_S)
             follow = self._inner.follow(self._job)
             self._live = await self._stack.enter_async_context(follow)
-        return await self._live.next(within_s)
+        return await self._live.next(within_s, take)
 
 
 def replay_before_subscribe(wiring: Wiring) -> Wiring:

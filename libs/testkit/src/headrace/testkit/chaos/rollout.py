@@ -101,10 +101,9 @@ class Team:
         door = self.doors[self.rollout.version % len(self.doors)]
         if asked is None:
             answer = await door.post("/admin/rollout/rollback", headers=ADMIN)
+            self.note(answer.raise_for_status().json())
         else:
-            answer = await door.put("/admin/rollout", json=dict(asked), headers=ADMIN)
-        assert answer.is_success, answer.text
-        self.note(answer.json())
+            await self.put(asked, door)
 
         async def applied() -> bool:
             versions = await self._versions()
@@ -113,6 +112,13 @@ class Team:
 
         await eventually(applied, within=10, every=0.02)
         return time.monotonic() - began
+
+    async def put(self, asked: Mapping[str, Any], door: httpx.AsyncClient | None = None) -> None:
+        """It is in the store when this returns; nobody need apply it yet."""
+        door = door or self.doors[0]
+        answer = await door.put("/admin/rollout", json=dict(asked), headers=ADMIN)
+        assert answer.is_success, answer.text
+        self.note(answer.json())
 
     def note(self, found: Mapping[str, Any]) -> None:
         self.rollout = Rollout(

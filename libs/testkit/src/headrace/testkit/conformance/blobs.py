@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 
 from headrace.contracts.ids import BlobId, TenantId
@@ -54,6 +56,42 @@ class BlobsPromises:
         name = await blobs.put(tenant, Blob("Application/JSON; charset=utf-8", b"{}"))
 
         assert (await blobs.get(tenant, name)).media_type == "application/json"
+
+    async def test_bytes_can_be_put_under_a_name_chosen_before(
+        self, blobs: Blobs, tenant: TenantId
+    ) -> None:
+        name = BlobId(f"{uuid4()}.webp")
+
+        await blobs.put_as(tenant, name, b"first")
+        await blobs.put_as(tenant, name, b"second")
+
+        assert await blobs.get(tenant, name) == Blob("image/webp", b"second")
+
+    async def test_what_is_no_name_of_a_blob_is_not_put(
+        self, blobs: Blobs, tenant: TenantId
+    ) -> None:
+        with pytest.raises(BlobNotFound):
+            await blobs.put_as(tenant, BlobId("../../etc/passwd"), b"x")
+        with pytest.raises(TooLarge):
+            await blobs.put_as(tenant, BlobId(f"{uuid4()}.webp"), bytes(LIMIT + 1))
+
+    async def test_a_link_takes_and_gives_the_bytes_without_a_key(
+        self, blobs: Blobs, tenant: TenantId
+    ) -> None:
+        """Where the store has addresses of its own; else the api serves them."""
+        name, soon = BlobId(f"{uuid4()}.webp"), timedelta(minutes=1)
+        put = await blobs.link(tenant, name, "PUT", within=soon)
+        got = await blobs.link(tenant, name, "GET", within=soon)
+        if put is None or got is None:
+            assert put is got is None
+            return
+
+        async with httpx.AsyncClient(trust_env=False) as http:
+            kept = await http.put(put, content=b"a picture")
+            found = await http.get(got)
+
+        assert (kept.status_code, found.content) == (200, b"a picture")
+        assert await blobs.get(tenant, name) == Blob("image/webp", b"a picture")
 
     async def test_another_tenant_does_not_find_it(self, blobs: Blobs, tenant: TenantId) -> None:
         name = await blobs.put(tenant, PICTURE)

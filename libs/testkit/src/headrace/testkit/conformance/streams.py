@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
@@ -317,6 +318,30 @@ class StreamsPromises:
             entries = await subscription.next(SOON_S)
 
         assert [(e.type, e.data) for e in entries] == [("preview", data), ("log", b"")]
+
+    async def test_what_a_follower_takes_at_once_is_not_returned_and_the_rest_is(
+        self, streams: Streams, job: JobId
+    ) -> None:
+        at_once: list[Entry] = []
+
+        def take(entries: Sequence[Entry]) -> bool:
+            if len(at_once) == 2:
+                return False
+            at_once.extend(entries)
+            return True
+
+        async def say(texts: str) -> None:
+            for text in texts:
+                await streams.append([tokens(job, text)])
+
+        async with streams.follow(job) as subscription, asyncio.TaskGroup() as tasks:
+            tasks.create_task(say("abcd"))
+            rest = list(await subscription.next(SOON_S, take))
+            while len(at_once) + len(rest) < 4:
+                rest += await subscription.next(SOON_S, take)
+
+        assert shown(at_once) == [("1-1", "a"), ("1-2", "b")]
+        assert shown(rest) == [("1-3", "c"), ("1-4", "d")]
 
     async def test_silence_is_an_empty_turn(self, streams: Streams, job: JobId) -> None:
         async with streams.follow(job) as subscription:

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 import asyncpg
 import httpx
 
+from headrace.testkit.load.orders import NOISY
 from headrace.testkit.load.rows import Happened, now
 from headrace.testkit.load.target import CannotRun, Target
 
@@ -20,6 +21,16 @@ _RUN_AGAIN: Final = """
     SELECT again.started_at FROM attempts AS again
     JOIN attempts AS first ON first.job = again.job AND first.attempt = again.attempt - 1
     WHERE first.worker <> again.worker AND first.outcome IS DISTINCT FROM 'succeeded'
+"""
+
+# How many jobs of the flood began while one of its neighbour's waited; jobs that came in the flood's time.
+_WENT_FIRST: Final = """
+    SELECT percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY first) FROM (
+        SELECT (SELECT count(*) FROM jobs AS flood WHERE flood.tenant = $1
+                AND flood.started_at > mine.created_at AND flood.started_at < mine.started_at) AS first
+        FROM jobs AS mine WHERE mine.tenant <> $1 AND mine.started_at IS NOT NULL
+        AND mine.created_at > (SELECT min(created_at) FROM jobs WHERE tenant = $1)
+    ) AS counted
 """
 
 Note: TypeAlias = Callable[[str], None]
@@ -47,6 +58,22 @@ async def back_again(target: Target, happened: list[Happened]) -> Facts:
         await connection.close(timeout=5)
     later = [_seconds(row["started_at"]) - killed for row in rows]
     return {"interrupted": len(later), **({"recovery s": max(later)} if later else {})}
+
+
+async def went_first(target: Target, happened: list[Happened]) -> Facts:
+    """In jobs, since in seconds it depends on the machine; of a stack of our own."""
+    if target.system is None or target.system.mode != "EDA":
+        return {}
+    connection = await asyncpg.connect(target.own.env["DATABASE_URL"], timeout=5)
+    try:
+        found = await connection.fetchval(_WENT_FIRST, NOISY)
+    finally:
+        await connection.close(timeout=5)
+    return (
+        {}
+        if found is None
+        else {f"jobs that went first p{p}": n for p, n in zip((50, 95), found, strict=True)}
+    )
 
 
 async def flip(target: Target, note: Note, seconds: float) -> None:
@@ -79,7 +106,8 @@ def _seconds(at: Any) -> float:
     return float(read.timestamp())
 
 
-ACTS: Final[Mapping[str, tuple[Act, Sequel]]] = {
+ACTS: Final[Mapping[str, tuple[Act | None, Sequel]]] = {
+    "noisy-neighbour": (None, went_first),
     "worker-loss": (kill_a_worker, back_again),
     "mode-flip": (flip, both_paths),
 }

@@ -80,7 +80,9 @@ CAMPAIGNS: Final[Mapping[str, Campaign]] = {
             asks="One tenant sends 10,000 jobs at once: what does that cost another with one a second?",
             stages=(
                 Stage("alone", 1, 25, ("Neighbour",)),
-                Stage("beside the flood", 1 + FLOODERS, 95, ("Neighbour", "Flood")),
+                Stage(
+                    "beside the flood", 1 + FLOODERS, 400, ("Neighbour", "Flood"), after_flood_s=20
+                ),
             ),
             flood=FLOOD_JOBS,
             words=5,

@@ -136,7 +136,8 @@ async def _loaded(  # what one load is made of, each by its name
             code = await locust.wait()
         watching.cancel()
     beside += happened
-    return code, {} if sequel is None or not happened else await sequel(target, happened)
+    done = act is None or bool(happened)
+    return code, await sequel(target, happened) if sequel is not None and done else {}
 
 
 async def _begun(rows: Path, locust: asyncio.subprocess.Process) -> None:

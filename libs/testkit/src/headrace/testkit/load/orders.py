@@ -15,6 +15,9 @@ class Stage(msgspec.Struct, frozen=True):
     seconds: float
     who: tuple[str, ...] = ("Follower",)
     a_second: float = 0.0  # so many of them come a second; 0: all at once
+    after_flood_s: float | None = (
+        None  # ends so long after the flood has been sent, if that is earlier
+    )
 
 
 class Orders(msgspec.Struct, frozen=True):

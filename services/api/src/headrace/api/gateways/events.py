@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable
+from functools import partial
 
 from starlette.responses import Response
 
 from headrace.api.deps import ApiDeps
 from headrace.api.gateways.sse import EventStream, EventStreamResponse
-from headrace.api.gateways.watching import find, frames, is_the_end, until, while_good
+from headrace.api.gateways.watching import Watching, find, frames, is_the_end, until, while_good
 from headrace.api.tickets import Holder
-from headrace.contracts.frames import Entry
 from headrace.contracts.ids import JobId, Position
 
-Batches: TypeAlias = AsyncGenerator[Sequence[Entry]]
+
+def _as_they_are(watching: Watching) -> Watching:
+    return watching
 
 
 async def open_events(
@@ -23,18 +24,18 @@ async def open_events(
     job: JobId,
     *,
     after: Position,
-    shown: Callable[[Batches], Batches] = lambda batches: batches,
+    shown: Callable[[Watching], Watching] = _as_they_are,
 ) -> Response:
     """Raises Refused or JobNotFound; 204: nothing is to come."""
     viewer.must_fit(job)
     found = await find(deps, viewer.tenant, job)
     if found.terminal and await is_the_end(deps.streams, job, after):
         return Response(status_code=204)  # the one answer after which EventSource stays away
-    batches = frames(deps, found, after=after)
+    watching: Watching = partial(frames, deps, found, after)
     if viewer.by_ticket:
-        batches = until(batches, deps.limits.ticket_session_s)
-    if viewer.digest:
-        batches = while_good(deps, viewer.digest, batches)
+        watching = until(deps.limits.ticket_session_s, watching)
+    if viewer.digest or viewer.until is not None:
+        watching = while_good(deps, viewer.digest, viewer.until, watching)
     return EventStreamResponse(
-        EventStream(shown(batches), stopping=deps.stopping, limits=deps.limits)
+        EventStream(shown(watching), stopping=deps.stopping, limits=deps.limits)
     )

@@ -1,4 +1,4 @@
-"""A limit on each of many writes at the price of one timer, since most of them never wait."""
+"""A limit on each of many writes, at the price of a timer only where one waits."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import asyncio
 
 
 class Patience:
-    """Cancels its task when a write takes longer than `limit_s`, and at the latest after twice that.
+    """Cancels its task when a write takes longer than `limit_s`.
 
-    `with patience:` around each write; `lost` says that it was we who cancelled. Close it.
+    `with patience:` around each write that may wait; `lost` says that it was we who cancelled. Close it.
     """
+
+    __slots__ = ("_limit_s", "_loop", "_since", "_task", "_timer", "lost")
 
     def __init__(self, limit_s: float) -> None:
         self.lost = False
@@ -17,10 +19,12 @@ class Patience:
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._since: float | None = None
-        self._timer = self._loop.call_later(limit_s, self._look)
+        self._timer: asyncio.TimerHandle | None = None  # it serves many writes in a row
 
     def __enter__(self) -> None:
         self._since = self._loop.time()
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._limit_s, self._look)
 
     def __exit__(self, *_: object) -> None:
         self._since = None
@@ -31,12 +35,16 @@ class Patience:
             self._task.cancel()
 
     def close(self) -> None:
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _look(self) -> None:
-        waited_s = 0.0 if self._since is None else self._loop.time() - self._since
-        if waited_s < self._limit_s:
-            self._timer = self._loop.call_later(self._limit_s, self._look)
+        self._timer = None
+        if self._since is None:
+            return
+        left_s = self._since + self._limit_s - self._loop.time()
+        if left_s > 0:
+            self._timer = self._loop.call_later(left_s, self._look)
         else:
             self.lost = True
             self.end()

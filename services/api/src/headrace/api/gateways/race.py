@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from starlette.types import Receive
+
 
 async def race(*contenders: Coroutine[Any, Any, object]) -> None:
     """Run all until one returns, then cancel and await the others; an error of any is raised."""
@@ -14,3 +16,9 @@ async def race(*contenders: Coroutine[Any, Any, object]) -> None:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()
+
+
+async def gone(receive: Receive) -> None:
+    """Returns when the client has left, or has all that it asked for."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

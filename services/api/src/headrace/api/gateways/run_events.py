@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+from typing import Final
 
 from starlette.responses import Response
 
 from headrace.api.addresses import uuid_or_none
 from headrace.api.deps import ApiDeps
-from headrace.api.gateways.run_watching import RunEntry, is_the_end, look, run_frames
-from headrace.api.gateways.sse import EventStream, EventStreamResponse
-from headrace.api.gateways.watching import until, while_good
+from headrace.api.gateways.run_watching import Look, RunEntry, is_the_end, look, run_frames
+from headrace.api.gateways.sse import OURS, EventStream, EventStreamResponse
+from headrace.api.gateways.watching import Batches, Watching, until, while_good
 from headrace.api.gateways.websocket import Opening
 from headrace.api.problems import bad_position
 from headrace.api.tickets import Holder
-from headrace.contracts.ids import JobId, RunId
+from headrace.contracts.frames import Entry
+from headrace.contracts.ids import START, JobId, RunId
 from headrace.core.errors import RunNotFound
+from headrace.core.ports.streams import Take
 from headrace.core.run_position import RunPosition, parse
 
 
@@ -38,12 +43,22 @@ async def open_run_events(
         raise RunNotFound(run)
     if is_the_end(found, after):
         return Response(status_code=204)
-    batches = _written(run_frames(deps, found, after=after))
+    watching: Watching = partial(_written, deps, found, after)
     if viewer.by_ticket:
-        batches = until(batches, deps.limits.ticket_session_s)
-    if viewer.digest:
-        batches = while_good(deps, viewer.digest, batches)
-    return EventStreamResponse(EventStream(batches, stopping=deps.stopping, limits=deps.limits))
+        watching = until(deps.limits.ticket_session_s, watching)
+    if viewer.digest or viewer.until is not None:
+        watching = while_good(deps, viewer.digest, viewer.until, watching)
+    return EventStreamResponse(
+        EventStream(watching, stopping=deps.stopping, limits=deps.limits, wording=_WORDING)
+    )
+
+
+def _joined(batch: Sequence[Entry]) -> bytes:
+    return b"".join(entry.data for entry in batch)
+
+
+# Of a run's stream an entry is an event that is written out: its position is no job's.
+_WORDING: Final = replace(OURS, events=_joined, live=_joined)
 
 
 def run_socket(deps: ApiDeps, run: str, after: str | None) -> Opening:
@@ -62,10 +77,10 @@ def run_socket(deps: ApiDeps, run: str, after: str | None) -> Opening:
     return opening
 
 
-async def _written(batches: AsyncGenerator[Sequence[RunEntry]]) -> AsyncGenerator[Sequence[bytes]]:
-    async with aclosing(batches):
+async def _written(deps: ApiDeps, found: Look, after: RunPosition, tell: Take) -> Batches:  # noqa: ARG001  # all of it comes in batches
+    async with aclosing(run_frames(deps, found, after=after)) as batches:
         async for batch in batches:
-            yield [_event(entry) for entry in batch]
+            yield [Entry(position=START, type=each.type, data=_event(each)) for each in batch]
 
 
 def _event(entry: RunEntry) -> bytes:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import TypeVar
+from typing import TypeAlias
 
 from headrace.api.deps import ApiDeps
 from headrace.api.presence import Presence
@@ -13,10 +13,12 @@ from headrace.contracts.frames import Entry
 from headrace.contracts.ids import START, JobId, Position, TenantId
 from headrace.core.errors import JobNotFound, Unavailable
 from headrace.core.job import Job
-from headrace.core.ports.streams import Streams
-from headrace.core.usecases.watch import QUIET_S, watch
+from headrace.core.ports.streams import Streams, Take
+from headrace.core.usecases.watch import QUIET_S, to_nobody, watch
 
-T = TypeVar("T")
+Batches: TypeAlias = AsyncGenerator[Sequence[Entry]]
+# Begins to watch; what is told at once, by what it is given, is not among the batches.
+Watching: TypeAlias = Callable[[Take], Batches]
 
 
 async def find(deps: ApiDeps, tenant: TenantId, job: JobId) -> Job:
@@ -27,7 +29,7 @@ async def find(deps: ApiDeps, tenant: TenantId, job: JobId) -> Job:
     return found
 
 
-def frames(deps: ApiDeps, job: Job, *, after: Position = START) -> AsyncGenerator[Sequence[Entry]]:
+def frames(deps: ApiDeps, job: Job, after: Position = START, tell: Take = to_nobody) -> Batches:
     """Frames after a position, in order, each once; ends after the terminal one. Close it."""
     tenant, id_ = job.tenant, job.id
 
@@ -35,46 +37,59 @@ def frames(deps: ApiDeps, job: Job, *, after: Position = START) -> AsyncGenerato
         return await deps.lookup.find(tenant, id_)
 
     quiet_s = min(QUIET_S, deps.limits.ping_s)  # a ping is due in a quiet turn
-    batches = watch(deps.streams, snapshot, id_, after=after, quiet_s=quiet_s)
+    batches = watch(deps.streams, snapshot, id_, after=after, tell=tell, quiet_s=quiet_s)
     if job.spec.cancel_after_s is None or job.terminal:
         return batches
     return _attended(deps.presence, job, batches)
 
 
-async def _attended(
-    presence: Presence, job: Job, batches: AsyncGenerator[Sequence[Entry]]
-) -> AsyncGenerator[Sequence[Entry]]:
+async def _attended(presence: Presence, job: Job, batches: Batches) -> Batches:
     async with aclosing(batches), presence.watching(job, job.spec.cancel_after_s or 0.0):
         async for batch in batches:
             yield batch
 
 
-async def until(
-    batches: AsyncGenerator[Sequence[T]], seconds: float
-) -> AsyncGenerator[Sequence[T]]:
+def until(seconds: float, watching: Watching) -> Watching:
     """Ends after so long; an empty batch comes in silence too, so it is not much later."""
-    clock = asyncio.get_running_loop().time
-    end = clock() + seconds
-    async with aclosing(batches):
-        async for batch in batches:
-            yield batch
-            if clock() >= end:
-                return
 
+    async def watched(tell: Take) -> Batches:
+        clock = asyncio.get_running_loop().time
+        end = clock() + seconds
 
-async def while_good(
-    deps: ApiDeps, digest: str, batches: AsyncGenerator[Sequence[T]]
-) -> AsyncGenerator[Sequence[T]]:
-    """Ends soon after the key was revoked; an empty batch comes in silence, so no timer is needed."""
-    clock = asyncio.get_running_loop().time
-    checked_at = clock()
-    async with aclosing(batches):
-        async for batch in batches:
-            if clock() - checked_at >= deps.limits.recheck_s:
-                if not await deps.auth.still_good(digest):
+        def tell_in_time(entries: Sequence[Entry]) -> bool:
+            return clock() < end and tell(entries)
+
+        async with aclosing(watching(tell_in_time)) as batches:
+            async for batch in batches:
+                yield batch
+                if clock() >= end:
                     return
-                checked_at = clock()
-            yield batch
+
+    return watched
+
+
+def while_good(deps: ApiDeps, digest: str, over_at: float | None, watching: Watching) -> Watching:
+    """Ends soon after the key was revoked, or the token is over; an empty batch comes in silence, so no timer is needed."""
+
+    async def watched(tell: Take) -> Batches:
+        clock = asyncio.get_running_loop().time
+        checked_at = clock()
+
+        def is_due() -> bool:
+            return clock() - checked_at >= deps.limits.recheck_s
+
+        def tell_unless_due(entries: Sequence[Entry]) -> bool:
+            return not is_due() and tell(entries)
+
+        async with aclosing(watching(tell_unless_due)) as batches:
+            async for batch in batches:
+                if is_due():
+                    if not await deps.auth.still_good(digest, over_at):
+                        return
+                    checked_at = clock()
+                yield batch
+
+    return watched
 
 
 async def is_the_end(streams: Streams, job: JobId, at: Position) -> bool:

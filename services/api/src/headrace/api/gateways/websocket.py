@@ -1,7 +1,8 @@
 """WebSocket over the frames of many jobs: one conversation a socket.
 
-There is no queue here: every subscription asks `watch` for more when the socket has taken what it
-got, in turn with the others. A slow client is served from the log and delays nobody else.
+There is no queue here. What comes live is written by the hand of the channel's reader while the client
+has room for it; else every subscription asks `watch` for more when the socket has taken what it got,
+in turn with the others. A slow client is served from the log and delays nobody else.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -26,9 +28,10 @@ from starlette.websockets import (
 from headrace.api.addresses import job_id, position
 from headrace.api.auth import presented, scope_missing
 from headrace.api.deps import ApiDeps, Deps
+from headrace.api.direct import direct_socket
+from headrace.api.gateways.messages import framed, framed_messages, message, messages_for_all
 from headrace.api.gateways.origins import is_allowed
-from headrace.api.gateways.race import race
-from headrace.api.gateways.watching import find, frames
+from headrace.api.gateways.watching import Watching, find, frames
 from headrace.api.problems import Problem, Refused, malformed
 from headrace.api.tickets import Holder, holder_of, must_be_good, redeem
 from headrace.contracts.frames import Entry
@@ -39,6 +42,7 @@ from headrace.core.usecases.cancel import ask_cancel
 
 Explain: TypeAlias = Callable[[Exception], Problem]
 _POLICY, _TOO_BIG, _RESTART, _DONE = 1008, 1009, 1012, 1000
+_MESSAGES_A_WRITE: Final = 64
 _FOREIGN: Final = Problem(
     403, "foreign-origin", "Pages of this origin may not connect", "Add it to CORS_ORIGINS."
 )
@@ -95,8 +99,8 @@ async def serve_socket(
     conversation = Conversation(socket, deps, explain, door.holder)
     code = _DONE
     try:
-        await race(conversation.run(only), deps.stopping.wait(), conversation.expire())
-        code = _RESTART if deps.stopping.is_set() else conversation.code
+        await conversation.run(only)
+        code = conversation.code
     except* TimeoutError:
         code = _POLICY  # it took nothing for `send_s`
     except* (WebSocketDisconnect, WebSocketDisconnected):  # met by who listens, or by who speaks
@@ -115,38 +119,76 @@ async def _at_the_door(socket: WebSocket, deps: ApiDeps, needed: SecurityScopes)
 
 
 class Conversation:
+    """`run` once. `code` is what to close with then."""
+
     def __init__(
         self, socket: WebSocket, deps: ApiDeps, explain: Explain, holder: Holder | None
     ) -> None:
         self._socket, self._deps, self._explain = socket, deps, explain
+        self._direct = direct_socket(socket.scope)
         self._holder = holder
         self._by_ticket = "ticket" in socket.query_params
         self._turn = asyncio.Lock()  # one message at a time; waiters are served in order
+        self._tasks = asyncio.TaskGroup()
         self._followers: dict[JobId, asyncio.Task[None]] = {}
+        self._expiring: asyncio.Task[None] | None = None
+        self._listener = asyncio.current_task()
+        self._over = False
         self.code = _DONE
 
-    async def expire(self) -> None:
+    async def run(self, only: tuple[str, str | None] | Opening | None) -> None:
+        try:
+            with self._deps.stopping.calls(partial(self._end, _RESTART)):
+                async with self._tasks:
+                    await self._converse(only)
+                    self._leave()
+        except asyncio.CancelledError:
+            if not self._over:
+                raise
+        finally:
+            if self._over and self._listener is not None:
+                self._listener.uncancel()
+
+    def _end(self, code: int) -> None:
+        """From outside the task that listens: thousands of sockets keep no task that waits for this."""
+        if not self._over and self._listener is not None:
+            self._over, self.code = True, code
+            self._listener.cancel()
+
+    def _leave(self) -> None:
+        self._over = True
+        for follower in self._followers.values():
+            follower.cancel()
+        if self._expiring is not None:
+            self._expiring.cancel()
+
+    async def _converse(self, only: tuple[str, str | None] | Opening | None) -> None:
+        if self._holder is not None:
+            self._admit(self._holder)
+        if await self._authorized():
+            if only is None:
+                await self._listen()
+            elif isinstance(only, tuple):
+                await self._serve_one(*only)
+            else:
+                await self._serve_opened(only)
+
+    def _admit(self, holder: Holder) -> None:
+        self._holder = holder
+        if self._expiring is None and (self._by_ticket or holder.digest):
+            self._expiring = self._tasks.create_task(self._expire())
+
+    async def _expire(self) -> None:
         """What a ticket opened is closed in time; a key is good as long as nobody revokes it."""
         limits, clock = self._deps.limits, asyncio.get_running_loop().time
         ends_at = clock() + limits.ticket_session_s if self._by_ticket else inf
         while clock() < ends_at and await self._still_good():  # noqa: ASYNC110  # nobody tells
             await asyncio.sleep(min(limits.recheck_s, ends_at - clock()))
-        self.code = _POLICY
+        self._end(_POLICY)
 
     async def _still_good(self) -> bool:
-        return self._holder is None or await self._deps.auth.still_good(self._holder.digest)
-
-    async def run(self, only: tuple[str, str | None] | Opening | None) -> None:
-        async with asyncio.TaskGroup() as group:
-            if await self._authorized():
-                if only is None:
-                    await self._listen(group)
-                elif isinstance(only, tuple):
-                    await self._serve_one(group, *only)
-                else:
-                    await self._serve_opened(group, only)
-            for follower in self._followers.values():
-                follower.cancel()
+        holder = self._holder
+        return holder is None or await self._deps.auth.still_good(holder.digest, holder.until)
 
     async def _authorized(self) -> bool:
         """Without a key in the handshake, the first message must bring it."""
@@ -168,37 +210,39 @@ class Conversation:
         if said.authorization is None:
             raise malformed('Send {"authorization": KEY} first.')
         key = said.authorization.removeprefix("Bearer ")
-        self._holder = holder_of(await self._deps.auth.caller_with(key), [Scope.READ])
+        self._admit(holder_of(await self._deps.auth.caller_with(key), [Scope.READ]))
 
-    async def _serve_one(self, group: asyncio.TaskGroup, job: str, after: str | None) -> None:
+    async def _serve_one(self, job: str, after: str | None) -> None:
         try:
-            await self._subscribe(group, job, after)
+            await self._subscribe(job, after)
         except (Refused, HeadraceError) as error:
             await self._complain(error, job)
             self.code = _POLICY
         else:
-            await race(self._listen(group), self._all_over())
+            for follower in self._followers.values():
+                follower.add_done_callback(lambda _: self._end(_DONE))
+            await self._listen()
 
-    async def _serve_opened(self, group: asyncio.TaskGroup, opening: Opening) -> None:
+    async def _serve_opened(self, opening: Opening) -> None:
         try:
             batches = await opening(await self._owner())
         except (Refused, HeadraceError) as error:
             await self._complain(error)
             self.code = _POLICY
             return
+        follower = self._tasks.create_task(self._pass_on_all(batches))
+        self._followers[JobId("")] = follower  # of no job, but let go of with the others
+        follower.add_done_callback(lambda _: self._end(_DONE))
+        await self._listen()
 
-        async def follow() -> None:
+    async def _pass_on_all(self, batches: AsyncGenerator[Sequence[bytes]]) -> None:
+        with self._deps.watched("websocket"):
             async with aclosing(batches):
                 async for batch in batches:
-                    for message in batch:
-                        await self._send(message)
+                    for text in batch:
+                        await self._send(text)
 
-        with self._deps.watched("websocket"):
-            follower = group.create_task(follow())
-            await race(self._listen(group), _end_of(follower))
-        follower.cancel()
-
-    async def _listen(self, group: asyncio.TaskGroup) -> None:
+    async def _listen(self) -> None:
         while True:
             text = await self._receive()
             if len(text) > self._deps.limits.socket_message_bytes:
@@ -208,14 +252,14 @@ class Conversation:
             try:
                 said = _read(text)
                 about = said.subscribe or said.unsubscribe or said.cancel
-                await self._do(group, said)
+                await self._do(said)
             except (Refused, HeadraceError) as error:
                 await self._complain(error, about)
 
-    async def _do(self, group: asyncio.TaskGroup, said: Said) -> None:
+    async def _do(self, said: Said) -> None:
         match said:
             case Said(subscribe=str(job)):
-                await self._subscribe(group, job, said.after)
+                await self._subscribe(job, said.after)
             case Said(unsubscribe=str(job)):
                 self._unsubscribe(job_id(job))
             case Said(cancel=str(job)):
@@ -235,7 +279,7 @@ class Conversation:
             raise Refused(scope_missing(Scope.SUBMIT))
         await ask_cancel(self._deps.store, owner.tenant, job)
 
-    async def _subscribe(self, group: asyncio.TaskGroup, text: str, after: str | None) -> None:
+    async def _subscribe(self, text: str, after: str | None) -> None:
         job, start = job_id(text), position(after)
         self._unsubscribe(job)
         if len(self._followers) >= self._deps.limits.subscriptions:
@@ -243,23 +287,26 @@ class Conversation:
         owner = await self._owner()
         owner.must_fit(job)
         found = await find(self._deps, owner.tenant, job)
-        batches = frames(self._deps, found, after=start)
+        watching = partial(frames, self._deps, found, start)
+        self._followers[job] = self._tasks.create_task(self._follow(job, watching))
 
-        async def follow() -> None:
-            with self._deps.watched("websocket"):
-                await self._pass_on(job, batches)
-            self._followers.pop(job, None)
+    async def _follow(self, job: JobId, watching: Watching) -> None:
+        def tell(batch: Sequence[Entry]) -> bool:
+            return len(batch) <= _MESSAGES_A_WRITE and self._write(messages_for_all(batch, job))
 
-        self._followers[job] = group.create_task(follow())
+        with self._deps.watched("websocket"):
+            async with aclosing(watching(tell)) as batches:
+                async for batch in batches:
+                    for start in range(0, len(batch), _MESSAGES_A_WRITE):
+                        await self._pass_on(job, batch[start : start + _MESSAGES_A_WRITE])
+        self._followers.pop(job, None)
 
-    async def _pass_on(self, job: JobId, batches: AsyncGenerator[Sequence[Entry]]) -> None:
-        async with aclosing(batches):
-            async for batch in batches:
-                for entry in batch:
-                    await self._send(spliced(job, entry))
-
-    async def _all_over(self) -> None:
-        await asyncio.wait(list(self._followers.values()))
+    async def _pass_on(self, job: JobId, entries: Sequence[Entry]) -> None:
+        if self._write(framed_messages(entries, job)):
+            await asyncio.sleep(0)  # what does not wait must still let others run
+            return
+        for entry in entries:
+            await self._send(message(job, entry))
 
     def _unsubscribe(self, job: JobId) -> None:
         follower = self._followers.pop(job, None)
@@ -286,21 +333,15 @@ class Conversation:
             said["job"] = job
         await self._send(msgspec.json.encode(said))
 
-    async def _send(self, message: bytes) -> None:
-        # The wait for one's turn is bounded too: whoever has it is out within the limit.
-        async with self._turn, asyncio.timeout(self._deps.limits.send_s):
-            await self._socket.send_text(message.decode())
+    async def _send(self, text: bytes) -> None:
+        if not self._write(framed(text)):
+            # The wait for one's turn is bounded too: whoever has it is out within the limit.
+            async with self._turn, asyncio.timeout(self._deps.limits.send_s):
+                await self._socket.send_text(text.decode())
         await asyncio.sleep(0)  # a send that does not wait must still let others run
 
-
-async def _end_of(task: asyncio.Task[None]) -> None:
-    await asyncio.wait([task])
-
-
-def spliced(job: JobId, entry: Entry) -> bytes:
-    """The frame's JSON is passed on as it is: nobody here has a reason to read it."""
-    position_of = str(entry.position).encode()
-    return b'{"job":"%b","id":"%b","frame":%b}' % (job.encode(), position_of, entry.data)
+    def _write(self, framed_text: bytes) -> bool:
+        return self._direct is not None and self._direct.write(framed_text)
 
 
 def _read(text: bytes) -> Said:

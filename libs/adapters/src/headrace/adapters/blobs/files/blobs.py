@@ -8,10 +8,11 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from heapq import nsmallest
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 from uuid import UUID, uuid4  # noqa: TID251  # the default of the id factory that is taken
 
 from typing_extensions import override
@@ -48,6 +49,20 @@ class FileBlobs(Blobs):
         name = new_name(self._new_id(), blob.media_type)
         await _in_thread(partial(_write, self._root / folder(tenant) / name, blob.data))
         return name
+
+    @override
+    async def put_as(self, tenant: TenantId, blob: BlobId, data: bytes) -> None:
+        if media_type(blob) is None:
+            raise BlobNotFound(blob)
+        if len(data) > self._max_bytes:
+            raise TooLarge("the blob", len(data), self._max_bytes)
+        await _in_thread(partial(_write, self._root / folder(tenant) / blob, data))
+
+    @override
+    async def link(
+        self, tenant: TenantId, blob: BlobId, method: Literal["GET", "PUT"], *, within: timedelta
+    ) -> str | None:
+        return None
 
     @override
     async def get(self, tenant: TenantId, blob: BlobId) -> Blob:

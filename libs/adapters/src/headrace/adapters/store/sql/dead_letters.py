@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from headrace.adapters.store.sql.expressions import batch, clock
+from headrace.adapters.store.sql.expressions import batch, clock, ids
 from headrace.adapters.store.sql.schema_around import OPEN, PLANNED, audit, dead_letters
 from headrace.adapters.store.sql.session import Session
 from headrace.adapters.store.sql.types import Instant, Name, Number, written
@@ -137,6 +137,21 @@ _one: Final = (
 async def letter(session: Session, number: int) -> Parked | None:
     row = (await session.run(_one, number=number)).one_or_none()
     return None if row is None else _to_parked(row)
+
+
+_of_jobs: Final = (
+    select(*_listed)
+    .where(text(OPEN), dead_letters.c.source == Source.JOB, dead_letters.c.job.in_(ids))
+    .order_by(dead_letters.c.number)
+    .with_for_update(skip_locked=True)
+)
+
+
+async def letters_of(session: Session, jobs: Sequence[JobId]) -> list[Parked]:
+    if not jobs:
+        return []
+    rows = await session.run_batch(_of_jobs, [{"id": job} for job in jobs])
+    return [_to_parked(row) for row in rows]
 
 
 _plans: Final = batch(number=Number, replay_at=Instant)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -12,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from headrace.adapters.store.sql.expressions import batch, clock, ids
 from headrace.adapters.store.sql.schema_around import api_keys
+from headrace.adapters.store.sql.schema_remote import secrets as secrets_table
 from headrace.adapters.store.sql.session import Session
 from headrace.adapters.store.sql.types import Instant, Name, written
 from headrace.contracts.ids import KeyId, TenantId
@@ -47,6 +49,21 @@ _use: Final = (
     )
     .values(last_used_at=clock())
 )
+
+_kept: Final = secrets_table.c.name == bindparam("called", type_=Name)
+_secret: Final = select(secrets_table.c.value).where(_kept)
+_make_secret: Final = (
+    insert(secrets_table)
+    .values(name=bindparam("called", type_=Name), value=bindparam("made"))
+    .on_conflict_do_nothing()
+)
+
+
+async def secret(session: Session, name: str) -> str:
+    """Of two that make it at once, both read the one that was first."""
+    await session.run(_make_secret, called=name, made=secrets.token_urlsafe(32))
+    found: str = (await session.run(_secret, called=name)).scalar_one()
+    return found
 
 
 async def insert_key(session: Session, key: ApiKey, digest: str) -> ApiKey:

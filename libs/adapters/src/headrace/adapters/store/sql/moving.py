@@ -6,12 +6,14 @@ first jobs by id, then the outbox rows of jobs that are held already.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import and_, bindparam, delete, func, select, text, update
+from sqlalchemy import Row, and_, bindparam, delete, func, or_, select, text, update
 
+from headrace.adapters.store.sql import calls
 from headrace.adapters.store.sql.expressions import (
     batch,
     clock,
@@ -22,12 +24,14 @@ from headrace.adapters.store.sql.expressions import (
 )
 from headrace.adapters.store.sql.rows import change_row, to_job
 from headrace.adapters.store.sql.schema import HELD, jobs, outbox
+from headrace.adapters.store.sql.schema_webhooks import ENABLED, webhook_endpoints
 from headrace.adapters.store.sql.session import Session
 from headrace.adapters.store.sql.submitting import into_outbox
 from headrace.adapters.store.sql.types import Instant
 from headrace.contracts.ids import JobId, TenantId, WorkerId
 from headrace.core.job import TERMINAL, Job, State
 from headrace.core.ports.store import Change, Renewal
+from headrace.core.webhooks import Happened, event_type
 
 _load: Final = select(jobs).where(jobs.c.id.in_(ids)).order_by(jobs.c.id).with_for_update()
 
@@ -43,6 +47,14 @@ _changes: Final = batch(
     not_before=jobs.c.not_before.type,
     cancel_asked_at=jobs.c.cancel_asked_at.type,
     **{name: jobs.c[name].type for name in _written},
+)
+# Whether anybody may want to be told: asked along the way, so that where nobody does it costs no question.
+_is_heard: Final = or_(
+    jobs.c.webhook.is_not(None),
+    select(webhook_endpoints.c.id)
+    .where(text(ENABLED), webhook_endpoints.c.tenant == jobs.c.tenant)
+    .correlate(jobs)
+    .exists(),
 )
 _save: Final = (
     update(jobs)
@@ -68,6 +80,9 @@ _save: Final = (
     .returning(
         *(jobs.c[name] for name in ("number", "id", "epoch", "tenant", "lane", "path")),
         *(jobs.c[name] for name in ("priority", "trace", "state", "created_at", "started_at")),
+        jobs.c.wants,
+        jobs.c.finished_at,
+        _is_heard.label("heard"),
     )
 )
 
@@ -76,7 +91,10 @@ _saved: Final = _save.cte("saved")
 _left: Final = delete(outbox).where(
     outbox.c.job.in_(select(_saved.c.id).where(_saved.c.state != literally(State.QUEUED)))
 )
-_save_all: Final = select(_saved.c.id).add_cte(_left.cte("gone"), into_outbox(_saved).cte("offers"))
+_told: Final = ("id", "started_at", "finished_at", "heard")
+_save_all: Final = select(*(_saved.c[name] for name in _told)).add_cte(
+    _left.cte("gone"), into_outbox(_saved).cte("offers")
+)
 _leave: Final = delete(outbox).where(outbox.c.job.in_(ids))
 _queue: Final = into_outbox(select(jobs).where(jobs.c.id.in_(ids)).subquery("saved"))
 
@@ -112,15 +130,30 @@ def _rounds(changes: Sequence[Change]) -> list[list[int]]:
 
 async def _save_round(session: Session, changes: Sequence[Change]) -> set[str]:
     rows = [change_row(change) for change in sorted(changes, key=lambda each: each.before.id)]
-    if session.postgresql:
-        saved = {row.id for row in await session.run_batch(_save_all, rows)}
-    else:
-        saved = {row.id for row in await session.run_batch(_save, rows)}
+    statement = _save_all if session.postgresql else _save
+    saved = {row.id: row for row in await session.run_batch(statement, rows)}
+    if not session.postgresql:
         await _mind_the_outbox(session, (change for change in changes if change.before.id in saved))
+    await calls.write_down(session, await _happened(session, changes, saved))
     session.stirred |= any(
         change.after.state is State.QUEUED and change.before.id in saved for change in changes
     )
-    return saved
+    return set(saved)
+
+
+async def _happened(
+    session: Session, changes: Sequence[Change], saved: Mapping[str, Row[Any]]
+) -> list[Happened]:
+    """What somebody may want to be told of, with the times that the store has just set."""
+    happened: list[Happened] = []
+    for change in changes:
+        row = saved.get(change.before.id)
+        said = event_type(change.before.state, change.after.state)
+        if row is None or said is None or not row.heard:
+            continue
+        job = replace(change.after, started_at=row.started_at, finished_at=row.finished_at)
+        happened.append(Happened(said, job, await session.now()))
+    return happened
 
 
 async def _mind_the_outbox(session: Session, saved: Iterable[Change]) -> None:
@@ -180,16 +213,20 @@ _wish: Final = (
         jobs.c.cancel_asked_at.is_(None),
         jobs.c.state.not_in(_terminal),
     )
-    .values(cancel_asked_at=clock())
+    .values(
+        cancel_asked_at=clock(), cancel_reason=bindparam("reason", type_=jobs.c.cancel_reason.type)
+    )
     .returning(jobs)
 )
 
 
-async def ask_cancel(session: Session, tenant: TenantId, job: JobId) -> Job | None:
+async def ask_cancel(
+    session: Session, tenant: TenantId, job: JobId, reason: str | None
+) -> Job | None:
     """A wish is recorded once and only while it can still be granted."""
     if "\0" in job or "\0" in tenant:
         return None
-    wished = (await session.run(_wish, owner=tenant, job=job)).one_or_none()
+    wished = (await session.run(_wish, owner=tenant, job=job, reason=reason)).one_or_none()
     session.stirred |= wished is not None
     row = wished or (await session.run(_find, owner=tenant, job=job)).one_or_none()
     return None if row is None else to_job(row)

@@ -42,7 +42,9 @@ AHEAD_AT_MOST: Final = 1000  # nobody needs to know exactly how far back they ar
 
 _path: Final = bindparam("path", type_=Name)
 _lane: Final = bindparam("lane", type_=Name)
-_waiting_columns: Final = (outbox.c.job, outbox.c.epoch, outbox.c.tenant, outbox.c.trace)
+_waiting_columns: Final = tuple(
+    outbox.c[name] for name in ("job", "epoch", "tenant", "trace", "wants")
+)
 
 
 _free: Final = or_(outbox.c.reserved_until.is_(None), outbox.c.reserved_until <= clock())

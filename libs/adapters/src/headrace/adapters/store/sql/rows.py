@@ -11,7 +11,7 @@ from sqlalchemy import Row
 from headrace.adapters.store.sql.types import written
 from headrace.contracts.ids import ClaimId, JobId, KeyId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import EngineCard, Stages, Vitals
-from headrace.core.job import Job, Spec, State
+from headrace.core.job import Job, Spec, State, Webhook
 from headrace.core.ports.operations import Held, Member
 from headrace.core.ports.store import (
     AttemptEnd,
@@ -46,7 +46,11 @@ def new_row(new: NewJob) -> dict[str, Any]:
         "shadow_tenant": job.shadow_tenant,
         "cancel_after_s": spec.cancel_after_s,
         "conversation": spec.conversation,
+        "wants": spec.wants,
+        "payload": spec.payload,
         "api_key": job.api_key,
+        "price": job.price,
+        "webhook": None if spec.webhook is None else msgspec.to_builtins(spec.webhook),
     }
 
 
@@ -110,6 +114,7 @@ def to_job(row: Row[Any]) -> Job:
         output=row.output,
         error=row.error,
         api_key=None if row.api_key is None else KeyId(row.api_key),
+        price=row.price,
         trace=row.trace,
         attempt_trace=row.attempt_trace,
         created_at=row.created_at,
@@ -129,11 +134,14 @@ def _to_spec(row: Row[Any]) -> Spec:
         labels=row.labels,
         cancel_after_s=row.cancel_after_s,
         conversation=row.conversation,
+        wants=row.wants,
+        payload=row.payload,
+        webhook=None if row.webhook is None else msgspec.convert(row.webhook, Webhook),
     )
 
 
 def to_waiting(row: Row[Any]) -> Waiting:
-    return Waiting(JobId(row.job), row.epoch, TenantId(row.tenant), row.trace)
+    return Waiting(JobId(row.job), row.epoch, TenantId(row.tenant), row.trace, row.wants)
 
 
 def started_row(job: Job) -> dict[str, Any]:

@@ -49,11 +49,13 @@ WATCHED: Final = (
 UNSENT: Final = "sent_at IS NULL"
 SENT: Final = "sent_at IS NOT NULL"
 OFFERED: Final = "(sent_at IS NOT NULL OR reserved_until IS NOT NULL)"
+WANTING: Final = "wants IS NOT NULL"
 ENDED: Final = "finished_at IS NOT NULL"
 IS_SHADOW: Final = "shadow_of IS NOT NULL"
 COUNTS: Final = f"{ENDED} AND shadow_of IS NULL"  # of how a path does
 SAID: Final = "conversation IS NOT NULL"
 QUEUED: Final = "state = 'queued'"
+PAID: Final = "price IS NOT NULL AND state IN ('scheduled', 'queued', 'running', 'cancelling')"
 GONE_WRONG: Final = "state IN ('failed', 'dead')"
 
 jobs: Final = Table(
@@ -98,6 +100,10 @@ jobs: Final = Table(
     Column("api_key", Name),  # the id of the one that was shown for it
     Column("shadow_of", Name),  # the id of the job that this one repeats on the other path
     Column("shadow_tenant", Name),
+    Column("price", Number),  # milli-kudos; its tenant's user holds as much until it ends
+    Column("wants", Name),  # of a remote worker; empty: not for those
+    Column("payload", Json),  # what a remote worker is told in place of the input
+    Column("webhook", Json),  # who is to be told of this job
     UniqueConstraint("id"),
     sqlite_autoincrement=True,
 )
@@ -122,6 +128,7 @@ _partial("jobs_gone_wrong", jobs.c.created_at, jobs.c.id, where=GONE_WRONG)
 _partial("jobs_oldest", jobs.c.lane, jobs.c.not_before, jobs.c.created_at, where=QUEUED)
 _partial("jobs_said", jobs.c.tenant, jobs.c.conversation, jobs.c.created_at, jobs.c.id, where=SAID)
 
+_partial("jobs_paid", jobs.c.tenant, where=PAID)
 _partial("jobs_ended_on", jobs.c.path, jobs.c.finished_at, where=COUNTS)
 _partial("jobs_shadows", jobs.c.shadow_of, where=IS_SHADOW)
 
@@ -139,6 +146,7 @@ outbox: Final = Table(
     Column("trace", Text),
     Column("reserved_until", Instant),
     Column("sent_at", Instant),
+    Column("wants", Name),  # the job's
     UniqueConstraint("job"),
 )
 _partial(
@@ -152,6 +160,16 @@ _partial(
 )
 _partial("outbox_offered", outbox.c.path, outbox.c.lane, where=OFFERED)
 _partial("outbox_offered_of", outbox.c.tenant, outbox.c.lane, where=OFFERED)
+_partial("outbox_wants", outbox.c.path, outbox.c.wants, where=WANTING)
+_partial(
+    "outbox_wants_of",
+    outbox.c.path,
+    outbox.c.tenant,
+    outbox.c.wants,
+    outbox.c.since,
+    outbox.c.number,
+    where=WANTING,
+)
 _partial("outbox_sent", outbox.c.path, outbox.c.lane, outbox.c.sent_at, where=SENT)
 
 attempts: Final = Table(

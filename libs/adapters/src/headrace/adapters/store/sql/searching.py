@@ -37,6 +37,7 @@ from headrace.core.job import TERMINAL, Job, State
 from headrace.core.ports.operations import LOOKED_AT
 from headrace.core.ports.queries import Cursor, Found, Search
 
+_PLAIN: Final = ("tenant", "state", "kind", "model", "path", "lane")
 _anybodys: Final = select(jobs).where(
     jobs.c.id == bindparam("job", type_=Name), jobs.c.shadow_of.is_(None)
 )
@@ -51,7 +52,7 @@ async def anybodys(session: Session, job: JobId) -> Job | None:
 
 async def search(session: Session, wanted: Search) -> Found:
     refuse_nul([wanted.tenant, wanted.kind, wanted.model, wanted.label, wanted.ids])
-    refuse_nul([wanted.path, wanted.worker, wanted.error])
+    refuse_nul([wanted.path, wanted.lane, wanted.worker, wanted.error])
     looked, bounded = _looked_at(wanted)
     table = looked.subquery("jobs")
     newest_first = (table.c.created_at.desc(), table.c.id.desc())
@@ -93,7 +94,7 @@ def _place_of(job: Job) -> Cursor | None:
 
 
 def _conditions(table: FromClause, wanted: Search) -> list[ColumnElement[bool]]:
-    plain = {name: getattr(wanted, name) for name in ("tenant", "state", "kind", "model", "path")}
+    plain = {name: getattr(wanted, name) for name in _PLAIN}
     conditions = [table.c[name] == value for name, value in plain.items() if value is not None]
     conditions.append(table.c.shadow_of.is_(None))  # nobody's jobs, and soon gone
     if wanted.states is not None:

@@ -42,6 +42,7 @@ _ASKED: Final = (
     *("id", "tenant", "kind", "model", "input", "priority", "timeout_s", "start_deadline"),
     *("labels", "lane", "path", "state", "epoch", "not_before", "trace", "retry_of"),
     *("cancel_after_s", "conversation", "api_key", "shadow_of", "shadow_tenant"),
+    *("wants", "payload", "price", "webhook"),
 )
 _new: Final = batch(**{name: jobs.c[name].type for name in _ASKED})
 _zero: Final[ColumnElement[Any]] = literal_column("0")
@@ -91,7 +92,7 @@ _read_jobs: Final = select(jobs).where(jobs.c.id.in_(ids))
 
 def into_outbox(source: FromClause) -> Insert:
     """An outbox row for each job of `source` that is queued, as new if there was one."""
-    columns = ("number", "id", "epoch", "tenant", "lane", "path", "trace")
+    columns = ("number", "id", "epoch", "tenant", "lane", "path", "trace", "wants")
     queued = select(*(source.c[name] for name in columns), _since(source)).where(
         source.c.state == literally(State.QUEUED)
     )

@@ -29,7 +29,12 @@ from headrace.adapters.store.sql import (
     upkeep,
     watching,
 )
+from headrace.adapters.store.sql.figure_verbs import FigureVerbs
+from headrace.adapters.store.sql.remote_verbs import RemoteVerbs
+from headrace.adapters.store.sql.rollout_verbs import RolloutVerbs
 from headrace.adapters.store.sql.run_verbs import RunVerbs
+from headrace.adapters.store.sql.user_verbs import UserVerbs
+from headrace.adapters.store.sql.webhook_verbs import WebhookVerbs
 from headrace.contracts.ids import JobId, KeyId, Lane, ScheduleId, TenantId, WorkerId
 from headrace.contracts.messages import EngineCard, Vitals
 from headrace.core.fair_share import Share
@@ -63,8 +68,8 @@ from headrace.core.ports.store import (
 from headrace.core.ports.upkeep import Answer, BlobUse, Purged, Question, Recollection
 
 
-class SqlTransaction(RunVerbs):
-    """Those of rollouts and runs are beside it, for the length of this."""
+class SqlTransaction(RolloutVerbs, RemoteVerbs, UserVerbs, FigureVerbs, WebhookVerbs, RunVerbs):
+    """Those of a rollout, remote workers, users, figures, webhooks and runs are beside it, for the length of this."""
 
     async def now(self) -> datetime:
         return await self._session.now()
@@ -89,8 +94,10 @@ class SqlTransaction(RunVerbs):
     ) -> list[State | None]:
         return await moving.renew(self._session, renewals, worker, until)
 
-    async def ask_cancel(self, tenant: TenantId, job: JobId) -> Job | None:
-        return await moving.ask_cancel(self._session, tenant, job)
+    async def ask_cancel(
+        self, tenant: TenantId, job: JobId, *, reason: str | None = None
+    ) -> Job | None:
+        return await moving.ask_cancel(self._session, tenant, job, reason)
 
     async def see_watched(self, until: Mapping[JobId, datetime]) -> None:
         await watching.see_watched(self._session, until)
@@ -252,6 +259,9 @@ class SqlTransaction(RunVerbs):
     async def letter(self, number: int) -> Parked | None:
         return await dead_letters.letter(self._session, number)
 
+    async def letters_of(self, jobs: Sequence[JobId]) -> list[Parked]:
+        return await dead_letters.letters_of(self._session, jobs)
+
     async def plan_replays(self, times: Mapping[int, datetime], *, who: str) -> list[int]:
         return await dead_letters.plan_replays(self._session, times, who)
 
@@ -319,6 +329,9 @@ class SqlTransaction(RunVerbs):
 
     async def purge_workers(self, *, seen_before: datetime, limit: int) -> int:
         return await upkeep.purge_workers(self._session, seen_before, limit)
+
+    async def purge_api_keys(self, *, useless_since: datetime, limit: int) -> int:
+        return await upkeep.purge_api_keys(self._session, useless_since, limit)
 
     async def purge_engines(self, *, announced_before: datetime) -> None:
         await fleet.purge_engines(self._session, announced_before)

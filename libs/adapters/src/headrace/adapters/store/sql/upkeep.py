@@ -25,8 +25,9 @@ from sqlalchemy.dialects.postgresql import insert
 from headrace.adapters.store.sql import blob_uses
 from headrace.adapters.store.sql.expressions import batch, clock, ids
 from headrace.adapters.store.sql.schema import ENDED, attempts, idempotency_keys, jobs, workers
-from headrace.adapters.store.sql.schema_around import answers, dead_letters, fires
+from headrace.adapters.store.sql.schema_around import answers, api_keys, dead_letters, fires
 from headrace.adapters.store.sql.schema_around import blob_uses as uses
+from headrace.adapters.store.sql.schema_webhooks import webhook_calls
 from headrace.adapters.store.sql.session import Session, refuse_nul
 from headrace.adapters.store.sql.types import Instant, Name, written
 from headrace.core.ports.upkeep import (
@@ -119,6 +120,9 @@ _old_keys: Final = _oldest(idempotency_keys, idempotency_keys.c.created_at)
 _old_answers: Final = _oldest(answers, answers.c.created_at)
 _old_fires: Final = _oldest(fires, fires.c.fired_at)
 _old_workers: Final = _oldest(workers, workers.c.seen_at)
+# Read as a whole, without an index: people make them, one at a time.
+_revoked: Final = _oldest(api_keys, api_keys.c.revoked_at)
+_expired: Final = _oldest(api_keys, api_keys.c.expires_at)
 
 
 async def purge_keys(session: Session, older_than: datetime, limit: int) -> int:
@@ -134,6 +138,11 @@ async def purge_workers(session: Session, seen_before: datetime, limit: int) -> 
     return await _old_workers.purge(session, seen_before, limit)
 
 
+async def purge_api_keys(session: Session, useless_since: datetime, limit: int) -> int:
+    revoked = await _revoked.purge(session, useless_since, limit)
+    return revoked + await _expired.purge(session, useless_since, limit)
+
+
 _old_jobs: Final = (
     select(jobs.c.id)
     .where(text(ENDED), jobs.c.finished_at < bindparam("then", type_=Instant))
@@ -145,6 +154,7 @@ _with_job: Final = (
     delete(attempts).where(attempts.c.job.in_(ids)),
     delete(dead_letters).where(dead_letters.c.job.in_(ids)),
     delete(uses).where(uses.c.used_by.in_(ids)),
+    delete(webhook_calls).where(webhook_calls.c.job.in_(ids)),  # they hold its result
     delete(jobs).where(jobs.c.id.in_(ids)),
 )
 

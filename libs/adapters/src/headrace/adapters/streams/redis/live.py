@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from itertools import islice
 from random import Random
 from typing import Any, Final
@@ -22,10 +21,10 @@ from redis.exceptions import RedisError
 
 from headrace.adapters.redis.wire import Wire, connect
 from headrace.adapters.streams.buffer import Buffer
+from headrace.adapters.streams.redis.following import Topic
 from headrace.contracts.logs import read_message
 from headrace.core.errors import Unavailable
 
-ACKNOWLEDGED_WITHIN_S: Final = 2.0
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 2.0
 
@@ -43,15 +42,6 @@ class Words:
 
 
 CLASSIC: Final = Words(b"subscribe", b"unsubscribe", b"message", at_once=100)
-
-
-@dataclass(slots=True)
-class Topic:
-    """One channel, and those in this process who follow it."""
-
-    acknowledged: asyncio.Future[None]
-    buffers: set[Buffer] = field(default_factory=set)
-    here: bool = False  # the connection that there is now has it
 
 
 def _nobody_minds(_: str) -> None:
@@ -84,17 +74,13 @@ class Live:
         self._down: str | None = None  # why the last attempt to connect failed
         self._failures = 0
 
-    @asynccontextmanager
-    async def follow(self, channel: bytes) -> AsyncGenerator[Buffer]:
-        topic, buffer = self.topic(channel), Buffer()
+    async def join(self, channel: bytes, buffer: Buffer) -> Topic:
+        topic = self.topic(channel)
         topic.buffers.add(buffer)
-        try:
-            await acknowledged(topic)
-            yield buffer
-        finally:
-            topic.buffers.discard(buffer)
-            if not topic.buffers:
-                self.drop(channel, topic)
+        return topic
+
+    def leave(self, channel: bytes, topic: Topic) -> None:
+        self.drop(channel, topic)
 
     async def run(self) -> None:
         await self._wanted.wait()
@@ -251,15 +237,6 @@ class Live:
         if not why.startswith("MOVED"):
             self._fail(why)
         self._on_trouble(why)
-
-
-async def acknowledged(topic: Topic) -> None:
-    try:
-        async with asyncio.timeout(ACKNOWLEDGED_WITHIN_S):
-            # Others may wait for the same answer: leaving must not cancel it for them.
-            await asyncio.shield(topic.acknowledged)
-    except TimeoutError:
-        raise Unavailable("Redis", "a subscription was not acknowledged in time") from None
 
 
 def _failed(topic: Topic) -> bool:

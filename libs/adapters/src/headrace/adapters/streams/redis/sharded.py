@@ -8,8 +8,6 @@ Who follows it waits on, and is told to look at the log once it is there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from functools import partial
 from random import Random
 from typing import Final
@@ -17,7 +15,8 @@ from typing import Final
 from headrace.adapters.redis.slot_map import SlotMap
 from headrace.adapters.redis.slots import Node, read_redirection, slot_of, url_of
 from headrace.adapters.streams.buffer import Buffer
-from headrace.adapters.streams.redis.live import Live, Topic, Words, acknowledged
+from headrace.adapters.streams.redis.following import Topic
+from headrace.adapters.streams.redis.live import Live, Words
 from headrace.core.errors import Unavailable
 
 SHARDED: Final = Words(b"ssubscribe", b"sunsubscribe", b"smessage", at_once=1)
@@ -36,20 +35,18 @@ class ShardedLive:
         self._trouble = asyncio.Event()
         slots.on_change.append(self._trouble.set)
 
-    @asynccontextmanager
-    async def follow(self, channel: bytes) -> AsyncGenerator[Buffer]:
+    async def join(self, channel: bytes, buffer: Buffer) -> Topic:
         owner = await self._slots.owner(slot_of(channel))
         live = self._homes.get(channel) or self._live(owner)
-        topic, buffer = live.topic(channel), Buffer()
+        topic = live.topic(channel)
         self._homes[channel] = live
         topic.buffers.add(buffer)
-        try:
-            await acknowledged(topic)
-            yield buffer
-        finally:
-            topic.buffers.discard(buffer)
-            if not topic.buffers:
-                self._drop(channel, topic)
+        return topic
+
+    def leave(self, channel: bytes, topic: Topic) -> None:
+        live = self._homes.get(channel)
+        if live is not None and live.drop(channel, topic):
+            del self._homes[channel]
 
     async def run(self) -> None:
         async with self._tasks:
@@ -97,8 +94,3 @@ class ShardedLive:
         else:
             self._slots.doubt()
         self._trouble.set()
-
-    def _drop(self, channel: bytes, topic: Topic) -> None:
-        live = self._homes.get(channel)
-        if live is not None and live.drop(channel, topic):
-            del self._homes[channel]

@@ -15,7 +15,9 @@ from typing_extensions import override
 from headrace.adapters.redis.commands import Command
 from headrace.adapters.redis.router import Router
 from headrace.adapters.redis.slot_map import SlotMap
+from headrace.adapters.streams.redis.following import Channels, Following
 from headrace.adapters.streams.redis.live import Live
+from headrace.adapters.streams.redis.packing import Packing
 from headrace.adapters.streams.redis.sharded import ShardedLive
 from headrace.contracts.frames import Entry
 from headrace.contracts.ids import START, JobId, Position
@@ -23,13 +25,12 @@ from headrace.contracts.logs import (
     APPEND,
     MAXLEN,
     TTL_S,
-    append_arguments,
     live_channel,
     log_key,
     sharded,
 )
 from headrace.core.job import Verdict
-from headrace.core.ports.streams import Batch, Page, Streams, Subscription
+from headrace.core.ports.streams import Batch, Page, Streams
 
 SCRIPTS: Final = {False: APPEND, True: sharded(APPEND)}  # by whether the server is a cluster
 DIGESTS: Final = {
@@ -89,18 +90,17 @@ class RedisStreams(Streams):
         ttl_s: float,
     ) -> None:
         self._lines, self._live, self._shards, self._prefix = lines, live, shards, prefix
-        self._maxlen, self._ttl_ms = maxlen, round(ttl_s * 1000)
+        self._packings = {
+            clustered: Packing(digest, prefix=prefix, maxlen=maxlen, ttl_ms=round(ttl_s * 1000))
+            for clustered, digest in DIGESTS.items()
+        }
 
     @override
     async def append(self, batches: Sequence[Batch]) -> list[Verdict]:
         if not batches:
             return []
-        script = DIGESTS[await self._lines.write.is_clustered()]
-        commands: list[Command] = [
-            ("EVALSHA", script, 1, self._key(batch.job), *self._arguments(batch))
-            for batch in batches
-        ]
-        replies = await self._lines.write.send(commands)
+        packing = self._packings[await self._lines.write.is_clustered()]
+        replies = await self._lines.write.send([packing.append(batch) for batch in batches])
         return [Verdict.APPLIED if reply else Verdict.STALE for reply in replies]
 
     @override
@@ -118,11 +118,11 @@ class RedisStreams(Streams):
         return Page(entries[:limit], reaches=False)
 
     @override
-    @asynccontextmanager
-    async def follow(self, job: JobId) -> AsyncGenerator[Subscription]:
-        live = self._shards if await self._lines.read.is_clustered() else self._live
-        async with live.follow(self._channel(job).encode()) as subscription:
-            yield subscription
+    def follow(self, job: JobId) -> Following:
+        return Following(self._channels, self._channel(job).encode())
+
+    async def _channels(self) -> Channels:
+        return self._shards if await self._lines.read.is_clustered() else self._live
 
     @override
     async def discard(self, jobs: Sequence[JobId]) -> None:
@@ -143,16 +143,6 @@ class RedisStreams(Streams):
             version=", ".join(sorted({_told(each)["redis_version"] for each in servers})),
             policies=sorted({_told(each).get("maxmemory_policy", "unknown") for each in memories}),
             nodes=len(servers) if await self._lines.read.is_clustered() else 0,
-        )
-
-    def _arguments(self, batch: Batch) -> list[str | bytes | int]:
-        return append_arguments(
-            batch.epoch,
-            batch.first_seq,
-            batch.frames,
-            channel=self._channel(batch.job),
-            maxlen=self._maxlen,
-            ttl_ms=self._ttl_ms,
         )
 
     def _key(self, job: JobId) -> str:

@@ -2,9 +2,12 @@
 
 from headrace.testkit.conformance.store.attending import Attending
 from headrace.testkit.conformance.store.burying import Burying
+from headrace.testkit.conformance.store.calling import Calling, Subscribing
+from headrace.testkit.conformance.store.counting import Counting
 from headrace.testkit.conformance.store.giving_up import GivingUp
 from headrace.testkit.conformance.store.holding import Holding
 from headrace.testkit.conformance.store.keeping_keys import KeepingKeys
+from headrace.testkit.conformance.store.keeping_users import KeepingUsers
 from headrace.testkit.conformance.store.moving import Moving
 from headrace.testkit.conformance.store.operating import Operating
 from headrace.testkit.conformance.store.outbox import Outbox
@@ -17,6 +20,7 @@ from headrace.testkit.conformance.store.runs import KeepingRuns
 from headrace.testkit.conformance.store.sharing import Sharing
 from headrace.testkit.conformance.store.submitting import Submitting
 from headrace.testkit.conformance.store.sweeping import Sweeping
+from headrace.testkit.conformance.store.taking import Taking
 from headrace.testkit.conformance.store.watching import Watching
 
 
@@ -29,6 +33,7 @@ class StoreConformance(
     Sweeping,
     Watching,
     Operating,
+    Counting,
     Outbox,
     Sharing,
     Producing,
@@ -40,7 +45,11 @@ class StoreConformance(
     KeepingRuns,
     Remembering,
     KeepingKeys,
+    KeepingUsers,
     Rolling,
     Shadowing,
+    Taking,
+    Calling,
+    Subscribing,
 ):
     """All of it."""

@@ -152,6 +152,25 @@ class Burying(StoreRoom):
         assert (found.settled, found.settled_by, found.retried_as) == (Settled.REPLAYED, "ann", job)
         assert await open_letters(store, cause) == []
 
+    async def test_what_is_open_of_some_jobs_is_found(
+        self, store: Store, dead: Build, cause: str
+    ) -> None:
+        died, settled, other = [
+            dead(source=Source.JOB, message=job, job=job)
+            for job in (a_job_id(), a_job_id(), a_job_id())
+        ]
+        message = dead(job=died.job)  # about the job, and not its death
+        await bury(store, died, settled, other, message)
+        found = {each.letter.message: each for each in await open_letters(store, cause)}
+        await settle(store, found[settled.message])
+
+        async with store.begin() as tx:
+            letters = await tx.letters_of([job for job in (died.job, settled.job) if job])
+            none = await tx.letters_of([])
+
+        assert [each.number for each in letters] == [found[died.message].number]
+        assert none == []
+
     async def test_an_unknown_letter_is_none(self, store: Store) -> None:
         async with store.begin() as tx:
             assert await tx.letter(2**40) is None

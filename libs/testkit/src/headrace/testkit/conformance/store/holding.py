@@ -29,6 +29,16 @@ class Holding(StoreRoom):
         assert first.cancel_asked_at is not None
         assert second == first
 
+    async def test_why_it_was_first_asked_is_kept(self, store: Store, new: Any) -> None:
+        (job,) = await put(store, new())
+
+        async with store.begin() as tx:
+            await tx.ask_cancel(job.tenant, job.id, reason="left")
+            second = await tx.ask_cancel(job.tenant, job.id)
+
+        assert second is not None
+        assert second.cancel_reason == "left"
+
     async def test_asking_to_cancel_what_is_over_changes_nothing(
         self, store: Store, new: Any
     ) -> None:

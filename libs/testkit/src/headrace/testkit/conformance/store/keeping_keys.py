@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
 from headrace.contracts.ids import KeyId, TenantId
@@ -74,6 +75,26 @@ class KeepingKeys(StoreRoom):
         newest_first = sorted(made, key=lambda each: (each.created_at, each.id), reverse=True)
         assert [*first, *rest] == newest_first
         assert {each.id for each in [*made, other]} <= {each.id for each in of_all}
+
+    async def test_keys_that_are_good_for_nothing_are_forgotten_in_time(
+        self, store: Store, tenant: TenantId
+    ) -> None:
+        expired, _ = await keep(store, tenant=tenant, expires_at=LONG_AGO)
+        live, _ = await keep(store, tenant=tenant)
+        revoked, _ = await keep(store, tenant=tenant)
+        async with store.begin() as tx:
+            await tx.revoke_key(revoked.id)
+
+        async def left_after(since: datetime) -> set[KeyId]:
+            async with store.begin() as tx:
+                await tx.purge_api_keys(useless_since=since, limit=MANY)
+                return {each.id for each in await tx.keys(tenant, before=None, limit=MANY)}
+
+        async with store.begin() as tx:
+            now = await tx.now()
+        assert await left_after(LONG_AGO) == {expired.id, live.id, revoked.id}
+        assert await left_after(now - SOON) == {live.id, revoked.id}
+        assert await left_after(now + SOON) == {live.id}
 
     async def test_a_use_is_written_unless_one_was_written_lately(self, store: Store) -> None:
         kept, _ = await keep(store)

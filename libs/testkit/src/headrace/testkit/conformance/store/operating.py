@@ -10,6 +10,7 @@ import pytest
 
 from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import Gpu, Hearing, Vitals
+from headrace.core.errors import InvalidInput
 from headrace.core.job import Event, Job, State
 from headrace.core.ports.operations import Percentiles
 from headrace.core.ports.queries import Search
@@ -62,6 +63,15 @@ class Searching(StoreRoom):
         assert await found(store, path=path, kind="text", model="large") == [large.id]
         assert await found(store, path=path, label=("team", "red")) == [small.id]
         assert await found(store, path=path, label=("team", "blue")) == []
+
+    async def test_a_search_is_narrowed_to_a_lane(
+        self, store: Store, new: Any, path: str, lane: Lane
+    ) -> None:
+        here, _ = await put(store, new(lane=lane), new(lane=Lane(f"{lane}-other")))
+
+        assert await found(store, path=path, lane=lane) == [here.id]
+        with pytest.raises(InvalidInput):
+            await found(store, lane=Lane("\0"))
 
     async def test_what_went_wrong_is_found_by_a_part_of_what_was_said(
         self, store: Store, new: Any, path: str

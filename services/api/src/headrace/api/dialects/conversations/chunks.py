@@ -14,6 +14,7 @@ import msgspec
 
 from headrace.contracts.frames import Entry
 from headrace.contracts.ids import Position
+from headrace.core.ports.streams import Take
 
 _EVENT: Final = "message"  # what EventSource hands to `onmessage`
 _FIRST_SEQ: Final = 2  # before it, the epoch is opened
@@ -26,16 +27,24 @@ _ENDS: Final = {
 }
 
 _Batches: TypeAlias = AsyncGenerator[Sequence[Entry]]
+_Watching: TypeAlias = Callable[[Take], _Batches]
 
 
-def chunked(after: Position) -> Callable[[_Batches], _Batches]:
-    """A stream of frames after a position as a stream of chunks."""
+def chunked(after: Position) -> Callable[[_Watching], _Watching]:
+    """Watching frames after a position as watching chunks."""
 
-    async def shown(batches: _Batches) -> _Batches:
-        chunks = Chunks(after)
-        async with aclosing(batches):
-            async for batch in batches:
-                yield chunks.of(batch)
+    def shown(watching: _Watching) -> _Watching:
+        async def watched(tell: Take) -> _Batches:
+            chunks = Chunks(after)
+
+            def tell_chunks(entries: Sequence[Entry]) -> bool:
+                return chunks.told(entries, tell)
+
+            async with aclosing(watching(tell_chunks)) as batches:
+                async for batch in batches:
+                    yield chunks.of(batch)
+
+        return watched
 
     return shown
 
@@ -47,6 +56,15 @@ class Chunks:
 
     def of(self, entries: Sequence[Entry]) -> list[Entry]:
         return [chunk for entry in entries if (chunk := self._chunk(entry)) is not None]
+
+    def told(self, entries: Sequence[Entry], tell: Take) -> bool:
+        """Whether it was told of them; else nothing has changed here, and they come again."""
+        before = self._next, self._shown
+        chunks = self.of(entries)
+        if not chunks or tell(chunks):
+            return True
+        self._next, self._shown = before
+        return False
 
     def _chunk(self, entry: Entry) -> Entry | None:
         if entry.type in _ENDS:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from typing import Annotated, Any, Final, TypeAlias
 
-import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
@@ -28,11 +26,12 @@ from headrace.api.dialects.conversations.translate import Turn
 from headrace.api.gateways.events import open_events
 from headrace.api.gateways.watching import find
 from headrace.api.inputs import check_input
+from headrace.api.payloads import whole
 from headrace.api.tickets import Viewer
 from headrace.api.tracing import received_traceparent
-from headrace.contracts.ids import BlobId, JobId, TenantId
+from headrace.contracts.ids import JobId, TenantId
 from headrace.contracts.messages import INPUT_BLOB, OUTPUT_BLOB
-from headrace.core.errors import BlobNotFound, InvalidInput
+from headrace.core.errors import InvalidInput
 from headrace.core.job import Job
 from headrace.core.ports.store import IdempotencyKey
 from headrace.core.ports.store import Query as JobQuery
@@ -109,7 +108,7 @@ async def say(
             deps.store,
             deps.blobs,
             wanted,
-            path=deps.steering.path(caller.tenant, wanted.kind),
+            path=(await deps.steering.current()).path(caller.tenant, wanted.kind),
             new_id=deps.new_id,
             check=check_input,
             admission=deps.admission,
@@ -197,21 +196,11 @@ async def _turns(deps: ApiDeps, tenant: TenantId, wanted: JobQuery) -> list[Turn
 
 async def _read(deps: ApiDeps, job: Job) -> Turn:
     """A blob that is gone leaves a turn that cannot be shown."""
-    given = await _whole(deps, job.tenant, job.spec.input, INPUT_BLOB)
-    made = None if job.output is None else await _whole(deps, job.tenant, job.output, OUTPUT_BLOB)
+    given = await whole(deps.blobs, job.tenant, job.spec.input, INPUT_BLOB)
+    made = None
+    if job.output is not None:
+        made = await whole(deps.blobs, job.tenant, job.output, OUTPUT_BLOB)
     return Turn(job, given, made)
-
-
-async def _whole(
-    deps: ApiDeps, tenant: TenantId, value: dict[str, Any], stands_for: str
-) -> dict[str, Any]:
-    if set(value) != {stands_for}:
-        return value
-    try:
-        blob = await deps.blobs.get(tenant, BlobId(value[stands_for]))
-    except BlobNotFound:
-        return value
-    return await asyncio.to_thread(msgspec.json.decode, blob.data, type=dict[str, Any])
 
 
 def _json(view: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -140,10 +140,11 @@ async def retry_jobs(
     """Try these again as new jobs, or by a filter those that failed, died or were cancelled."""
     asked, body = await _read(request, deps, ManyRequest)
     wish, trace = _wish(asked, who), deps.current_traceparent() or received_traceparent()
+    choose = (await deps.steering.current()).path
 
     async def do(tx: Transaction) -> Answer:
         done = await many.retry_many(
-            tx, wish, admission=deps.admission, new_id=deps.new_id, trace=trace
+            tx, wish, admission=deps.admission, new_id=deps.new_id, trace=trace, choose=choose
         )
         return answer(told.many_view(done))
 

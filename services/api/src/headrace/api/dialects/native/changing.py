@@ -70,10 +70,10 @@ async def retry_job(
     """Try a job that has ended again: as a new job with the same input, linked to the old one."""
     tenant, trace = caller.tenant, deps.current_traceparent() or received_traceparent()
     await deps.admission.look(deps.store, tenant)
+    choose, by = (await deps.steering.current()).path, caller.api_key
 
     async def do(tx: Transaction) -> Answer:
         deps.admission.refuse_if_full(tenant)
-        choose, by = deps.steering.path, caller.api_key
         made = await retry(
             tx, tenant, job, new_id=deps.new_id, trace=trace, api_key=by, choose=choose
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import asdict
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request
@@ -43,6 +44,7 @@ from headrace.core.ports.store import Transaction
 from headrace.core.ports.upkeep import Answer
 from headrace.core.usecases import settle
 from headrace.core.usecases.rehearse import (
+    Makers,
     Mended,
     Rehearsal,
     mend,
@@ -134,9 +136,13 @@ async def replay_letter(
         asked, body = await _read(request, deps, ReplayOneRequest)
     if asked.dry_run:
         would = await rehearse(deps.store, deps.blobs, number, asked.input, check_input)
-        return _json(RehearsalView.model_validate(would, from_attributes=True))
+        return _json(_rehearsal(would))
     mended = await _mended(deps, number, asked.input)
-    trace = deps.current_traceparent() or received_traceparent()
+    makers = Makers(
+        new_id=deps.new_id,
+        trace=deps.current_traceparent() or received_traceparent(),
+        choose=(await deps.steering.current()).path,
+    )
 
     async def do(tx: Transaction) -> Answer:
         if isinstance(mended, LetterSettled):
@@ -144,7 +150,7 @@ async def replay_letter(
         if mended is None:
             done = await settle.replay_letter(tx, number, who=who)
         else:
-            done = await replay_mended(tx, number, mended, who=who, new_id=deps.new_id, trace=trace)
+            done = await replay_mended(tx, number, mended, who=who, makers=makers)
         return answer(LetterView(**_fields(done)), 202)
 
     return await answered(deps, question_of(request, OPERATORS, key, body), do)
@@ -341,8 +347,16 @@ def _rehearsed(found: list[Rehearsal], more: bool) -> RehearsedView:  # noqa: FB
         count=sum(each.would != "nothing" for each in found),
         more=more,
         unfit=sum(each.fits is False for each in found),
-        doubtful=[RehearsalView.model_validate(each, from_attributes=True) for each in doubtful],
+        doubtful=[_rehearsal(each) for each in doubtful],
     )
+
+
+def _rehearsal(would: Rehearsal) -> RehearsalView:
+    """Its pointer as a refusal's would be, into what is sent."""
+    told = asdict(would)
+    if would.pointer is not None:
+        told["pointer"] = f"/input{would.pointer}"
+    return RehearsalView(**told)
 
 
 def _json(view: BaseModel) -> Response:

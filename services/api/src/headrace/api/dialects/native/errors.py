@@ -13,7 +13,10 @@ from headrace.api.problems import INTERNAL, Problem, Refused, invalid, of_status
 from headrace.core.errors import (
     BadPipeline,
     BadSchedule,
+    BadWebhook,
     BlobNotFound,
+    CallNotFound,
+    EndpointNotFound,
     HeadraceError,
     IdempotencyConflict,
     InvalidInput,
@@ -23,6 +26,8 @@ from headrace.core.errors import (
     KeyNotFound,
     LetterNotFound,
     LetterSettled,
+    NobodyToCall,
+    NotEnoughKudos,
     PathMissing,
     QueuesFull,
     RolloutFixed,
@@ -34,9 +39,11 @@ from headrace.core.errors import (
     StageNotFound,
     TenantQueueFull,
     TooLarge,
+    TooManyEndpoints,
     Unavailable,
     UnknownModel,
     UnknownPipeline,
+    UserNotFound,
     WorkerNotFound,
 )
 
@@ -50,6 +57,9 @@ _MISSING: Final[Mapping[type[Exception], str]] = {
     LetterNotFound: "dead letter",
     KeyNotFound: "key",
     WorkerNotFound: "worker",
+    UserNotFound: "user",
+    EndpointNotFound: "webhook",
+    CallNotFound: "delivery",
 }
 # Those that have nothing more to say than their words.
 _PLAIN: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
@@ -57,6 +67,9 @@ _PLAIN: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     JobNotOver: (409, "not-over", "This job has not ended"),
     JobNotWaiting: (409, "not-waiting", "This job has no place to change"),
     RunNotReady: (409, "run-not-ready", "This cannot be asked of the run now"),
+    NotEnoughKudos: (409, "not-enough-kudos", "There are not so many kudos"),
+    TooManyEndpoints: (409, "too-many-webhooks", "This tenant has as many webhooks as it may"),
+    NobodyToCall: (409, "nobody-to-call", "There is nobody to call any more"),
     PathMissing: (422, "path-missing", "Nobody could run them there"),
     IdempotencyConflict: (422, "idempotency-conflict", "This key belongs to another request"),
 }
@@ -73,6 +86,9 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
             return Problem(*plain, str(error))
         case RolloutFixed() | RolloutMoved() | RolloutUnsaid():
             return _about_rollout(error)
+        case BadWebhook():
+            at = {"pointer": error.pointer}
+            return Problem(422, "bad-webhook", "It would not be called", str(error), at)
         case BadSchedule():
             at = {"pointer": error.pointer}
             return Problem(422, "bad-schedule", "It would never fire", str(error), at)

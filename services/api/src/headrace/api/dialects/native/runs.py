@@ -95,13 +95,14 @@ async def begin_run(
         trace=deps.current_traceparent() or received_traceparent(),
     )
     await deps.admission.look(deps.store, tenant)
+    rollout = await deps.steering.current()
 
     async def do(tx: Transaction) -> Answer:
         run = await use.begin_run(
             tx,
             wanted,
             deps.pipelines,
-            path=lambda kind: deps.steering.path(tenant, kind),
+            path=lambda kind: rollout.path(tenant, kind),
             new_id=deps.new_id,
             check=check_input,
         )

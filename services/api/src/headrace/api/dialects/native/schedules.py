@@ -35,6 +35,7 @@ from headrace.core.errors import InvalidInput, ScheduleNotFound, UnknownModel
 from headrace.core.ports.schedules import Fire, Schedule
 from headrace.core.ports.store import Transaction
 from headrace.core.ports.upkeep import Answer
+from headrace.core.rollout import Rollout
 from headrace.core.usecases import schedules as use
 
 _FIRES_SHOWN = 20
@@ -77,10 +78,12 @@ async def create_schedule(
         tenant=tenant, cron=asked.cron, timezone=asked.timezone, job=_template(asked.job)
     )
 
+    rollout = await deps.steering.current()
+
     async def do(tx: Transaction) -> Answer:
         # Whose dispatchers fire it; where each of its jobs runs is decided when it fires.
-        path = deps.steering.path(tenant, asked.job.kind)
-        made = await use.create_schedule(tx, wanted, path=path, makers=_makers(deps))
+        path = rollout.path(tenant, asked.job.kind)
+        made = await use.create_schedule(tx, wanted, path=path, makers=_makers(deps, rollout))
         return answer(_view(made), 201)
 
     try:
@@ -193,10 +196,10 @@ async def run_schedule(
     """Make one job now, beside those of its times."""
     tenant, trace = caller.tenant, deps.current_traceparent() or received_traceparent()
     await deps.admission.look(deps.store, tenant)
+    makers, api_key = _makers(deps, await deps.steering.current()), caller.api_key
 
     async def do(tx: Transaction) -> Answer:
         deps.admission.refuse_if_full(tenant)
-        makers, api_key = _makers(deps), caller.api_key
         made = await use.run_now(tx, tenant, schedule, makers=makers, trace=trace, api_key=api_key)
         deps.admission.count(tenant)
         return answer(job_view(made), 202)
@@ -229,8 +232,8 @@ async def delete_schedule(
     return await answered(deps, question_of(request, tenant, key), do)
 
 
-def _makers(deps: ApiDeps) -> use.Makers:
-    return use.Makers(deps.new_id, check_input, deps.steering.path)
+def _makers(deps: ApiDeps, rollout: Rollout) -> use.Makers:
+    return use.Makers(deps.new_id, check_input, rollout.path)
 
 
 def _template(asked: ScheduledJob) -> dict[str, object]:

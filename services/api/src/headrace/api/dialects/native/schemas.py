@@ -17,8 +17,10 @@ from pydantic import (
     Strict,
 )
 
+from headrace.core.addresses import LONGEST as LONGEST_URL
 from headrace.core.explain import Rule
 from headrace.core.job import State
+from headrace.core.webhooks import EventType
 
 UUID: Final = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$"
 _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d")
@@ -57,6 +59,17 @@ class CancelAfter(_Asked):
     cancel_after: float = Field(ge=0, le=86_400, description="Seconds without any watcher.")
 
 
+class WebhookRequest(_Asked):
+    url: str = Field(
+        min_length=1, max_length=LONGEST_URL, examples=["https://receiver.example/headrace"]
+    )
+    events: list[EventType] = Field(
+        default_factory=list,
+        max_length=len(EventType),
+        description="None: its end, whatever that is.",
+    )
+
+
 class JobRequest(_Asked):
     kind: str = Field(min_length=1, max_length=64, examples=["text"])
     model: str | None = Field(
@@ -76,6 +89,9 @@ class JobRequest(_Asked):
     on_disconnect: Literal["continue"] | CancelAfter = Field(
         "continue",
         description="What becomes of it when its last watcher has left. Unwatched jobs go on.",
+    )
+    webhook: Annotated[str, Field(min_length=1, max_length=LONGEST_URL)] | WebhookRequest | None = (
+        Field(None, description="Who is called when it ends: an address, or one with `events`.")
     )
 
 

@@ -123,6 +123,9 @@ class JobFilter(_Asked):
     kind: str | None = Field(None, max_length=64)
     model: str | None = Field(None, max_length=128)
     path: str | None = Field(None, max_length=64)
+    lane: str | None = Field(
+        None, min_length=1, max_length=128, description="The queue: its engine's name."
+    )
     label: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9._/-]{1,63}:.{0,255}$",

@@ -73,6 +73,9 @@ class RehearsalView(_Told):
         description="Its input into its engine's schema; null: not looked at."
     )
     why: str | None = Field(description="Why it would do nothing, not fit, or wait.")
+    pointer: str | None = Field(
+        description="What of its input does not fit, as a refusal says it: `/input/prompt`."
+    )
 
 
 class RehearsedView(_Told):

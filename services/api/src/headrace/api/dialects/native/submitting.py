@@ -99,7 +99,7 @@ def _submission(
     deps: ApiDeps, caller: Caller, asked: JobRequest, key: IdempotencyKey | None
 ) -> Submission:
     trace = deps.current_traceparent() or received_traceparent()
-    return submission(asked, caller=caller, key=key, trace=trace)
+    return submission(asked, caller=caller, key=key, trace=trace, reach=deps.reach)
 
 
 async def _inference_kinds(deps: ApiDeps) -> list[str]:
@@ -112,7 +112,7 @@ async def _take_in(deps: ApiDeps, request: Submission, wait_s: float) -> Respons
         deps.store,
         deps.blobs,
         request,
-        path=deps.steering.path(request.tenant, request.kind),
+        path=(await deps.steering.current()).path(request.tenant, request.kind),
         new_id=deps.new_id,
         check=check_input,
         admission=deps.admission,

@@ -14,15 +14,23 @@ from headrace.api.dialects.native import schemas
 from headrace.api.tracing import trace_id
 from headrace.contracts.ids import JobId
 from headrace.contracts.messages import EngineCard
+from headrace.core.addresses import Reach
 from headrace.core.explain import Facts, explain
-from headrace.core.job import DISCONNECTED, Job, State
+from headrace.core.job import DISCONNECTED, Job, State, Webhook
 from headrace.core.ports.store import AttemptRecord, IdempotencyKey, Query
 from headrace.core.usecases.submit import Submission
+from headrace.core.webhooks import check_url, check_webhook
 
 
 def submission(
-    asked: schemas.JobRequest, *, caller: Caller, key: IdempotencyKey | None, trace: str | None
+    asked: schemas.JobRequest,
+    *,
+    caller: Caller,
+    key: IdempotencyKey | None,
+    trace: str | None,
+    reach: Reach,
 ) -> Submission:
+    """Raises BadWebhook."""
     return Submission(
         tenant=caller.tenant,
         kind=asked.kind,
@@ -34,10 +42,22 @@ def submission(
         timeout_s=asked.timeout,
         labels=asked.labels,
         cancel_after_s=_cancel_after(asked.on_disconnect),
+        webhook=_webhook(asked.webhook, reach),
         idempotency=key,
         api_key=caller.api_key,
         trace=trace,
     )
+
+
+def _webhook(asked: str | schemas.WebhookRequest | None, reach: Reach) -> Webhook | None:
+    match asked:
+        case None:
+            return None
+        case str():
+            check_url(asked, reach, pointer="/webhook")
+            return Webhook(asked)
+        case schemas.WebhookRequest():
+            return check_webhook(Webhook(asked.url, tuple(asked.events)), reach, pointer="/webhook")
 
 
 def _cancel_after(asked: Literal["continue"] | schemas.CancelAfter) -> float | None:

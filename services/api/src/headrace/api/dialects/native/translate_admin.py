@@ -10,7 +10,7 @@ from msgspec.structs import asdict
 from headrace.api.addresses import job_id
 from headrace.api.dialects.native import schemas_admin as schemas
 from headrace.api.dialects.native.translate import job_view, read_cursor, write_cursor
-from headrace.contracts.ids import TenantId, WorkerId
+from headrace.contracts.ids import Lane, TenantId, WorkerId
 from headrace.core.job import Job, State
 from headrace.core.ports.operations import Percentiles
 from headrace.core.ports.queries import Cursor, Found, Search
@@ -31,6 +31,7 @@ def search(asked: schemas.JobFilter, *, limit: int, cursor: str | None) -> Searc
         kind=asked.kind,
         model=asked.model,
         path=asked.path,
+        lane=None if asked.lane is None else Lane(asked.lane),
         label=(name, value) if asked.label is not None else None,
         error=asked.error,
         worker=None if asked.worker is None else WorkerId(asked.worker),

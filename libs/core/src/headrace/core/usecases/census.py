@@ -1,0 +1,140 @@
+"""Who serves which model, what waits for it, and what was made: for everybody, so without anybody's names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from headrace.contracts.ids import Lane
+from headrace.contracts.messages import EngineCard
+from headrace.core.ports.figures import ModelLoad, Period, Tally
+from headrace.core.ports.remotes import RemoteWorker
+from headrace.core.ports.store import Transaction, WorkerRecord
+from headrace.core.usecases.explain import HEARD_WITHIN
+
+_REMOTE_HEARD_WITHIN: Final = timedelta(minutes=5)
+_REMOTES_AT_MOST: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A model of a kind. `threads`: how many jobs could run at once, were there no others."""
+
+    kind: str
+    model: str
+    threads: int
+    known: bool  # an engine of ours has it
+    load: ModelLoad | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crew:
+    """Who works on a kind."""
+
+    workers: int = 0
+    threads: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Census:
+    served: Sequence[Served]
+    crews: Mapping[str, Crew]  # by kind; remote ones that describe pictures are 'interrogation'
+    loads: Sequence[ModelLoad]
+    tallies: Sequence[Tally]
+    all_paused: bool  # operators hold back every lane that somebody serves
+
+    def made(self, kind: str, period: Period) -> list[Tally]:
+        """Within this period, which includes the shorter ones."""
+        periods = list(Period)
+        within = set(periods[: periods.index(period) + 1])
+        return [each for each in self.tallies if each.kind == kind and each.within in within]
+
+
+async def census(tx: Transaction) -> Census:
+    now = await tx.now()
+    catalog = await tx.catalog()
+    workers = await tx.workers(seen_after=now - HEARD_WITHIN)
+    remotes = [
+        each
+        for each in await tx.remote_workers(limit=_REMOTES_AT_MOST)
+        if each.seen_at is not None and now - each.seen_at < _REMOTE_HEARD_WITHIN
+    ]
+    working = [each for each in remotes if each.maintenance is None and not each.paused]
+    loads = await tx.model_loads()
+    lanes = {lane for worker in workers for lane in worker.slots if worker.room(lane)}
+    return Census(
+        served=_served(catalog, workers, working, loads),
+        crews=_crews(catalog, workers, working),
+        loads=loads,
+        tallies=await tx.tallies(),
+        all_paused=bool(lanes) and lanes <= (await tx.paused()).keys(),
+    )
+
+
+def _served(
+    catalog: Sequence[EngineCard],
+    workers: Sequence[WorkerRecord],
+    remotes: Sequence[RemoteWorker],
+    loads: Sequence[ModelLoad],
+) -> list[Served]:
+    known = {(card.kind, model) for card in catalog for model in card.models}
+    threads = Counter[tuple[str, str]]()
+    for card in catalog:
+        for model in card.models:
+            threads[card.kind, model] += sum(worker.room(card.lane) for worker in workers)
+    for remote in remotes:
+        for model in models_of(remote):
+            threads[remote.kind, model] += threads_of(remote)
+    waiting = {(each.kind, each.model): each for each in loads}
+    return [
+        Served(
+            kind=kind,
+            model=model,
+            threads=threads[kind, model],
+            known=(kind, model) in known,
+            load=waiting.get((kind, model)),
+        )
+        for kind, model in sorted(threads.keys() | waiting.keys())
+    ]
+
+
+def _crews(
+    catalog: Sequence[EngineCard],
+    workers: Sequence[WorkerRecord],
+    remotes: Sequence[RemoteWorker],
+) -> dict[str, Crew]:
+    of_ours = {
+        kind: [sum(worker.room(lane) for lane in lanes) for worker in workers]
+        for kind, lanes in _lanes(catalog).items()
+    }
+    found = {kind: _crew(rooms) for kind, rooms in of_ours.items()}
+    for remote in remotes:
+        before = found.get(remote.kind, Crew())
+        found[remote.kind] = Crew(
+            workers=before.workers + 1, threads=before.threads + threads_of(remote)
+        )
+    return found
+
+
+def _lanes(catalog: Iterable[EngineCard]) -> dict[str, set[Lane]]:
+    lanes: dict[str, set[Lane]] = {}
+    for card in catalog:
+        lanes.setdefault(card.kind, set()).add(card.lane)
+    return lanes
+
+
+def _crew(rooms: Sequence[int]) -> Crew:
+    return Crew(workers=sum(room > 0 for room in rooms), threads=sum(rooms))
+
+
+def models_of(remote: RemoteWorker) -> list[str]:
+    said = remote.said.get("models")
+    return [each for each in said if isinstance(each, str)] if isinstance(said, list) else []
+
+
+def threads_of(remote: RemoteWorker) -> int:
+    said = remote.said.get("threads")
+    return said if isinstance(said, int) and said > 0 else 1

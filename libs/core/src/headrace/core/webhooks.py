@@ -1,0 +1,181 @@
+"""What a webhook says, and to whom: pure. The store writes it down with the move that it tells of.
+
+Every move of a job goes through the store's `save`, whoever makes it: a claim, a result, a lost
+lease, a deadline, a wish to cancel, a producer outside. So that is where calls are made, in the same
+transaction, and nothing that ends a job can forget them.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from headrace.contracts.ids import CallId, EndpointId, TenantId
+from headrace.core.addresses import Reach, Refusal, target_of
+from headrace.core.errors import BadWebhook
+from headrace.core.job import HELD, Job, State, Webhook
+from headrace.core.ports.webhooks import Call, Endpoint
+
+MAX_BODY_BYTES: Final = 20_000  # Standard Webhooks: what is larger belongs behind a link
+_LONGEST_MESSAGE: Final = 2_000
+_CALLS: Final = uuid.UUID("6d1f2a57-0c6e-4d5c-9a55-3f0f6c2b8a11")  # the name space of their ids
+
+
+class EventType(StrEnum):
+    STARTED = "job.started"
+    SUCCEEDED = "job.succeeded"
+    FAILED = "job.failed"
+    CANCELLED = "job.cancelled"
+    DEAD = "job.dead"
+
+
+ENDS: Final = frozenset(EventType) - {EventType.STARTED}
+EVERY: Final = tuple(EventType)
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    type: EventType
+    job: Job  # as it is from then on
+    at: datetime
+
+
+def event_type(before: State, after: State) -> EventType | None:
+    """Of a move. A job starts once for each attempt."""
+    match after:
+        case State.SUCCEEDED:
+            return EventType.SUCCEEDED
+        case State.FAILED:
+            return EventType.FAILED
+        case State.CANCELLED:
+            return EventType.CANCELLED
+        case State.DEAD:
+            return EventType.DEAD
+        case State.RUNNING if before not in HELD:
+            return EventType.STARTED
+        case _:
+            return None
+
+
+def calls_for(happened: Happened, endpoints: Sequence[Endpoint]) -> Iterator[Call]:
+    """One for each endpoint of the job's tenant that wants it, and one for whom the job names."""
+    body = _body(happened)
+    for endpoint in endpoints:
+        if endpoint.disabled_at is None and _wants(endpoint.events, happened.type):
+            yield _call(happened, body, endpoint.url, endpoint.id)
+    named = happened.job.spec.webhook
+    if named is not None and _wants(named.events, happened.type):
+        yield _call(happened, body, named.url, None)
+
+
+def _wants(events: Sequence[str], event: EventType) -> bool:
+    return event in (events or ENDS)
+
+
+def _call(happened: Happened, body: str, url: str, endpoint: EndpointId | None) -> Call:
+    message, job = message_id(happened), happened.job
+    # Of its message and its receiver: who writes it down twice writes the same row.
+    made = uuid.uuid5(_CALLS, f"{message} {endpoint or ''}")
+    return Call(
+        id=CallId(str(made)),
+        message=message,
+        tenant=job.tenant,
+        endpoint=endpoint,
+        url=url,
+        host=host_of(url),
+        job=job.id,
+        type=happened.type,
+        body=body,
+        trace=job.trace,
+        next_at=happened.at,
+        created_at=happened.at,
+    )
+
+
+def message_id(happened: Happened) -> str:
+    """A job ends once, and starts once for each attempt. The standard allows no full stop in it."""
+    job, name = happened.job, happened.type.removeprefix("job.")
+    attempt = f"_{job.attempt}" if happened.type is EventType.STARTED else ""
+    return f"msg_{job.id.replace('-', '')}_{name}{attempt}"
+
+
+def host_of(url: str) -> str:
+    """Of one that was taken once, under whatever rules then held."""
+    return url.split("://", 1)[-1].split("/", 1)[0].split("?", 1)[0].lower()
+
+
+def _body(happened: Happened) -> str:
+    data = told(happened.job)
+    whole = _encoded(happened, data)
+    if len(whole) <= MAX_BODY_BYTES:
+        return whole.decode()
+    error = data["error"]
+    if error is not None:
+        message = str(error.get("message", ""))[:_LONGEST_MESSAGE]
+        error = {"kind": error.get("kind", "internal"), "message": message}
+    return _encoded(happened, {**data, "result": None, "error": error, "left_out": True}).decode()
+
+
+def _encoded(happened: Happened, data: Mapping[str, Any]) -> bytes:
+    return msgspec.json.encode({"type": happened.type, "timestamp": happened.at, "data": data})
+
+
+def told(job: Job) -> dict[str, Any]:
+    """As `GET /jobs/{id}` shows it, but for the input; a test holds the two together."""
+    at = f"/jobs/{job.id}"
+    links = ("status", "result", "events", "ws", "cancel", "retry", "timeline")
+    return {
+        "id": job.id,
+        "kind": job.spec.kind,
+        "model": job.spec.model,
+        "state": job.state,
+        "attempt": job.attempt,
+        "retry_of": job.retry_of,
+        "progress": job.progress,
+        "priority": job.spec.priority,
+        "labels": job.spec.labels,
+        "result": job.output,
+        "error": job.error,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "trace_id": _trace_id(job.trace),
+        "links": {"self": at, **{name: f"{at}/{name}" for name in links}},
+    }
+
+
+def _trace_id(traceparent: str | None) -> str | None:
+    parts = (traceparent or "").split("-")
+    return parts[1] if len(parts) > 1 else None
+
+
+def check_webhook(webhook: Webhook, reach: Reach, *, pointer: str = "") -> Webhook:
+    """As it is. Raises BadWebhook, which says where it is wrong."""
+    check_url(webhook.url, reach, pointer=f"{pointer}/url")
+    check_events(webhook.events, pointer=f"{pointer}/events")
+    return webhook
+
+
+def check_url(url: str, reach: Reach, *, pointer: str) -> None:
+    try:
+        target_of(url, reach)
+    except Refusal as error:
+        raise BadWebhook(pointer, str(error)) from error
+
+
+def check_events(events: Sequence[str], *, pointer: str) -> None:
+    unknown = sorted(set(events) - set(EVERY))
+    if unknown:
+        raise BadWebhook(
+            pointer, f"there is no event {unknown[0]}: choose among {', '.join(EVERY)}"
+        )
+
+
+def owners(happened: Sequence[Happened]) -> list[TenantId]:
+    return sorted({each.job.tenant for each in happened})

@@ -1,0 +1,160 @@
+"""`POST generate/async` and `generate/text/async`: a request is taken in, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+from fastapi import Request
+from starlette.responses import Response
+
+from headrace.api.deps import ApiDeps, Deps
+from headrace.api.dialects.horde import pictures, requests
+from headrace.api.dialects.horde.auth import Asker, ClientAgent, Requester
+from headrace.api.dialects.horde.documents import body, errors, routes
+from headrace.api.dialects.horde.errors import HordeError, wrong_payload
+from headrace.api.dialects.horde.forms import read, told
+from headrace.api.dialects.horde.schemas import AcceptedView, QuoteView
+from headrace.api.dialects.horde.schemas_asked import ImageRequest, TextRequest
+from headrace.api.dialects.horde.sharing import must_allow
+from headrace.api.dialects.horde.translate import Circumstances, Plan, image_plan, text_plan
+from headrace.api.inputs import check_input
+from headrace.api.tracing import received_traceparent
+from headrace.contracts.ids import UserId
+from headrace.core.kudos import in_kudos
+from headrace.core.ports.users import ANONYMOUS
+from headrace.core.usecases.submit import Submission, Taking, submit_together
+from headrace.core.usecases.users import user_for
+
+router = routes()
+_PICTURES_BYTES: Final = 3  # of this many blobs of the largest size a body may consist
+
+_Planned: TypeAlias = Callable[[Circumstances], Plan]
+_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"model": QuoteView, "description": "What it would cost: `dry_run`."},
+    202: {"model": AcceptedView, "description": "Accepted and kept."},
+    **errors(404, 408, 413, 415, 429),
+}
+
+
+@router.post(
+    "/generate/async",
+    status_code=202,
+    response_class=Response,
+    responses=_ANSWERS,
+    openapi_extra=body("ImageRequest"),
+)
+async def ask_for_images(
+    request: Request, deps: Deps, asker: Requester, agent: ClientAgent
+) -> Response:
+    """Ask for images; the answer's id is asked after with `generate/check` and `generate/status`."""
+    limit = _PICTURES_BYTES * deps.limits.blob_bytes
+    asked = await read(request, deps, ImageRequest, limit=limit)
+    _refuse_what_nobody_does(asked)
+    must_allow(asker.shared, asked)
+    kept = {} if asked.dry_run else await _pictures(deps, asker, asked)
+
+    def planned(met: Circumstances) -> Plan:
+        return image_plan(asked, kept, met)
+
+    return await _answer(deps, asker, agent, planned, dry_run=asked.dry_run)
+
+
+@router.post(
+    "/generate/text/async",
+    status_code=202,
+    response_class=Response,
+    responses=_ANSWERS,
+    openapi_extra=body("TextRequest"),
+)
+async def ask_for_text(
+    request: Request, deps: Deps, asker: Requester, agent: ClientAgent
+) -> Response:
+    """Ask for text; the answer's id is asked after with `generate/text/status`."""
+    asked = await read(request, deps, TextRequest)
+    _refuse_what_nobody_does(asked)
+    must_allow(asker.shared, asked)
+
+    def planned(met: Circumstances) -> Plan:
+        return text_plan(asked, met)
+
+    return await _answer(deps, asker, agent, planned, dry_run=asked.dry_run)
+
+
+def _refuse_what_nobody_does(asked: ImageRequest | TextRequest) -> None:
+    """Rather than to take it in and forget a part of it."""
+    if not asked.prompt.strip():
+        raise HordeError(400, "MissingPrompt", "The prompt has no words.")
+    if asked.webhook is not None:
+        raise wrong_payload({"webhook": "nobody is called back here; follow the stream (Link)"})
+    if asked.style is not None:
+        raise HordeError(404, "StyleNotFound", f"There is no style {asked.style!r} here.")
+    if isinstance(asked, ImageRequest) and asked.nsfw and asked.censor_nsfw:
+        raise wrong_payload({"censor_nsfw": "contradicts nsfw: leave one of them out"})
+
+
+async def _pictures(deps: ApiDeps, asker: Asker, asked: ImageRequest) -> dict[str, Any]:
+    """Those that the request brings, kept, by field."""
+    kept: dict[str, Any] = {}
+    for field in ("source_image", "source_mask"):
+        given = getattr(asked, field)
+        if given is not None:
+            kept[field] = await pictures.keep(deps, asker.tenant, given, field)
+    if asked.extra_source_images:
+        kept["extra_source_images"] = [
+            {
+                "image": await pictures.keep(deps, asker.tenant, each.image, "extra_source_images"),
+                "strength": each.strength,
+            }
+            for each in asked.extra_source_images
+        ]
+    return kept
+
+
+async def _answer(
+    deps: ApiDeps, asker: Asker, agent: str, planned: _Planned, *, dry_run: bool
+) -> Response:
+    request = deps.new_id()
+    met, payer = await met_by(deps, asker, request, agent)
+    plan = planned(met)
+    kudos = in_kudos(plan.total)
+    if dry_run:
+        return told(QuoteView(kudos=kudos))
+    await take_in(deps, request, plan.paid_by(payer))
+    view = AcceptedView(id=request, kudos=kudos, warnings=plan.warnings or None)
+    return told(view, 202, {"Link": stream_link(request)})
+
+
+async def take_in(deps: ApiDeps, request: str, jobs: Sequence[Submission]) -> None:
+    """All or none, under the ids that the request's id leads to."""
+    ids = iter(requests.job_ids(request, len(jobs)))
+    how = Taking(
+        path=(await deps.steering.current()).path(jobs[0].tenant, jobs[0].kind),
+        new_id=lambda: next(ids),
+        check=check_input,
+        admission=deps.admission,
+    )
+    for submitted in await submit_together(deps.store, deps.blobs, jobs, how):
+        deps.on_submitted(submitted)
+
+
+async def met_by(
+    deps: ApiDeps, asker: Asker, request: str, agent: str
+) -> tuple[Circumstances, UserId]:
+    async with deps.store.begin() as tx:
+        user = await user_for(tx, asker.tenant, deps.welcome)
+        met = Circumstances(
+            caller=asker.caller,
+            request=request,
+            catalog=await tx.catalog(),
+            now=await tx.now(),
+            trace=deps.current_traceparent() or received_traceparent(),
+            agent=agent,
+            unpaid=asker.anonymous or user.id == ANONYMOUS,
+        )
+    return met, user.id
+
+
+def stream_link(request: str) -> str:
+    """In a header: this protocol's client refuses fields that it does not know."""
+    return f'</api/v2/generate/{request}/stream>; rel="stream"'

@@ -1,0 +1,182 @@
+"""How a request goes, what it made, and its end: for whoever knows its id, without a key."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Final, TypeAlias
+
+import msgspec
+from fastapi import Depends, Path, Request
+from starlette.responses import Response
+
+from headrace.api.deps import ApiDeps, Deps
+from headrace.api.dialects.horde import generations
+from headrace.api.dialects.horde.asking import stream_link
+from headrace.api.dialects.horde.documents import errors, routes
+from headrace.api.dialects.horde.forms import told
+from headrace.api.dialects.horde.generations import Made
+from headrace.api.dialects.horde.progress import Queue, over, standing
+from headrace.api.dialects.horde.requests import INLINE, jobs_of, request_id
+from headrace.api.dialects.horde.schemas import CheckView, ImageView, StatusView, TextStatusView
+from headrace.contracts.ids import BlobId, TenantId
+from headrace.contracts.messages import OUTPUT_BLOB
+from headrace.core.errors import BlobNotFound
+from headrace.core.job import HELD, Job, State
+from headrace.core.ports.store import Transaction
+from headrace.core.usecases.cancel import wish_to_cancel
+
+router = routes()
+IMAGES: Final = frozenset({"image", "video"})
+TEXTS: Final = frozenset({"text"})
+_WINDOW: Final = timedelta(hours=1)  # of which the pace of the lanes is taken
+_ADDRESS_IS_GOOD: Final = timedelta(minutes=30)  # asking `status` again gives a new one
+_Ways: TypeAlias = dict[int | str, dict[str, Any]]
+
+
+async def _request_id(
+    id_: Annotated[str, Path(alias="id", description="As `generate/async` told it.")],
+) -> str:
+    return request_id(id_)
+
+
+RequestId: TypeAlias = Annotated[str, Depends(_request_id)]
+
+
+def _answers(view: type[CheckView]) -> _Ways:
+    return {200: {"model": view}, **errors(404)}
+
+
+@router.get("/generate/check/{id}", response_class=Response, responses=_answers(CheckView))
+async def check_images(deps: Deps, request: RequestId) -> Response:
+    """How far it is, without what it made: ask this, and `status` once when it is `done`."""
+    seen = await _look(deps, request, IMAGES)
+    return told(CheckView(**seen.fields), headers=_headers(request))
+
+
+@router.get("/generate/status/{id}", response_class=Response, responses=_answers(StatusView))
+async def image_status(http: Request, deps: Deps, request: RequestId) -> Response:
+    """How far it is, and the images that there are."""
+    return await _image_answer(http, deps, request, await _look(deps, request, IMAGES))
+
+
+@router.delete("/generate/status/{id}", response_class=Response, responses=_answers(StatusView))
+async def end_images(http: Request, deps: Deps, request: RequestId) -> Response:
+    """Ends it; tells what was made until then. Asking again changes nothing."""
+    await end(deps, request, IMAGES)
+    return await _image_answer(http, deps, request, await _look(deps, request, IMAGES))
+
+
+@router.get(
+    "/generate/text/status/{id}", response_class=Response, responses=_answers(TextStatusView)
+)
+async def text_status(deps: Deps, request: RequestId) -> Response:
+    """How far it is, and the texts that there are."""
+    return await _text_answer(deps, request, await _look(deps, request, TEXTS))
+
+
+@router.delete(
+    "/generate/text/status/{id}", response_class=Response, responses=_answers(TextStatusView)
+)
+async def end_text(deps: Deps, request: RequestId) -> Response:
+    """Ends it; tells what was written until then. Asking again changes nothing."""
+    await end(deps, request, TEXTS)
+    return await _text_answer(deps, request, await _look(deps, request, TEXTS))
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    jobs: Sequence[Job]
+    fields: dict[str, Any]
+
+
+async def _look(deps: ApiDeps, request: str, kinds: Collection[str]) -> _Seen:
+    async with deps.store.begin() as tx:
+        jobs = await jobs_of(tx, request, kinds)
+        first = next((job for job in jobs if not over(job) and job.state not in HELD), None)
+        ahead = 0 if first is None else await tx.ahead(first)
+        now = await tx.now()
+    queue = None if first is None else await _queue(deps, first, ahead)
+    return _Seen(jobs, standing(jobs, queue, now))
+
+
+async def _queue(deps: ApiDeps, job: Job, ahead: int) -> Queue:
+    seen = await deps.overviews.look(deps.store, _WINDOW)
+    slots = sum(each.slots for each in seen.lanes if each.lane == job.lane)
+    return Queue(ahead=ahead, slots=slots, run_s=seen.run.p50_s)
+
+
+async def end(deps: ApiDeps, request: str, kinds: Collection[str]) -> None:
+    async with deps.store.begin() as tx:
+        for job in await jobs_of(tx, request, kinds):
+            await wish_to_cancel(tx, job.tenant, job.id)
+
+
+async def _image_answer(http: Request, deps: ApiDeps, request: str, seen: _Seen) -> Response:
+    made = [await _image(http, deps, each) for each in await made_of(deps, seen.jobs)]
+    shown = [each for each in made if each is not None]
+    return told(StatusView(**seen.fields, generations=shown), headers=_headers(request))
+
+
+async def _image(http: Request, deps: ApiDeps, made: Made) -> ImageView | None:
+    """None: it is no picture, or it is gone."""
+    blob = generations.picture_of(made.output)
+    if blob is None:
+        return None
+    if made.job.spec.labels.get(INLINE) != "true":
+        link = await link_to(http, deps, made.job.tenant, BlobId(blob))
+        return generations.image_view(made, link)
+    try:
+        found = await deps.blobs.get(made.job.tenant, BlobId(blob))
+    except BlobNotFound:
+        return None
+    encoded = await asyncio.to_thread(base64.b64encode, found.data)
+    return generations.image_view(made, encoded.decode())
+
+
+async def link_to(http: Request, deps: ApiDeps, tenant: TenantId, blob: BlobId) -> str:
+    base = deps.public_url or str(http.base_url)
+    return await deps.signed.link(base, tenant, blob, "GET", within=_ADDRESS_IS_GOOD)
+
+
+async def _text_answer(deps: ApiDeps, request: str, seen: _Seen) -> Response:
+    shown = [generations.text_view(each) for each in await made_of(deps, seen.jobs)]
+    return told(TextStatusView(**seen.fields, generations=shown), headers=_headers(request))
+
+
+async def made_of(deps: ApiDeps, jobs: Sequence[Job]) -> list[Made]:
+    done = [job for job in jobs if job.state is State.SUCCEEDED]
+    async with deps.store.begin() as tx:
+        workers = [await _worker(tx, job) for job in done]
+    return [
+        Made(job, await _output(deps, job.tenant, job.output or {}), *worker)
+        for job, worker in zip(done, workers, strict=True)
+    ]
+
+
+async def _worker(tx: Transaction, job: Job) -> tuple[str, str]:
+    """Who did it, by id and by name."""
+    attempts = await tx.attempts(job.id)
+    if not attempts:
+        return "", ""
+    worker = attempts[-1].worker
+    remote = await tx.remote_worker(worker)
+    return worker, worker if remote is None else remote.name
+
+
+async def _output(deps: ApiDeps, tenant: TenantId, output: dict[str, Any]) -> dict[str, Any]:
+    """In full. What was collected since is as if nothing had been made."""
+    if set(output) != {OUTPUT_BLOB}:
+        return output
+    try:
+        blob = await deps.blobs.get(tenant, BlobId(output[OUTPUT_BLOB]))
+    except BlobNotFound:
+        return {}
+    return await asyncio.to_thread(msgspec.json.decode, blob.data, type=dict[str, Any])
+
+
+def _headers(request: str) -> dict[str, str]:
+    return {"Link": stream_link(request)}

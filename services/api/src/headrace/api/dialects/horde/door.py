@@ -1,0 +1,39 @@
+"""All parts of this door."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from headrace.api.dialects.horde import (
+    alchemy,
+    asking,
+    blobs,
+    checking,
+    kudos,
+    pop,
+    shared_keys,
+    stats,
+    status,
+    steps,
+    streaming,
+    submit,
+    users,
+    workers,
+)
+
+PARTS: Final = (
+    alchemy,
+    asking,
+    blobs,
+    checking,
+    kudos,
+    pop,
+    shared_keys,
+    stats,
+    status,
+    steps,
+    streaming,
+    submit,
+    users,
+    workers,
+)

@@ -1,0 +1,338 @@
+"""Workers ask for work: `pop`, at once or by waiting. The first time one is heard of, it is registered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from fastapi import Query, Request
+from msgspec.structs import replace as with_fields
+from starlette.responses import Response
+
+from headrace.api.deps import ApiDeps, Deps
+from headrace.api.described import json_body
+from headrace.api.dialects.horde import translate_work as work
+from headrace.api.dialects.horde.auth import Asker
+from headrace.api.dialects.horde.documents import errors, routes
+from headrace.api.dialects.horde.errors import HordeError
+from headrace.api.dialects.horde.forms import Told, read
+from headrace.api.dialects.horde.schemas_work import (
+    FormPopRequest,
+    FormPopView,
+    ImagePopRequest,
+    PoppedForm,
+    PopView,
+    TextPopRequest,
+    TextPopView,
+)
+from headrace.api.dialects.horde.translate_work import Profile, Source
+from headrace.api.dialects.horde.working import (
+    Owner,
+    another_kind,
+    desk_of,
+    in_maintenance,
+    wrong_credentials,
+)
+from headrace.api.tracing import received_traceparent
+from headrace.contracts.ids import BlobId, ClaimId, TenantId, UserId, WorkerId
+from headrace.contracts.messages import Grant, Take
+from headrace.core.ports.remotes import RemoteWorker
+from headrace.core.ports.store import Transaction
+from headrace.core.usecases.remote_workers import enlist
+
+router = routes()
+_LINKS_BEYOND_TTL: Final = timedelta(minutes=10)
+_DIGITS: Final = 18  # of a number that a database can hold
+_WAITS_BELOW_S: Final = 1.5  # so that the answer is there before the time that clients were told
+
+
+@router.post(
+    "/generate/pop",
+    response_class=Response,
+    responses={200: {"model": PopView}, **errors()},
+    openapi_extra=json_body("ImagePopRequest"),
+)
+async def pop_image(request: Request, deps: Deps, owner: Owner) -> Response:
+    """A job for an image worker, if one fits it now."""
+    asked = await read(request, deps, ImagePopRequest)
+    return await _pop_image(request, deps, owner, asked, 0.0)
+
+
+@router.post(
+    "/generate/text/pop",
+    response_class=Response,
+    responses={200: {"model": TextPopView}, **errors()},
+    openapi_extra=json_body("TextPopRequest"),
+)
+async def pop_text(request: Request, deps: Deps, owner: Owner) -> Response:
+    """A job for a text worker, if one fits it now."""
+    asked = await read(request, deps, TextPopRequest)
+    return await _pop_text(request, deps, owner, asked, 0.0)
+
+
+@router.post(
+    "/interrogate/pop",
+    response_class=Response,
+    responses={200: {"model": FormPopView}, **errors()},
+    openapi_extra=json_body("FormPopRequest"),
+)
+async def pop_form(request: Request, deps: Deps, owner: Owner) -> Response:
+    """A form for an interrogation worker, if one fits it now."""
+    asked = await read(request, deps, FormPopRequest)
+    return await _pop_form(request, deps, owner, asked, 0.0)
+
+
+@router.post(
+    "/workers/pop",
+    response_class=Response,
+    responses={200: {"model": PopView}, **errors()},
+    openapi_extra=json_body("ImagePopRequest"),
+)
+async def wait_for_job(
+    request: Request,
+    deps: Deps,
+    owner: Owner,
+    type_: Annotated[
+        Literal["image", "text", "interrogation"],
+        Query(alias="type", description="Whose pop this is: the body and the answer are its own."),
+    ] = "image",
+) -> Response:
+    """The same pop, which waits until something fits, for `LONG_POLL_TIMEOUT` at most."""
+    wait_s = max(0.0, deps.limits.long_poll_s - _WAITS_BELOW_S)
+    match type_:
+        case "image":
+            image = await read(request, deps, ImagePopRequest)
+            return await _pop_image(request, deps, owner, image, wait_s)
+        case "text":
+            text = await read(request, deps, TextPopRequest)
+            return await _pop_text(request, deps, owner, text, wait_s)
+        case "interrogation":
+            form = await read(request, deps, FormPopRequest)
+            return await _pop_form(request, deps, owner, form, wait_s)
+
+
+async def _pop_image(
+    request: Request, deps: ApiDeps, owner: Asker, asked: ImagePopRequest, wait_s: float
+) -> Response:
+    popped = await _pop(request, deps, owner, asked.name, work.image_profile(asked), wait_s)
+    if popped.grant is None:
+        return _said(PopView(id=None, ids=[], payload={}, skipped=popped.skipped))
+    links, told, claim = popped.links, popped.told, popped.grant.claim
+    upload = await links.upload(claim)
+    optional: dict[str, Any] = {
+        "source_image": await links.source(told.get("source_image")),
+        "source_mask": await links.source(told.get("source_mask")),
+        "source_processing": told.get("source_processing"),
+        "extra_source_images": [
+            {**each, "image": await links.source(each.get("image"))}
+            for each in told.get("extra_source_images") or ()
+        ],
+    }
+    return _said(
+        PopView(
+            id=claim,
+            ids=[claim],
+            payload=work.image_payload(told),
+            skipped={},
+            model=popped.model,
+            ttl=int(popped.grant.lease_s),
+            r2_upload=upload,
+            r2_uploads=[upload],
+            **{name: value for name, value in optional.items() if value},
+        )
+    )
+
+
+async def _pop_text(
+    request: Request, deps: ApiDeps, owner: Asker, asked: TextPopRequest, wait_s: float
+) -> Response:
+    popped = await _pop(request, deps, owner, asked.name, work.text_profile(asked), wait_s)
+    if popped.grant is None:
+        return _said(TextPopView(id=None, ids=[], payload={}, skipped=popped.skipped))
+    soft = popped.told.get("softprompt")
+    return _said(
+        TextPopView(
+            id=popped.grant.claim,
+            ids=[popped.grant.claim],
+            payload=work.text_payload(popped.told),
+            skipped={},
+            model=popped.model,
+            ttl=int(popped.grant.lease_s),
+            **({} if soft is None else {"softprompt": soft}),
+        )
+    )
+
+
+async def _pop_form(
+    request: Request, deps: ApiDeps, owner: Asker, asked: FormPopRequest, wait_s: float
+) -> Response:
+    popped = await _pop(request, deps, owner, asked.name, work.form_profile(asked), wait_s)
+    if popped.grant is None:
+        return _said(FormPopView(forms=[], skipped=popped.skipped))
+    told, links, claim = popped.told, popped.links, popped.grant.claim
+    source = await links.source(told.get("source_image"))
+    form = PoppedForm(
+        id=claim,
+        form=popped.model,
+        payload=told.get("payload") or {},
+        r2_upload=await links.upload(claim),
+        **({} if source is None else {"source_image": source}),
+    )
+    return _said(FormPopView(forms=[form], skipped={}))
+
+
+def _said(view: Told) -> Response:
+    """With the nulls that are said on purpose, and nothing else."""
+    return Response(view.model_dump_json(exclude_unset=True), media_type="application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """Addresses for whoever works on a job, good for a while longer than its lease."""
+
+    deps: ApiDeps
+    base: str
+    of: TenantId
+    within: timedelta
+
+    async def upload(self, claim: ClaimId) -> str:
+        name = work.upload_name(claim)
+        return await self.deps.signed.link(self.base, self.of, name, "PUT", within=self.within)
+
+    async def source(self, named: Any) -> str | None:
+        blob = Source(self.of, named).blob
+        if blob is None:
+            return named if isinstance(named, str) else None
+        return await self.deps.signed.link(self.base, self.of, blob, "GET", within=self.within)
+
+
+@dataclass(frozen=True, slots=True)
+class _Popped:
+    grant: Grant | None
+    model: str
+    skipped: dict[str, int]
+    told: Mapping[str, Any]
+    links: _Links
+
+
+async def _pop(  # who asks, for what, for how long
+    request: Request, deps: ApiDeps, owner: Asker, name: str, profile: Profile, wait_s: float
+) -> _Popped:
+    """Raises HordeError for whoever may not work, or not now."""
+    worker, skill = await _admit(deps, owner, name, profile)
+    nobody = _Links(deps, "", owner.tenant, timedelta(0))
+    nothing = _Popped(None, "", {}, {}, nobody)
+    if worker.paused:
+        return nothing
+    asked = Take(
+        id=ClaimId(deps.new_id()),
+        skill=skill,
+        lease_s=deps.limits.remote_ttl_s,
+        wait_s=wait_s,
+        name=worker.name,
+        slots=int(profile.said.get("threads", 1)),
+        trace=deps.current_traceparent() or received_traceparent(),
+    )
+    desk = desk_of(deps)
+    async with _gone(request, deps) as gone:
+        taken = await desk.take(worker.id, asked, unless=gone)
+    if taken is None:
+        return nothing
+    if taken.drain:
+        raise in_maintenance(worker, "an operator lets it drain")
+    grant = taken.grant
+    if grant is None:
+        return _Popped(None, "", taken.skipped, {}, nobody)
+    if gone.is_set():
+        await desk.give_back(worker.id, grant)
+        return nothing
+    try:
+        told = await _told(deps, grant)
+    except BaseException:
+        await desk.give_back(worker.id, grant)
+        raise
+    within = timedelta(seconds=grant.lease_s) + _LINKS_BEYOND_TTL
+    return _Popped(
+        grant,
+        taken.model,
+        {},
+        told,
+        _Links(deps, deps.public_url or str(request.base_url), grant.tenant, within),
+    )
+
+
+async def _told(deps: ApiDeps, grant: Grant) -> Mapping[str, Any]:
+    match grant.input:
+        case {"input_blob": str(blob), **rest} if not rest:
+            found = await deps.blobs.get(grant.tenant, BlobId(blob))
+            told: Mapping[str, Any] = msgspec.json.decode(found.data)
+            return told
+        case told:
+            return told
+
+
+async def _admit(
+    deps: ApiDeps, owner: Asker, name: str, profile: Profile
+) -> tuple[RemoteWorker, Any]:
+    if not profile.skill.models:
+        said = "Unfortunately we cannot accept workers serving nothing: say which models."
+        raise HordeError(403, "UnsupportedModel", said)
+    asks = RemoteWorker(
+        id=WorkerId(deps.new_id()),
+        name=name,
+        tenant=owner.tenant,
+        kind=profile.kind,
+        said=profile.said,
+    )
+    async with deps.store.begin() as tx:
+        enlisted = await enlist(tx, asks)
+        first = await _first(tx, profile)
+    worker = enlisted.worker
+    if worker is None:
+        said = "You have as many workers as you may have: delete one of them first."
+        raise HordeError(403, "TooManyWorkers", said)
+    if worker.tenant != owner.tenant:
+        raise wrong_credentials(worker.name)
+    if worker.kind != profile.kind:
+        raise another_kind(worker, profile.kind)
+    if worker.maintenance is not None:
+        raise in_maintenance(worker)
+    return worker, with_fields(profile.skill, trusted=enlisted.trusted, first=first)
+
+
+async def _first(tx: Transaction, profile: Profile) -> list[TenantId]:
+    """Tenants of `alias#number`; whoever is not there has no jobs either."""
+    found: list[TenantId] = []
+    for name in profile.usernames:
+        alias, _, number = name.rpartition("#")
+        if not number.isascii() or not number.isdecimal() or len(number) > _DIGITS:
+            said = f"{name[:100]!r} is no user: write alias#number."
+            raise HordeError(400, "InvalidPriorityUsername", said)
+        user = await tx.user(UserId(int(number)))
+        if user is not None and user.alias == alias:
+            found.append(user.tenant)
+    return found
+
+
+@asynccontextmanager
+async def _gone(request: Request, deps: ApiDeps) -> AsyncGenerator[asyncio.Event]:
+    """Set as soon as the client has left, or this process is about to."""
+    gone = asyncio.Event()
+
+    async def hear() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    async with asyncio.TaskGroup() as group:
+        hearing = group.create_task(hear())
+        try:
+            with deps.stopping.calls(gone.set):
+                yield gone
+        finally:
+            hearing.cancel()
