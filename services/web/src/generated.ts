@@ -36,13 +36,13 @@ export interface Calls {
     path: { job: string };
     query: undefined;
     body: undefined;
-    answer: headrace__api__dialects__native__schemas__StatusView;
+    answer: StatusView;
   };
   "GET /jobs/{job}/result": {
     path: { job: string };
     query: undefined;
     body: undefined;
-    answer: ResultView | headrace__api__dialects__native__schemas__StatusView;
+    answer: ResultView | StatusView;
   };
   "GET /jobs/{job}/timeline": {
     path: { job: string };
@@ -60,7 +60,7 @@ export interface Calls {
     path: undefined;
     query: undefined;
     body: undefined;
-    answer: headrace__api__dialects__native__schemas__ModelView[];
+    answer: ModelView[];
   };
   "GET /jobs/{job}/logs": {
     path: { job: string };
@@ -412,6 +412,33 @@ export interface Calls {
   };
 }
 
+export interface AccountView {
+  id: number;
+  username: string;
+  tenant: string;
+  concurrency: number;
+  trusted: boolean;
+  moderator: boolean;
+  /** The sum of its postings. */
+  kudos: number;
+  /** Of these, for jobs that have not ended. */
+  held: number;
+  /** null: debts have no limit. */
+  floor: number | null;
+  created_at: string | null;
+  /** The latest first. */
+  postings: PostingView[];
+}
+
+/** All of it may be left out: then the last picture is worked on, by the usual model. */
+export interface AdditionRequest {
+  /** Whose picture; the last one's if left out. */
+  stage?: string | null;
+  model?: string | null;
+  /** What the engine takes beside the picture. */
+  input?: Record<string, unknown>;
+}
+
 export interface AnybodysDeliveriesPage {
   deliveries: AnybodysDeliveryView[];
   /** The `cursor` of the next page; null on the last one. */
@@ -456,33 +483,6 @@ export interface AnybodysEndpointsPage {
   webhooks: AnybodysEndpointView[];
   /** The `cursor` of the next page; null on the last one. */
   next: string | null;
-}
-
-export interface AccountView {
-  id: number;
-  username: string;
-  tenant: string;
-  concurrency: number;
-  trusted: boolean;
-  moderator: boolean;
-  /** The sum of its postings. */
-  kudos: number;
-  /** Of these, for jobs that have not ended. */
-  held: number;
-  /** null: debts have no limit. */
-  floor: number | null;
-  created_at: string | null;
-  /** The latest first. */
-  postings: PostingView[];
-}
-
-/** All of it may be left out: then the last picture is worked on, by the usual model. */
-export interface AdditionRequest {
-  /** Whose picture; the last one's if left out. */
-  stage?: string | null;
-  model?: string | null;
-  /** What the engine takes beside the picture. */
-  input?: Record<string, unknown>;
 }
 
 export interface AnybodysJobView {
@@ -624,11 +624,12 @@ export interface EndedView {
   dead: number;
 }
 
-/** Every refusal of this door. */
+/** Why a job did not succeed: `kind` is for programs, `message` for people. */
 export interface ErrorView {
+  kind: string;
   message: string;
-  rc: string;
-  errors?: Record<string, string> | null;
+  field?: string | null;
+  detail?: string | null;
 }
 
 export type EventType = "job.started" | "job.succeeded" | "job.failed" | "job.cancelled" | "job.dead";
@@ -976,6 +977,13 @@ export interface Metric {
   step?: number | null;
 }
 
+export interface ModelView {
+  kind: string;
+  model: string;
+  title: string;
+  input_schema: Record<string, unknown>;
+}
+
 /** Either `to` or `priority`. */
 export interface MoveRequest {
   to?: "front" | "back" | null;
@@ -1118,6 +1126,17 @@ export interface PipelineView {
   stages: StageOutline[];
   /** Why it cannot be run now; null: it can. */
   problem: string | null;
+}
+
+export interface PostingView {
+  entry: string;
+  reason: Reason;
+  /** The other side's account; -1 is the bank. */
+  counter: number;
+  /** Negative: it left. */
+  kudos: number;
+  job: string | null;
+  at: string;
 }
 
 export interface Preview {
@@ -1417,6 +1436,16 @@ export interface Started {
 
 export type State = "scheduled" | "queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled" | "dead";
 
+export interface StatusView {
+  state: State;
+  attempt: number;
+  progress: number | null;
+  /** Jobs ahead of it in its lane, while queued. */
+  queue_position: number | null;
+  /** Seconds until it ends, where progress tells. */
+  eta_s: number | null;
+}
+
 export interface Succeeded {
   type: "succeeded";
   result: unknown;
@@ -1498,6 +1527,52 @@ export interface TryView {
   took_ms: number;
 }
 
+export interface UserAdminView {
+  id: number;
+  username: string;
+  tenant: string;
+  concurrency: number;
+  trusted: boolean;
+  moderator: boolean;
+  /** The sum of its postings. */
+  kudos: number;
+  /** Of these, for jobs that have not ended. */
+  held: number;
+  /** null: debts have no limit. */
+  floor: number | null;
+  created_at: string | null;
+}
+
+/** What is left out stays as it is. */
+export interface UserPatch {
+  alias?: string | null;
+  concurrency?: number | null;
+  trusted?: boolean | null;
+  moderator?: boolean | null;
+  floor?: number | null;
+  /** Debts have no limit from now on. */
+  no_floor?: boolean;
+}
+
+/** A new user with a key of its own. What is left out is as for everybody. */
+export interface UserRequest {
+  /** For people; the number comes from us. */
+  alias: string;
+  /** That there is; null: a new one. A tenant is one user. */
+  tenant?: string | null;
+  /** Jobs that have not ended. */
+  concurrency?: number | null;
+  /** What it has never falls below this. */
+  floor?: number | null;
+  kudos?: number | null;
+}
+
+export interface UsersPage {
+  users: UserAdminView[];
+  /** The `after` of the next page; null on the last one. */
+  next: number | null;
+}
+
 export interface WebhookRequest {
   url: string;
   /** None: its end, whatever that is. */
@@ -1538,21 +1613,4 @@ export interface WorkerView {
 
 export interface WorkersView {
   workers: WorkerView[];
-}
-
-export interface headrace__api__dialects__native__schemas__ModelView {
-  kind: string;
-  model: string;
-  title: string;
-  input_schema: Record<string, unknown>;
-}
-
-export interface headrace__api__dialects__native__schemas__StatusView {
-  state: State;
-  attempt: number;
-  progress: number | null;
-  /** Jobs ahead of it in its lane, while queued. */
-  queue_position: number | null;
-  /** Seconds until it ends, where progress tells. */
-  eta_s: number | null;
 }

@@ -170,7 +170,16 @@ TAKING_ARGUMENTS = tuple(
     if any(
         word in name
         for word in (
-            *("job", "schedule", "/run", "admin", "POST /blobs", "conversation", "stream", "POST /v1"),
+            *(
+                "job",
+                "schedule",
+                "/run",
+                "admin",
+                "POST /blobs",
+                "conversation",
+                "stream",
+                "POST /v1",
+            ),
             *("/async", "img/models", "/users/", "sharedkeys", "transfer", "webhook"),
         )
     )

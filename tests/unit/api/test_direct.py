@@ -16,7 +16,7 @@ from websockets.streams import StreamReader
 from headrace.api.deps import Limits
 from headrace.api.gateways.messages import framed, message
 from headrace.api.gateways.once import Once
-from headrace.api.gateways.sse import FRAMES, EventStream, event
+from headrace.api.gateways.sse import EventStream, event
 from headrace.api.stopping import Stopping
 from headrace.contracts.frames import Entry, Token
 from headrace.contracts.ids import JobId, Position
@@ -76,7 +76,7 @@ async def streaming(
     client: Client, log: Log, **limits: Any
 ) -> AsyncIterator[tuple[asyncio.Task[None], Stopping]]:
     stopping = Stopping()
-    stream = EventStream(log, stopping=stopping, limits=Limits(**limits), wording=FRAMES)
+    stream = EventStream(log, stopping=stopping, limits=Limits(**limits))
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(stream.run(client.receive, client.send, client))
         await eventually(lambda: client.direct != [])

@@ -91,4 +91,5 @@ def form(value: Any) -> Any:
             return type(value).__name__
         case int() | float():
             return "number"
-    raise AssertionError(value)
+        case _:
+            raise AssertionError(value)

@@ -1,7 +1,7 @@
-"""Save changes of jobs; of each that ended by it settle the price, and let its run take the next step.
+"""Save changes of jobs, settle the price of each that ended by it, and let its run go on: where jobs end.
 
-The one place where a job ends. Whatever ends jobs (a result, a lease that ran out, a deadline, a wish to cancel, a producer) saves
-through this, so that no end is without its settlement, and no stage without the next. The change is guarded by state and epoch, and
+Whatever ends jobs (a result, a lease that ran out, a deadline, a wish to cancel, a producer) saves
+through this, so that no end is without its settlement. The change is guarded by state and epoch, and
 a terminal state has no way out: so a price is settled once, in the transaction that says how it ended.
 """
 

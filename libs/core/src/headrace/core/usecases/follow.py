@@ -1,7 +1,7 @@
-"""Let the runs that ended jobs belong to take their next step, in the transaction that ends the jobs.
+"""Let the runs that ended jobs belong to take their next step, in the transaction in which they ended.
 
-So a stage's end and the beginning of the next are both kept or neither, whichever process dies; a
-result that comes twice is stale before it gets here (`conclude`).
+`conclude`, the one place where jobs end, calls it. So a stage's end and the beginning of the next are both
+kept or neither, whichever process dies; a result that comes twice is stale before it gets here.
 """
 
 from __future__ import annotations
@@ -27,10 +27,13 @@ STAGE_LABEL: Final = "headrace/stage"
 
 
 async def follow(tx: Transaction, over: Sequence[Job]) -> None:
-    """Costs nothing for jobs that belong to no run."""
-    by_id = {job.id: job for job in over if RUN_LABEL in job.spec.labels}
-    named = {RunId(job.spec.labels[RUN_LABEL]) for job in by_id.values()}
-    for run in await tx.lock_runs(sorted(named)) if named else ():
+    """These jobs have ended, in this transaction."""
+    jobs = [job for job in over if RUN_LABEL in job.spec.labels]
+    if not jobs:
+        return
+    by_id = {job.id: job for job in jobs}
+    named = {RunId(job.spec.labels[RUN_LABEL]) for job in jobs}
+    for run in await tx.lock_runs(sorted(named)):
         pieces = await tx.pieces(run.id)
         moved = [
             _with_end(run, piece, by_id[piece.job])

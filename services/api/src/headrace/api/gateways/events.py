@@ -8,7 +8,7 @@ from functools import partial
 from starlette.responses import Response
 
 from headrace.api.deps import ApiDeps
-from headrace.api.gateways.sse import FRAMES, EventStream, EventStreamResponse
+from headrace.api.gateways.sse import EventStream, EventStreamResponse
 from headrace.api.gateways.watching import Watching, find, frames, is_the_end, until, while_good
 from headrace.api.tickets import Holder
 from headrace.contracts.ids import JobId, Position
@@ -37,5 +37,5 @@ async def open_events(
     if viewer.digest or viewer.until is not None:
         watching = while_good(deps, viewer.digest, viewer.until, watching)
     return EventStreamResponse(
-        EventStream(shown(watching), stopping=deps.stopping, limits=deps.limits, wording=FRAMES)
+        EventStream(shown(watching), stopping=deps.stopping, limits=deps.limits)
     )

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from starlette.responses import Response
 
 from headrace.api.addresses import uuid_or_none
 from headrace.api.deps import ApiDeps
-from headrace.api.gateways.run_watching import RunEntry, is_the_end, look, run_frames
-from headrace.api.gateways.sse import EventStream, EventStreamResponse, Wording, goodbye, hello
-from headrace.api.gateways.watching import WatchingOf, until, while_good
+from headrace.api.gateways.run_watching import Look, RunEntry, is_the_end, look, run_frames
+from headrace.api.gateways.sse import OURS, EventStream, EventStreamResponse
+from headrace.api.gateways.watching import Batches, Watching, until, while_good
 from headrace.api.gateways.websocket import Opening
 from headrace.api.problems import bad_position
 from headrace.api.tickets import Holder
-from headrace.contracts.ids import JobId, RunId
+from headrace.contracts.frames import Entry
+from headrace.contracts.ids import START, JobId, RunId
 from headrace.core.errors import RunNotFound
+from headrace.core.ports.streams import Take
 from headrace.core.run_position import RunPosition, parse
 
 
@@ -39,11 +43,7 @@ async def open_run_events(
         raise RunNotFound(run)
     if is_the_end(found, after):
         return Response(status_code=204)
-
-    def frames(_: object) -> AsyncGenerator[Sequence[RunEntry]]:
-        return run_frames(deps, found, after=after)
-
-    watching: WatchingOf[RunEntry] = frames
+    watching: Watching = partial(_written, deps, found, after)
     if viewer.by_ticket:
         watching = until(deps.limits.ticket_session_s, watching)
     if viewer.digest or viewer.until is not None:
@@ -51,6 +51,14 @@ async def open_run_events(
     return EventStreamResponse(
         EventStream(watching, stopping=deps.stopping, limits=deps.limits, wording=_WORDING)
     )
+
+
+def _joined(batch: Sequence[Entry]) -> bytes:
+    return b"".join(entry.data for entry in batch)
+
+
+# Of a run's stream an entry is an event that is written out: its position is no job's.
+_WORDING: Final = replace(OURS, events=_joined, live=_joined)
 
 
 def run_socket(deps: ApiDeps, run: str, after: str | None) -> Opening:
@@ -69,8 +77,10 @@ def run_socket(deps: ApiDeps, run: str, after: str | None) -> Opening:
     return opening
 
 
-def _events(batch: Sequence[RunEntry]) -> bytes:
-    return b"".join(map(_event, batch))
+async def _written(deps: ApiDeps, found: Look, after: RunPosition, tell: Take) -> Batches:  # noqa: ARG001  # all of it comes in batches
+    async with aclosing(run_frames(deps, found, after=after)) as batches:
+        async for batch in batches:
+            yield [Entry(position=START, type=each.type, data=_event(each)) for each in batch]
 
 
 def _event(entry: RunEntry) -> bytes:
@@ -78,9 +88,6 @@ def _event(entry: RunEntry) -> bytes:
     if b"\n" in data or b"\r" in data:
         data = b"\ndata: ".join(data.splitlines())
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (entry.position.encode(), entry.type.encode(), data)
-
-
-_WORDING: Final = Wording(hello, _events, _events, goodbye)
 
 
 async def _spliced(

@@ -142,9 +142,7 @@ class _Watcher:
                 self._at = self._at.moved(place, None)
                 continue
             after = self._at.at(place)
-            batches = (
-                frames(self._deps, job) if after is None else frames(self._deps, job, after=after)
-            )
+            batches = frames(self._deps, job) if after is None else frames(self._deps, job, after)
             self._open[job.id] = _Open(place, _head(it, job.id), batches, _ask(batches))
 
     async def _wait(self) -> Sequence[RunEntry]:

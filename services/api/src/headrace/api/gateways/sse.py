@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Protocol
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -24,7 +24,7 @@ from headrace.api.direct import DirectBody, direct_body
 from headrace.api.gateways.once import Once
 from headrace.api.gateways.patience import Patience
 from headrace.api.gateways.race import gone
-from headrace.api.gateways.watching import WatchingOf
+from headrace.api.gateways.watching import Batches, Watching
 from headrace.api.stopping import Stopping
 from headrace.contracts.frames import Entry
 
@@ -38,13 +38,10 @@ _HELLO: Final = b": connected\nretry: %d\n"
 _PING: Final = b": ping\n"
 _EVENTS_A_WRITE: Final = 64
 _HANDED_OVER: Final = "headrace.event_streams"
-T = TypeVar("T")
 
 
-def event(entry: Entry | bytes) -> bytes:
-    """One event: position, type and JSON, unless it is written already. JSON has line ends only as white space."""
-    if isinstance(entry, bytes):
-        return entry
+def event(entry: Entry) -> bytes:
+    """One event: position, type and JSON. JSON has line ends only as white space."""
     at, data = entry.position, entry.data
     if b"\n" in data or b"\r" in data:
         data = b"\ndata: ".join(data.splitlines())
@@ -62,26 +59,26 @@ def farewell(retry_ms: int) -> bytes:
     return b": this server stops; connect again\nretry: %d\n\n" % retry_ms
 
 
-def hello() -> bytes:
+def _hello() -> bytes:
     return _HELLO % random.randint(2_000, 5_000)  # jitter
 
 
-def goodbye() -> bytes:
+def _goodbye() -> bytes:
     # Everybody is told to come back at the same moment: spread it.
     return farewell(random.randint(1_000, 10_000))
 
 
 @dataclass(frozen=True, slots=True)
-class Wording(Generic[T]):
+class Wording:
     """How a door writes: its first word, events, and its last word when this server stops."""
 
     hello: Callable[[], bytes]
-    events: Callable[[Sequence[T]], bytes]
-    live: Callable[[Sequence[T]], bytes]  # the same, of what all who watch are told at once
+    events: Callable[[Sequence[Entry]], bytes]
+    live: Callable[[Sequence[Entry]], bytes]  # the same, of what all who watch are told at once
     farewell: Callable[[], bytes]
 
 
-FRAMES: Final[Wording[Entry]] = Wording(hello, events, _events_for_all, goodbye)
+OURS: Final = Wording(_hello, events, _events_for_all, _goodbye)
 
 
 class Stream(Protocol):
@@ -134,8 +131,8 @@ class EventStreamResponse(Response):
             handed_over.append(self._stream)
 
 
-class EventStream(Generic[T]):
-    """A client on one job, or on what a door makes of several. Batches that are empty say that there is nothing to say: time for a sign of life."""
+class EventStream:
+    """A client on one job. Batches that are empty say that there is nothing to say: time for a sign of life."""
 
     __slots__ = (
         *("_limits", "_stopping", "_watching", "_wording"),
@@ -146,12 +143,7 @@ class EventStream(Generic[T]):
     _send: Send
 
     def __init__(
-        self,
-        watching: WatchingOf[T],
-        *,
-        stopping: Stopping,
-        limits: Limits,
-        wording: Wording[T],
+        self, watching: Watching, *, stopping: Stopping, limits: Limits, wording: Wording = OURS
     ) -> None:
         self._watching, self._stopping, self._limits = watching, stopping, limits
         self._wording = wording
@@ -219,18 +211,18 @@ class EventStream(Generic[T]):
                     await self._write(_PING)
                 self._spoke, said_at = False, clock()
 
-    def _begin(self) -> AsyncGenerator[Sequence[T]]:
-        watching: WatchingOf[T] = self._watching
+    def _begin(self) -> Batches:
+        watching = self._watching
         del self._watching  # with the job as it was then: its input may be large
         return watching(self._tell_at_once)
 
-    def _tell_at_once(self, batch: Sequence[T]) -> bool:
+    def _tell_at_once(self, batch: Sequence[Entry]) -> bool:
         if self._direct is None or len(batch) > _EVENTS_A_WRITE:
             return False
         self._spoke = self._direct.write(self._wording.live(batch))
         return self._spoke
 
-    async def _tell_all(self, batch: Sequence[T]) -> None:
+    async def _tell_all(self, batch: Sequence[Entry]) -> None:
         for start in range(0, len(batch), _EVENTS_A_WRITE):
             if start > 0:
                 # A send that does not wait, as uvicorn's after a disconnect, must still let others run.

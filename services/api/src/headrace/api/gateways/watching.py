@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from headrace.api.deps import ApiDeps
 from headrace.api.presence import Presence
@@ -16,11 +16,9 @@ from headrace.core.job import Job
 from headrace.core.ports.streams import Streams, Take
 from headrace.core.usecases.watch import QUIET_S, to_nobody, watch
 
-T = TypeVar("T")
 Batches: TypeAlias = AsyncGenerator[Sequence[Entry]]
 # Begins to watch; what is told at once, by what it is given, is not among the batches.
-WatchingOf: TypeAlias = Callable[[Callable[[Sequence[T]], bool]], AsyncGenerator[Sequence[T]]]
-Watching: TypeAlias = WatchingOf[Entry]
+Watching: TypeAlias = Callable[[Take], Batches]
 
 
 async def find(deps: ApiDeps, tenant: TenantId, job: JobId) -> Job:
@@ -51,14 +49,14 @@ async def _attended(presence: Presence, job: Job, batches: Batches) -> Batches:
             yield batch
 
 
-def until(seconds: float, watching: WatchingOf[T]) -> WatchingOf[T]:
+def until(seconds: float, watching: Watching) -> Watching:
     """Ends after so long; an empty batch comes in silence too, so it is not much later."""
 
-    async def watched(tell: Callable[[Sequence[T]], bool]) -> AsyncGenerator[Sequence[T]]:
+    async def watched(tell: Take) -> Batches:
         clock = asyncio.get_running_loop().time
         end = clock() + seconds
 
-        def tell_in_time(entries: Sequence[T]) -> bool:
+        def tell_in_time(entries: Sequence[Entry]) -> bool:
             return clock() < end and tell(entries)
 
         async with aclosing(watching(tell_in_time)) as batches:
@@ -70,19 +68,17 @@ def until(seconds: float, watching: WatchingOf[T]) -> WatchingOf[T]:
     return watched
 
 
-def while_good(
-    deps: ApiDeps, digest: str, over_at: float | None, watching: WatchingOf[T]
-) -> WatchingOf[T]:
+def while_good(deps: ApiDeps, digest: str, over_at: float | None, watching: Watching) -> Watching:
     """Ends soon after the key was revoked, or the token is over; an empty batch comes in silence, so no timer is needed."""
 
-    async def watched(tell: Callable[[Sequence[T]], bool]) -> AsyncGenerator[Sequence[T]]:
+    async def watched(tell: Take) -> Batches:
         clock = asyncio.get_running_loop().time
         checked_at = clock()
 
         def is_due() -> bool:
             return clock() - checked_at >= deps.limits.recheck_s
 
-        def tell_unless_due(entries: Sequence[T]) -> bool:
+        def tell_unless_due(entries: Sequence[Entry]) -> bool:
             return not is_due() and tell(entries)
 
         async with aclosing(watching(tell_unless_due)) as batches:

@@ -41,17 +41,18 @@ from headrace.core.ports.keys import Scope
 from headrace.core.usecases.cancel import ask_cancel
 
 Explain: TypeAlias = Callable[[Exception], Problem]
-Opening: TypeAlias = Callable[[Holder], Awaitable[AsyncGenerator[Sequence[bytes]]]]
-"""What a socket is for that is not a job's: its messages, for whoever may see them."""
 _POLICY, _TOO_BIG, _RESTART, _DONE = 1008, 1009, 1012, 1000
 _MESSAGES_A_WRITE: Final = 64
-_OPENED: Final = JobId("")  # what follows no job of its own
 _FOREIGN: Final = Problem(
     403, "foreign-origin", "Pages of this origin may not connect", "Add it to CORS_ORIGINS."
 )
 _READ_ONLY: Final = Problem(
     403, "read-only", "A ticket lets you watch, no more", "Cancel with a key: POST /jobs/ID/cancel."
 )
+
+
+Opening: TypeAlias = Callable[[Holder], Awaitable[AsyncGenerator[Sequence[bytes]]]]
+"""What a socket is for that is not a job's: its messages, for whoever may see them."""
 
 
 class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -220,7 +221,9 @@ class Conversation:
             await self._complain(error, job)
             self.code = _POLICY
         else:
-            await self._listen_until_all_over()
+            for follower in self._followers.values():
+                follower.add_done_callback(lambda _: self._end(_DONE))
+            await self._listen()
 
     async def _serve_opened(self, opening: Opening) -> None:
         try:
@@ -229,20 +232,17 @@ class Conversation:
             await self._complain(error)
             self.code = _POLICY
             return
-        self._followers[_OPENED] = self._tasks.create_task(self._follow_opened(batches))
-        await self._listen_until_all_over()
+        follower = self._tasks.create_task(self._pass_on_all(batches))
+        self._followers[JobId("")] = follower  # of no job, but let go of with the others
+        follower.add_done_callback(lambda _: self._end(_DONE))
+        await self._listen()
 
-    async def _follow_opened(self, batches: AsyncGenerator[Sequence[bytes]]) -> None:
+    async def _pass_on_all(self, batches: AsyncGenerator[Sequence[bytes]]) -> None:
         with self._deps.watched("websocket"):
             async with aclosing(batches):
                 async for batch in batches:
                     for text in batch:
                         await self._send(text)
-
-    async def _listen_until_all_over(self) -> None:
-        for follower in self._followers.values():
-            follower.add_done_callback(lambda _: self._end(_DONE))
-        await self._listen()
 
     async def _listen(self) -> None:
         while True:

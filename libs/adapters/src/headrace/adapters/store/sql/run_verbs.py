@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from headrace.adapters.store.sql import runs
-from headrace.adapters.store.sql.rollout_verbs import RolloutVerbs
+from headrace.adapters.store.sql.session import Session
 from headrace.contracts.ids import JobId, RunId, TenantId
 from headrace.core.ports.runs import PurgedRuns
 from headrace.core.run import Piece, Run
 
 
-class RunVerbs(RolloutVerbs):
+class RunVerbs:
+    _session: Session
+
     async def insert_run(self, run: Run) -> Run:
         return await runs.insert_run(self._session, run)
 

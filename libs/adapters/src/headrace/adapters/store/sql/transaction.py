@@ -31,6 +31,7 @@ from headrace.adapters.store.sql import (
 )
 from headrace.adapters.store.sql.figure_verbs import FigureVerbs
 from headrace.adapters.store.sql.remote_verbs import RemoteVerbs
+from headrace.adapters.store.sql.rollout_verbs import RolloutVerbs
 from headrace.adapters.store.sql.run_verbs import RunVerbs
 from headrace.adapters.store.sql.user_verbs import UserVerbs
 from headrace.adapters.store.sql.webhook_verbs import WebhookVerbs
@@ -67,7 +68,7 @@ from headrace.core.ports.store import (
 from headrace.core.ports.upkeep import Answer, BlobUse, Purged, Question, Recollection
 
 
-class SqlTransaction(RunVerbs, RemoteVerbs, UserVerbs, FigureVerbs, WebhookVerbs):
+class SqlTransaction(RolloutVerbs, RunVerbs, RemoteVerbs, UserVerbs, FigureVerbs, WebhookVerbs):
     """Those of rollouts, runs, remote workers, users, figures and webhooks are beside it, for the length of this."""
 
     async def now(self) -> datetime:

@@ -15,7 +15,7 @@ from headrace.api.dialects.horde.documents import errors, routes
 from headrace.api.dialects.horde.requests import jobs_of
 from headrace.api.dialects.horde.schemas_asked import MOST_AT_ONCE
 from headrace.api.dialects.horde.translate_forms import KINDS
-from headrace.api.gateways.sse import FRAMES, EventStream, EventStreamResponse
+from headrace.api.gateways.sse import EventStream, EventStreamResponse
 from headrace.api.gateways.watching import frames, is_the_end
 from headrace.core.errors import JobNotFound
 
@@ -55,6 +55,4 @@ async def stream_request(
     if job.terminal and await is_the_end(deps.streams, job.id, after):
         return Response(status_code=204)  # the one answer after which EventSource stays away
     watching = partial(frames, deps, job, after)
-    return EventStreamResponse(
-        EventStream(watching, stopping=deps.stopping, limits=deps.limits, wording=FRAMES)
-    )
+    return EventStreamResponse(EventStream(watching, stopping=deps.stopping, limits=deps.limits))

@@ -37,8 +37,8 @@ _EVENTS: Final[dict[str, Any]] = {
 )
 async def get_run_events(
     deps: Deps,
-    run: RunInPath,
     viewer: Viewer,
+    run: RunInPath,
     last_event_id: Annotated[
         str | None, Header(description="Resume after this position; wins over `after`.")
     ] = None,

@@ -21,9 +21,7 @@ from headrace.core.errors import HeadraceError
 from headrace.core.job import Job, State
 from headrace.core.ports.streams import Take
 
-_WORDING: Final[Wording[Entry]] = Wording(
-    chunks.hello, chunks.events, chunks.events, chunks.farewell
-)
+_WORDING: Final = Wording(chunks.hello, chunks.events, chunks.events, chunks.farewell)
 _UNREAD: Final = Problem(503, "unavailable", "Try again shortly", "The answer cannot be read now.")
 
 

@@ -1,0 +1,251 @@
+"""The stream of a run: every stage in one, resumed from anywhere, over events and a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from httpx_sse import ServerSentEvent, aconnect_sse
+from websockets.asyncio.client import connect
+
+from headrace.adapters.streams.inprocess.streams import InProcessStreams
+from headrace.api.app import create_app
+from headrace.api.deps import ApiDeps
+from headrace.contracts.frames import Frame, Queued, Token, encode_frame, frame_type
+from headrace.contracts.ids import JobId
+from headrace.contracts.messages import Result
+from headrace.core.pipeline import Given, Item, Many, Of, Plain
+from headrace.core.ports.store import Store
+from headrace.core.ports.streams import Batch
+from headrace.core.retry import RetryPolicy
+from headrace.core.usecases.cancel import honour_cancels
+from headrace.core.usecases.claim import claim
+from headrace.core.usecases.record import record
+from headrace.core.usecases.runs import stop_runs
+from headrace.testkit.builders import a_pipeline, a_stage
+from headrace.testkit.deciding import LEASE, WORKER, a_claim
+
+RED, BLUE = {"apikey": "key-of-red"}, {"apikey": "key-of-blue"}
+NOBODYS = "0b6c1f0e-6b1d-4a57-9c2f-0d9a4c1b7a11"
+PLAIN: dict[str, Any] = {"model": None, "lane": None}
+CHAIN = a_pipeline(
+    a_stage(**PLAIN),
+    a_stage("next", input={"text": Of("first", "text")}, **PLAIN),
+    name="chain",
+)
+FAN = a_pipeline(
+    a_stage("fan", each=Given("texts"), input={"text": Item()}, **PLAIN),
+    name="fan",
+    takes={"texts": Many(Plain.TEXT)},
+)
+PICTURE = a_pipeline(a_stage(gives={"image": Plain.BLOB}, **PLAIN), name="picture")
+NO_ENGINE = a_pipeline(a_stage(kind="video", model=None, lane=None), name="no-engine")
+
+
+@pytest.fixture
+def app(deps: ApiDeps) -> FastAPI:
+    pipelines = {each.name: each for each in (CHAIN, FAN, PICTURE, NO_ENGINE)}
+    return create_app(replace(deps, pipelines=pipelines))
+
+
+class Crew:
+    """Plays dispatcher and worker for the jobs of a run."""
+
+    def __init__(self, store: Store, streams: InProcessStreams) -> None:
+        self._store, self._streams = store, streams
+
+    async def say(self, job: str, *frames: Frame) -> None:
+        async with self._store.begin() as tx:
+            epoch = (await tx.load([JobId(job)]))[JobId(job)].epoch
+        said = [(frame_type(frame), encode_frame(frame)) for frame in frames]
+        await self._streams.append([Batch(JobId(job), epoch, said)])
+
+    async def start(self, job: str) -> None:
+        async with self._store.begin() as tx:
+            waiting = (await tx.load([JobId(job)]))[JobId(job)]
+        queued = [("queued", encode_frame(Queued()))]
+        await self._streams.append([Batch(waiting.id, 0, queued, first_seq=1)])
+        claims = [a_claim(waiting, f"claim-of-{waiting.id}")]
+        claimed = await claim(self._store, WORKER, claims, lease=LEASE)
+        await self._streams.append(claimed.announcements)
+
+    async def end(self, job: str, **fields: Any) -> None:
+        async with self._store.begin() as tx:
+            held = (await tx.load([JobId(job)]))[JobId(job)]
+        usual: dict[str, Any] = {"outcome": "succeeded", "output": {"text": "done"}}
+        result = Result(job=held.id, epoch=held.epoch, **{**usual, **fields})
+        told = await record(self._store, [result], policy=RetryPolicy(), random=Random(1))
+        await self._streams.append(told.announcements)
+
+    async def do(self, job: str, *frames: Frame, **fields: Any) -> None:
+        await self.start(job)
+        await self.say(job, *frames)
+        await self.end(job, **fields)
+
+    async def stop(self) -> None:
+        await stop_runs(self._store, path="local", limit=10)
+        honoured = await honour_cancels(self._store, path="local", limit=10)
+        await self._streams.append(honoured.announcements)
+
+
+@pytest.fixture
+def crew(store: Store, streams: InProcessStreams) -> Crew:
+    return Crew(store, streams)
+
+
+async def begin(http: httpx.AsyncClient, pipeline: str = "chain", **fields: Any) -> Any:
+    given = {"texts": ["a", "b"]} if pipeline == "fan" else {"text": "hello"}
+    asked = {"pipeline": pipeline, "input": given, **fields}
+    answer = await http.post("/runs", json=asked, headers=RED)
+    assert answer.status_code == 202, answer.text
+    return answer.json()
+
+
+async def shown(http: httpx.AsyncClient, run: Any) -> Any:
+    answer = await http.get(f"/runs/{run['id']}", headers=RED)
+    assert answer.status_code == 200
+    return answer.json()
+
+
+def job_of(run: Any, stage: str, index: int = 0) -> str:
+    (found,) = [each for each in run["stages"] if each["name"] == stage]
+    return str(found["pieces"][index]["job"])
+
+
+@asynccontextmanager
+async def events(
+    live: httpx.AsyncClient, run: Any, after: str | None = None
+) -> AsyncGenerator[AsyncGenerator[ServerSentEvent]]:
+    headers = RED if after is None else RED | {"Last-Event-ID": after}
+    async with aconnect_sse(live, "GET", f"/runs/{run['id']}/events", headers=headers) as source:
+        yield source.aiter_sse()
+
+
+async def _first_of(
+    stream: AsyncGenerator[ServerSentEvent], kind: str, count: int
+) -> AsyncGenerator[ServerSentEvent]:
+    async for event in stream:
+        count -= event.event == kind
+        yield event
+        if count == 0:
+            return
+
+
+async def test_one_stream_tells_of_every_stage_to_the_end(
+    live: httpx.AsyncClient, crew: Crew
+) -> None:
+    run = await begin(live)
+    async with asyncio.timeout(20), events(live, run) as stream:
+        assert (await anext(stream)).event == "run"
+        await crew.do(job_of(run, "first"), Token("a"), Token("b"))
+        seen: list[Any] = []
+        nexts: list[int] = []
+        async for event in stream:
+            data = json.loads(event.data)
+            if event.event != "run" or data["state"] != "running":
+                seen.append((data.get("stage"), event.event, data.get("state")))
+            if event.event == "run" and data["stages"][1]["state"] == "running" and not nexts:
+                nexts.append(1)
+                await crew.do(job_of(await shown(live, run), "next"), Token("c"))
+
+    assert seen == [
+        ("first", "queued", None),
+        ("first", "started", None),
+        ("first", "token", None),
+        ("first", "token", None),
+        ("first", "succeeded", None),
+        ("next", "queued", None),
+        ("next", "started", None),
+        ("next", "token", None),
+        ("next", "succeeded", None),
+        (None, "run", "succeeded"),
+    ]
+
+
+async def test_a_stream_is_resumed_from_any_of_its_events(
+    live: httpx.AsyncClient, crew: Crew
+) -> None:
+    run = await begin(live)
+    await crew.do(job_of(run, "first"), Token("a"), Token("b"))
+    await crew.do(job_of(await shown(live, run), "next"), Token("c"))
+    async with asyncio.timeout(20), events(live, run) as stream:
+        whole = [event async for event in stream]
+
+    frames = [event for event in whole if event.event != "run"]
+    for place, event in enumerate(frames):
+        async with asyncio.timeout(20), events(live, run, event.id) as stream:
+            rest = [later.data async for later in stream if later.event != "run"]
+        assert rest == [later.data for later in frames[place + 1 :]]
+    over = await live.get(f"/runs/{run['id']}/events", params={"after": whole[-1].id}, headers=RED)
+    assert over.status_code == 204
+
+
+async def test_pieces_side_by_side_are_resumed_each_where_it_was(
+    live: httpx.AsyncClient, crew: Crew
+) -> None:
+    run = await begin(live, "fan")
+    one, other = job_of(run, "fan", 0), job_of(run, "fan", 1)
+    for job in (one, other):
+        await crew.start(job)
+    async with asyncio.timeout(20), events(live, run) as stream:
+        for job, text in ((one, "a"), (other, "x"), (one, "b")):
+            await crew.say(job, Token(text))
+        said = [event async for event in _first_of(stream, "token", 3)]
+    for job in (other, one):
+        await crew.say(job, Token("late"))
+        await crew.end(job)
+    async with asyncio.timeout(20), events(live, run, said[-1].id) as stream:
+        rest = [json.loads(event.data) async for event in stream if event.event != "run"]
+
+    late = sorted((each["index"], each["type"], each.get("text")) for each in rest)
+    assert late == [
+        (0, "succeeded", None),
+        (0, "token", "late"),
+        (1, "succeeded", None),
+        (1, "token", "late"),
+    ]
+
+
+async def test_a_wrong_position_is_refused(live: httpx.AsyncClient) -> None:
+    run = await begin(live)
+
+    answer = await live.get(f"/runs/{run['id']}/events", params={"after": "x"}, headers=RED)
+
+    assert answer.status_code == 400
+    assert "position" in answer.json()["detail"]
+
+
+async def test_a_socket_tells_the_same(live: httpx.AsyncClient, crew: Crew) -> None:
+    run = await begin(live, "fan", input={"texts": ["a"]})
+    await crew.do(job_of(run, "fan"), Token("a"))
+    address = f"{live.base_url}".replace("http", "ws") + f"/runs/{run['id']}/ws"
+    async with asyncio.timeout(20), connect(address, additional_headers=RED) as socket:
+        said = [json.loads(message) async for message in socket]
+
+    assert {each["run"] for each in said} == {run["id"]}
+    assert [each["frame"]["type"] for each in said] == [
+        *("queued", "started", "token", "succeeded", "run")
+    ]
+    async with connect(f"{address}?after={said[2]['id']}", additional_headers=RED) as socket:
+        rest = [json.loads(message) async for message in socket]
+    assert rest == said[3:]
+
+
+async def test_another_tenants_run_is_no_run_on_a_socket_either(live: httpx.AsyncClient) -> None:
+    run = await begin(live)
+    address = f"{live.base_url}".replace("http", "ws") + f"/runs/{run['id']}/ws"
+
+    async with asyncio.timeout(20), connect(address, additional_headers=BLUE) as socket:
+        said = json.loads(await socket.recv())
+        await socket.wait_closed()
+
+    assert said["error"]["status"] == 404
+    assert socket.close_code == 1008
