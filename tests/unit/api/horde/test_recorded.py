@@ -89,7 +89,6 @@ def form(value: Any) -> Any:
             return [form(each) for each in value[:1]]
         case bool() | str() | None:
             return type(value).__name__
-        case int() | float():
-            return "number"
         case _:
-            raise AssertionError(value)
+            assert isinstance(value, int | float)
+            return "number"
