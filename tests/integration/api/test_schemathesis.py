@@ -143,6 +143,7 @@ TAKING_ARGUMENTS = tuple(
         word in name
         for word in (
             *("job", "schedule", "admin", "POST /blobs", "conversation", "stream"),
+            *("/async", "img/models"),
             *("/users/", "sharedkeys", "transfer"),
         )
     )

@@ -9,6 +9,7 @@ Laws:
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -36,7 +37,6 @@ from headrace.contracts.messages import (
 from headrace.contracts.topology import Topology
 from headrace.core.errors import HeadraceError, Unavailable
 from headrace.core.ports.bus import Bus, Delivery, Parcel, Sent
-from headrace.telemetry.logs import get_logger
 
 ANSWER_WITHIN_S: Final = 5.0  # for what a dispatcher does not put off
 RECORD_WITHIN_S: Final = 15.0
@@ -45,7 +45,7 @@ _LONGEST_PAUSE_S: Final = 5.0
 _REMEMBERED: Final = 4096  # grants that were handed over: the bus may bring one twice
 _DISPATCHERS: Final = "the dispatcher"
 OpenBus: TypeAlias = Callable[[], AbstractAsyncContextManager[Bus]]
-_log = get_logger("api.remote_desk")
+_log = logging.getLogger(__name__)  # dialects, which see this, know no telemetry
 
 
 class RemoteDesk:
@@ -70,7 +70,7 @@ class RemoteDesk:
                     pause_s = _FIRST_PAUSE_S
                     await self._speak(bus)
             except HeadraceError as error:
-                _log.warning("desk.closed", error=str(error))
+                _log.warning("desk.closed", extra={"error": str(error)})
             await asyncio.sleep(pause_s * (0.7 + 0.6 * self._jitter.random()))
             pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
 
@@ -106,7 +106,7 @@ class RemoteDesk:
         try:
             await self._send(self._topology.results, Results(worker, [result]))
         except Unavailable as error:
-            _log.warning("grant.not_given_back", job_id=grant.job, error=str(error))
+            _log.warning("grant.not_given_back", extra={"job_id": grant.job, "error": str(error)})
 
     async def report(self, worker: WorkerId, result: Result) -> bool:
         """Whether it moved its job. Raises Unavailable, TooLarge: whether it did is not known."""
@@ -159,7 +159,7 @@ class RemoteDesk:
             try:
                 message = decode(letter.body)
             except msgspec.DecodeError as error:
-                _log.warning("mailbox.unreadable", error=str(error))
+                _log.warning("mailbox.unreadable", extra={"error": str(error)})
                 await letter.bury(f"no message that this build can read: {error}")
                 continue
             await self._open_letter(message)
@@ -177,7 +177,7 @@ class RemoteDesk:
                 for each in message.stale:
                     self._tell((each.job, each.epoch), False)  # noqa: FBT003
             case _:
-                _log.warning("mailbox.unexpected", kind=type(message).__name__)
+                _log.warning("mailbox.unexpected", extra={"kind": type(message).__name__})
 
     async def _taken(self, taken: Taken) -> None:
         if self._tell(taken.claim, taken):
@@ -186,7 +186,7 @@ class RemoteDesk:
                 if len(self._handed_over) > _REMEMBERED:
                     self._handed_over.popitem(last=False)
         elif taken.grant is not None and taken.claim not in self._handed_over:
-            _log.info("take.late", job_id=taken.grant.job)
+            _log.info("take.late", extra={"job_id": taken.grant.job})
             await self.give_back(WorkerId("nobody"), taken.grant)
 
     def _tell(self, key: Hashable, value: object) -> bool:
