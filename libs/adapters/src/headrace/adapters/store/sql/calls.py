@@ -14,7 +14,6 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import (
     CTE,
-    ColumnElement,
     Integer,
     Row,
     Select,
@@ -49,7 +48,7 @@ _insert: Final = (
     .from_select(list(_columns), select(*(_new.c[name] for name in _columns)).where(true()))
     .on_conflict_do_nothing()
 )
-_MOST: Final[ColumnElement[int]] = literal_column("100")  # of one tenant; the core allows fewer
+_MOST: Final = literal_column("100", Integer)  # of one tenant; the core allows fewer
 _asked: Final = batch(id=Name)
 _theirs: Final = (
     select(endpoints)
