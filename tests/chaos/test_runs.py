@@ -79,7 +79,7 @@ async def test_a_run_whose_every_process_is_killed_once_ends_as_one_that_was_lef
         assert {job["state"] for job in jobs} == {"succeeded"}
         outcomes: Counter[str] = Counter()
         for job in jobs:
-            attempts = (await user.get(job["id"], "/timeline"))["attempts"]
+            attempts = (await user.get(job, "/timeline"))["attempts"]
             ends = [each["outcome"] for each in attempts]
             assert ends.count("succeeded") == 1
             outcomes.update(ends)

@@ -86,5 +86,5 @@ async def picture(user: User, output: dict[str, Any]) -> Image.Image:
     return Image.open(io.BytesIO(answer.raise_for_status().content))
 
 
-def job_of(stage: dict[str, Any]) -> str:
-    return str(stage["pieces"][0]["job"])
+def job_of(stage: dict[str, Any]) -> dict[str, str]:
+    return {"id": stage["pieces"][0]["job"]}
