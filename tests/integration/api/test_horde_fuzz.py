@@ -13,8 +13,8 @@ from pydantic import BaseModel
 
 from headrace.api.dialects.horde.schemas_asked import (
     AlchemyRequest,
+    HordeImageRequest,
     ImageParams,
-    ImageRequest,
     TextParams,
     TextRequest,
 )
@@ -48,7 +48,10 @@ models = st.lists(st.sampled_from(["echo", "a/b", "%2F", "\u2603"]), max_size=2)
 prompt = st.text(min_size=1, max_size=20)
 BODIES = {
     "generate/async": nearly(
-        ImageRequest, prompt=prompt, models=models, params=nearly(ImageParams, n=st.integers(1, 3))
+        HordeImageRequest,
+        prompt=prompt,
+        models=models,
+        params=nearly(ImageParams, n=st.integers(1, 3)),
     ),
     "generate/text/async": nearly(
         TextRequest, prompt=prompt, models=models, params=nearly(TextParams, n=st.integers(1, 3))
