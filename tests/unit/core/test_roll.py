@@ -72,7 +72,9 @@ def a_user(tenant: TenantId, alias: str, *, trusted: bool = False) -> User:
 
 async def called(roll: Roll, *asked: Asks) -> list[Enlisted]:
     """All of them in the same turn of the loop."""
-    return await asyncio.gather(*(roll.call(each) for each in asked))
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(roll.call(each)) for each in asked]
+    return [task.result() for task in tasks]
 
 
 async def test_two_hundred_who_ask_at_once_share_two_transactions(

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.api.horde.conftest import IMAGE_MODEL, Requester
 from tests.unit.api.horde.workers.conftest import ASKED, REMOTE_MODEL, RemoteWorker
 
+from headrace.api import remote_desk
 from headrace.testkit.waits import eventually
 
 
@@ -117,6 +118,20 @@ async def test_a_waiting_worker_is_told_after_its_time_what_was_skipped(
     popped = await worker.pop(path="workers/pop")
 
     assert popped == {"id": None, "ids": [], "payload": {}, "skipped": {"models": 1}}
+
+
+async def test_where_too_many_wait_already_one_is_told_when_to_ask_again(
+    worker: RemoteWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_desk, "WAITING_AT_MOST", 0)
+
+    body = {"name": worker.name, "models": worker.models}
+    answer = await worker.http.post("/api/v2/workers/pop", json=body, headers=worker.key)
+    at_once = await worker.pop()
+
+    assert (answer.status_code, answer.json()["rc"]) == (429, "TooManyWaiting")
+    assert answer.headers["retry-after"] == "5"
+    assert at_once["id"] is None
 
 
 async def test_the_first_pop_registers_a_worker(worker: RemoteWorker) -> None:
