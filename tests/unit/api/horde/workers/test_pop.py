@@ -99,6 +99,28 @@ async def test_what_does_not_fit_is_skipped_and_counted(
     assert popped["skipped"] == {reason: 1}
 
 
+async def test_a_request_is_possible_once_a_remote_worker_that_fits_it_has_asked(
+    worker: RemoteWorker, requester: Requester
+) -> None:
+    asked = {**ASKED, "params": {"width": 1024, "height": 1024}}
+    request = (await requester.ask("generate/async", asked))["id"]
+
+    async def seen() -> Any:
+        return await requester.get(f"generate/check/{request}")
+
+    async def is_possible() -> bool:
+        return bool((await seen())["is_possible"])
+
+    await worker.pop(max_pixels=1 << 18)
+    with_a_small_one = await seen()
+    # It can draw this, and bars a word of it: that it takes nothing leaves the request waiting.
+    await worker.pop(blacklist=["fox"], threads=2)
+    await eventually(is_possible, within=5)
+
+    assert (with_a_small_one["is_possible"], with_a_small_one["waiting"]) == (False, 1)
+    assert (await seen())["wait_time"] > 0
+
+
 async def test_a_waiting_worker_has_the_job_as_soon_as_it_comes(
     worker: RemoteWorker, requester: Requester
 ) -> None:
