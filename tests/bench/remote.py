@@ -12,7 +12,7 @@ import statistics
 import sys
 import time
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -28,7 +28,7 @@ from headrace.testkit.waits import eventually
 
 WORKERS: Final = 200
 OF_ONE_OWNER: Final = 20
-IDLE_S: Final = 15.0
+IDLE_S: Final = 30.0  # each that waits asks once in it
 JOBS: Final = 100
 ANYBODY: Final = {"apikey": "0000000000"}
 PATHS: Final = {"long poll": "workers/pop?type=text", "once a second": "generate/text/pop"}
@@ -139,7 +139,8 @@ async def _submit(http: httpx.AsyncClient, tally: Tally, jobs: int) -> None:
         answer = await http.post(f"{API}/generate/text/async", json=body, headers=ANYBODY)
         answer.raise_for_status()
         await asyncio.sleep(0.1 + 0.2 * random.random())
-    await eventually(lambda: len(tally.delivered_s) >= jobs, within=30, every=0.1)
+    with suppress(AssertionError):  # the table tells how many came
+        await eventually(lambda: len(tally.delivered_s) >= jobs, within=30, every=0.1)
 
 
 async def _transactions(system: System, within_s: float) -> float:
