@@ -70,13 +70,16 @@ def threads_of(remote: RemoteWorker) -> int:
 def skill_of(remote: RemoteWorker) -> Skill:
     """What it has not said it cannot do."""
     said = remote.said
-    can = {name: bool(said.get(name.replace("_", "-"), said.get(name))) for name in _ABILITIES}
+    can: dict[str, Any] = {
+        name: bool(said.get(name.replace("_", "-"), said.get(name))) for name in _ABILITIES
+    }
+    limits: dict[str, Any] = {name: _number(said, key) for name, key in _LIMITS.items()}
     return Skill(
         kind=remote.kind,
         models=models_of(remote),
         trusted=remote.trusted,
         **can,
-        **{name: _number(said, key) for name, key in _LIMITS.items()},
+        **limits,
     )
 
 

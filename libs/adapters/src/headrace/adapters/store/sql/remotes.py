@@ -98,7 +98,9 @@ async def remote_worker_named(session: Session, name: str) -> RemoteWorker | Non
 
 async def remote_workers_named(session: Session, names: Collection[str]) -> dict[str, RemoteWorker]:
     wanted = [{"name": name} for name in names if "\0" not in name]
-    rows = await session.run_batch(_with_names, wanted) if wanted else []
+    if not wanted:
+        return {}
+    rows = await session.run_batch(_with_names, wanted)
     return {row.name: to_remote(row) for row in rows}
 
 
