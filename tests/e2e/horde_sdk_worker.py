@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any
 
-import requests  # type: ignore[import-untyped]
+import requests
 from horde_sdk.ai_horde_api.ai_horde_clients import (  # type: ignore[import-not-found]  # in that environment alone
     AIHordeAPIManualClient,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -27,7 +28,7 @@ pytestmark = [
 
 
 async def test_the_protocols_own_worker_draws_and_writes(tmp_path: Path) -> None:
-    settings = {"ADMIN_KEY": ADMIN, "ALLOW_ANONYMOUS": "true"}
+    settings: dict[str, Any] = {"ADMIN_KEY": ADMIN, "ALLOW_ANONYMOUS": "true"}
     async with (
         running("MONOLITH", tmp_path, **settings) as system,
         httpx.AsyncClient(base_url=system.url, trust_env=False, timeout=20) as http,

@@ -32,7 +32,12 @@ time.sleep(600)
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def remote(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[System]:
-    settings = {"ADMIN_KEY": ADMIN, "ALLOW_ANONYMOUS": "true", "REMOTE_TTL_S": "4", "LEASE_S": "2"}
+    settings: dict[str, Any] = {
+        "ADMIN_KEY": ADMIN,
+        "ALLOW_ANONYMOUS": "true",
+        "REMOTE_TTL_S": "4",
+        "LEASE_S": "2",
+    }
     async with running(mode, tmp_path_factory.mktemp(f"remote-{mode}"), **settings) as system:
         yield system
 

@@ -36,13 +36,13 @@ export interface Calls {
     path: { job: string };
     query: undefined;
     body: undefined;
-    answer: headrace__api__dialects__native__schemas__StatusView;
+    answer: StatusView;
   };
   "GET /jobs/{job}/result": {
     path: { job: string };
     query: undefined;
     body: undefined;
-    answer: ResultView | headrace__api__dialects__native__schemas__StatusView;
+    answer: ResultView | StatusView;
   };
   "GET /jobs/{job}/timeline": {
     path: { job: string };
@@ -60,7 +60,7 @@ export interface Calls {
     path: undefined;
     query: undefined;
     body: undefined;
-    answer: headrace__api__dialects__native__schemas__ModelView[];
+    answer: ModelView[];
   };
   "GET /jobs/{job}/logs": {
     path: { job: string };
@@ -624,11 +624,12 @@ export interface EndedView {
   dead: number;
 }
 
-/** Every refusal of this door. */
+/** Why a job did not succeed: `kind` is for programs, `message` for people. */
 export interface ErrorView {
+  kind: string;
   message: string;
-  rc: string;
-  errors?: Record<string, string> | null;
+  field?: string | null;
+  detail?: string | null;
 }
 
 export type EventType = "job.started" | "job.succeeded" | "job.failed" | "job.cancelled" | "job.dead";
@@ -974,6 +975,13 @@ export interface Metric {
   name: string;
   value: number;
   step?: number | null;
+}
+
+export interface ModelView {
+  kind: string;
+  model: string;
+  title: string;
+  input_schema: Record<string, unknown>;
 }
 
 /** Either `to` or `priority`. */
@@ -1428,6 +1436,16 @@ export interface Started {
 
 export type State = "scheduled" | "queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled" | "dead";
 
+export interface StatusView {
+  state: State;
+  attempt: number;
+  progress: number | null;
+  /** Jobs ahead of it in its lane, while queued. */
+  queue_position: number | null;
+  /** Seconds until it ends, where progress tells. */
+  eta_s: number | null;
+}
+
 export interface Succeeded {
   type: "succeeded";
   result: unknown;
@@ -1595,21 +1613,4 @@ export interface WorkerView {
 
 export interface WorkersView {
   workers: WorkerView[];
-}
-
-export interface headrace__api__dialects__native__schemas__ModelView {
-  kind: string;
-  model: string;
-  title: string;
-  input_schema: Record<string, unknown>;
-}
-
-export interface headrace__api__dialects__native__schemas__StatusView {
-  state: State;
-  attempt: number;
-  progress: number | null;
-  /** Jobs ahead of it in its lane, while queued. */
-  queue_position: number | null;
-  /** Seconds until it ends, where progress tells. */
-  eta_s: number | null;
 }

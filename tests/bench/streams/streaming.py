@@ -133,7 +133,7 @@ def _what_limits(found: Beside) -> list[str]:
         (
             f"Of our {number(ours.us_per_token)} us a token, {number(raw.us_per_token)} are what the raw protocol spends too: "
             "a read of Redis, and a write for each client, which the kernel carries as far as the client's socket. The other "
-            f"{number(own_us)} keep the promises: a bounded buffer, a check of every position, a task that waits for its client, ASGI."
+            f"{number(own_us)} keep the promises: a check of every position, and of whether the client has room."
         )
     ]
 

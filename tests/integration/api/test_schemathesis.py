@@ -169,12 +169,19 @@ TAKING_ARGUMENTS = tuple(
     for name in OPERATIONS
     if any(
         word in name
-        for word in ("job", "schedule", "/run", "admin", "POST /blobs", "conversation", "stream")
         for word in (
-            *("job", "schedule", "admin", "POST /blobs", "conversation", "stream", "POST /v1"),
-            *("/users/", "sharedkeys", "transfer"),
+            *(
+                "job",
+                "schedule",
+                "/run",
+                "admin",
+                "POST /blobs",
+                "conversation",
+                "stream",
+                "POST /v1",
+            ),
+            *("/async", "img/models", "/users/", "sharedkeys", "transfer", "webhook"),
         )
-        for word in ("job", "schedule", "admin", "POST /blobs", "conversation", "stream", "webhook")
     )
 )
 FEW, MANY = 10, 100  # examples of each operation

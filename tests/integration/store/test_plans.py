@@ -29,6 +29,7 @@ from headrace.core.ports.store import (
     Waiting,
 )
 from headrace.core.ports.upkeep import Question
+from headrace.core.ports.webhooks import CallQuery
 from headrace.testkit.builders import LONG_AGO, a_new_job
 from headrace.testkit.infra import fresh_database
 
@@ -50,10 +51,21 @@ SELECT tenant, 'key-' || number, 'f', id, created_at FROM jobs;
 INSERT INTO api_keys (id, tenant, name, scopes, digest, hint, created_at)
 SELECT 'key-' || n, 'tenant-' || n % 1000, 'ci', '["read"]', 'digest-' || n, 'abcd', now()
 FROM generate_series(1, 100000) AS n;
+INSERT INTO webhook_endpoints (id, tenant, url, events, note, created_at)
+SELECT 'endpoint-' || n, 'tenant-' || n % 20000, 'https://h/', '[]', '', now() FROM generate_series(1, 100000) AS n;
+INSERT INTO webhook_calls (id, message, tenant, endpoint, url, queue, job, type, body, state, tries, next_at,
+                           created_at, settled_at, log)
+SELECT 'call-' || n, 'msg-' || n, 'tenant-' || n % 1000, 'endpoint-' || n % 20000, 'https://h/',
+       'h' || n % 1000 || ' tenant-' || n % 1000, 'job-' || n, 'job.succeeded', '{}',
+       CASE WHEN n % 2 = 0 THEN 'waiting' ELSE 'delivered' END, 1, now(), now() - n * interval '1 second',
+       CASE WHEN n % 2 = 0 THEN NULL ELSE now() END, '[]'
+FROM generate_series(1, 100000) AS n;
 UPDATE jobs SET finished_at = created_at WHERE state = 'succeeded';
 ANALYZE
 """
-FROM_END_TO_END = re.compile(r"Seq Scan on (jobs|outbox|attempts|idempotency_keys|api_keys)")
+FROM_END_TO_END = re.compile(
+    r"Seq Scan on (jobs|outbox|attempts|idempotency_keys|api_keys|webhook_(?:calls|endpoints))"
+)
 ECHO = Lane("echo")
 
 
@@ -219,10 +231,30 @@ async def roll_out(tx: Transaction) -> None:
     await tx.discard_shadows(SOME)
 
 
+async def call_receivers(tx: Transaction) -> None:
+    now = await tx.now()
+    queues, place = await tx.due_queues(now, after=None, limit=100)
+    assert place is not None
+    assert len(queues) == 100
+    (call, *_) = await tx.due_calls(queues[0], now, limit=4)
+    (reserved,) = await tx.reserve_calls([call], until=now)
+    await tx.save_call(reserved, reserved)
+    assert call.endpoint is not None
+    await tx.known_endpoints([call.endpoint])
+    await tx.endpoint(call.tenant, call.endpoint)
+    await tx.endpoints(call.tenant, before=None, limit=20)
+    await tx.signing(call.tenant, call.signed_as, lambda: "secret")
+    await tx.calls(CallQuery(tenant=call.tenant))
+    await tx.calls(CallQuery(before=(call.created_at, call.id)))
+    await tx.calls(CallQuery(job=call.job))
+    await tx.purge_calls(created_before=now - timedelta(hours=20), limit=100)
+
+
 @pytest.mark.parametrize(
     "verbs",
     [
         submit,
+        call_receivers,
         claim,
         heartbeat,
         sweep,

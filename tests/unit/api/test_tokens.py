@@ -15,6 +15,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from fastapi import FastAPI
+from typing_extensions import override
 
 from headrace.api.app import create_app
 from headrace.api.auth import Keys
@@ -105,7 +106,8 @@ async def test_a_good_token_is_a_caller_with_its_tenant_scopes_and_end(tokens: T
     caller = await tokens.caller(signed())
 
     assert caller is not None
-    assert (caller.tenant, caller.scopes, caller.until) == ("ada", {"submit"}, 4_000_000_000)
+    assert (caller.tenant, set(caller.scopes)) == ("ada", {"submit"})
+    assert caller.until == 4_000_000_000
     assert caller.api_key is None
 
 
@@ -126,7 +128,7 @@ async def test_other_kinds_of_signatures_are_good_too(
 
 
 def unsigned() -> str:
-    return jwt.encode({"iss": ISSUER, "aud": AUDIENCE, "sub": "ada", "exp": 4e9}, None, "none")
+    return jwt.encode({"iss": ISSUER, "aud": AUDIENCE, "sub": "ada", "exp": 4e9}, "", "none")
 
 
 def signed_with_the_public_key() -> str:
@@ -181,7 +183,7 @@ async def test_claims_have_the_names_that_settings_say(issuer: Issuer) -> None:
     )
 
     assert caller is not None
-    assert (caller.tenant, caller.scopes) == ("acme", {"read", "worker", "admin:read"})
+    assert (caller.tenant, set(caller.scopes)) == ("acme", {"read", "worker", "admin:read"})
 
 
 async def test_the_issuer_is_asked_once_for_many_tokens(tokens: Tokens, issuer: Issuer) -> None:
@@ -341,7 +343,8 @@ class Answers(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the library's name
+    @override
+    def log_message(self, format: str, *args: object) -> None:  # the library's name
         pass
 
 

@@ -24,6 +24,12 @@ def test_live_frames_that_continue_are_taken() -> None:
     assert (said(heard.entries), heard.hole) == (["1-4", "1-5"], False)
 
 
+def test_live_frames_that_all_continue_are_the_same_sequence_for_all_who_hear_them() -> None:
+    entries = at("1-4", "1-5")
+
+    assert hear(Position(1, 3), entries).entries is entries
+
+
 def test_what_was_there_before_is_dropped() -> None:
     heard = hear(Position(2, 3), at("1-9", "2-2", "2-3", "2-4"))
 

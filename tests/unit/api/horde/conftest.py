@@ -35,8 +35,11 @@ class Requester:
     def __init__(self, http: httpx.AsyncClient, key: dict[str, str]) -> None:
         self.http, self.key = http, key
 
-    async def ask(self, path: str, body: Any, status: int = 202, **headers: str) -> Any:
-        answer = await self.http.post(f"/api/v2/{path}", json=body, headers={**self.key, **headers})
+    async def ask(
+        self, path: str, body: Any, status: int = 202, headers: dict[str, str] | None = None
+    ) -> Any:
+        shown = {**self.key, **(headers or {})}
+        answer = await self.http.post(f"/api/v2/{path}", json=body, headers=shown)
         return _json(answer, status)
 
     async def get(self, path: str, status: int = 200) -> Any:

@@ -311,7 +311,7 @@ async def test_without_a_key_of_somebody_nothing_is_taken_in(
 async def test_the_clients_name_is_kept_with_the_job(
     requester: Requester, store: Store, name: str
 ) -> None:
-    accepted = await requester.ask("generate/async", ASKED, **{name: "fox:1.0:me"})
+    accepted = await requester.ask("generate/async", ASKED, headers={name: "fox:1.0:me"})
     async with store.begin() as tx:
         job = await tx.anybodys(job_id(accepted["id"], 0))
 

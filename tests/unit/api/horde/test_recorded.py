@@ -89,6 +89,6 @@ def form(value: Any) -> Any:
             return [form(each) for each in value[:1]]
         case bool() | str() | None:
             return type(value).__name__
-        case int() | float():
+        case _:
+            assert isinstance(value, int | float)
             return "number"
-    raise AssertionError(value)

@@ -15,9 +15,9 @@ ClaimId = NewType("ClaimId", str)  # one claim, however often it is sent
 Lane = NewType("Lane", str)  # the queue of jobs that one engine serves
 BlobId = NewType("BlobId", str)
 ScheduleId = NewType("ScheduleId", str)
-RunId = NewType("RunId", str)  # one run of a pipeline: UUID version 4, as a job's
 EndpointId = NewType("EndpointId", str)  # who is told of a tenant's jobs
 CallId = NewType("CallId", str)  # one event for one receiver
+RunId = NewType("RunId", str)  # one run of a pipeline: UUID version 4, as a job's
 KeyId = NewType("KeyId", str)  # of an API key, and no secret; the key itself is kept nowhere
 UserId = NewType("UserId", int)  # of who has kudos; written `alias#7`
 

@@ -183,43 +183,6 @@ class PathMissing(HeadraceError):
     """Jobs would be sent where nobody could run them."""
 
 
-class BadPipeline(HeadraceError):
-    """A pipeline that cannot work as it is declared, or with the engines there are."""
-
-    def __init__(self, pipeline: str, stage: str | None, why: str) -> None:
-        where = f"pipeline {pipeline!r}" + ("" if stage is None else f", stage {stage!r}")
-        super().__init__(f"{where}: {why}")
-        self.pipeline, self.stage, self.why = pipeline, stage, why
-
-
-class UnknownPipeline(HeadraceError):
-    def __init__(self, name: str, known: list[str]) -> None:
-        super().__init__(f"no pipeline {name!r}; known: {', '.join(known) or 'none'}")
-        self.name, self.known = name, known
-
-
-class RunNotFound(HeadraceError):
-    """No such run for this tenant."""
-
-    def __init__(self, run: str) -> None:
-        super().__init__(f"no run {run}")
-        self.run = run
-
-
-class StageNotFound(HeadraceError):
-    def __init__(self, run: str, stage: str) -> None:
-        super().__init__(f"run {run} has no stage {stage!r}")
-        self.run, self.stage = run, stage
-
-
-class RunNotReady(HeadraceError):
-    """The run is in a state in which this cannot be asked of it."""
-
-    def __init__(self, run: str, why: str) -> None:
-        super().__init__(f"run {run} {why}")
-        self.run, self.why = run, why
-
-
 class UserNotFound(HeadraceError):
     def __init__(self, user: str) -> None:
         super().__init__(f"no user {user}")
@@ -309,3 +272,40 @@ class NobodyToCall(HeadraceError):
     def __init__(self, call: str, why: str) -> None:
         super().__init__(f"delivery {call} cannot be repeated: {why}")
         self.call = call
+
+
+class BadPipeline(HeadraceError):
+    """A pipeline that cannot work as it is declared, or with the engines there are."""
+
+    def __init__(self, pipeline: str, stage: str | None, why: str) -> None:
+        where = f"pipeline {pipeline!r}" + ("" if stage is None else f", stage {stage!r}")
+        super().__init__(f"{where}: {why}")
+        self.pipeline, self.stage, self.why = pipeline, stage, why
+
+
+class UnknownPipeline(HeadraceError):
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(f"no pipeline {name!r}; known: {', '.join(known) or 'none'}")
+        self.name, self.known = name, known
+
+
+class RunNotFound(HeadraceError):
+    """No such run for this tenant."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(f"no run {run}")
+        self.run = run
+
+
+class StageNotFound(HeadraceError):
+    def __init__(self, run: str, stage: str) -> None:
+        super().__init__(f"run {run} has no stage {stage!r}")
+        self.run, self.stage = run, stage
+
+
+class RunNotReady(HeadraceError):
+    """The run is in a state in which this cannot be asked of it."""
+
+    def __init__(self, run: str, why: str) -> None:
+        super().__init__(f"run {run} {why}")
+        self.run, self.why = run, why

@@ -39,7 +39,7 @@ class HttpWorker:
 
 
 async def worker_key(http: httpx.AsyncClient, tenant: str) -> dict[str, str]:
-    """A key to work with, made by whoever has ADMIN."""
-    asked = {"tenant": tenant, "scopes": ["worker"]}
+    """A key as users have: to work with, and to look at themselves. Made by whoever has ADMIN."""
+    asked = {"tenant": tenant, "scopes": ["read", "worker"]}
     answer = await http.post("/admin/keys", json=asked, headers={"apikey": ADMIN})
     return {"apikey": answer.raise_for_status().json()["key"]}

@@ -91,8 +91,8 @@ class ApiDeps:
     reach: Reach = field(default_factory=Reach)  # which receivers of webhooks are called from here
     cors_origins: frozenset[str] = frozenset()
     page_dir: Path | None = None
-    pipelines: Mapping[str, Pipeline] = field(default_factory=dict)
     public_url: str | None = None  # of this api, as its clients reach it; None: as they called it
+    pipelines: Mapping[str, Pipeline] = field(default_factory=dict)
     outside: bool = False  # whether a producer that is no worker of ours can reach the streams
     trace_url: str | None = None  # of one trace, with {trace_id} in it
     limits: Limits = field(default_factory=Limits)

@@ -45,7 +45,7 @@ _LONGEST_PAUSE_S: Final = 5.0
 _REMEMBERED: Final = 4096  # grants that were handed over: the bus may bring one twice
 _DISPATCHERS: Final = "the dispatcher"
 OpenBus: TypeAlias = Callable[[], AbstractAsyncContextManager[Bus]]
-_log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)  # dialects, which see this, know no telemetry
 
 
 class RemoteDesk:

@@ -182,7 +182,8 @@ def _raise_first(replies: Sequence[Any]) -> None:
 def _packed(command: Command) -> bytes:
     if type(command) is Packed:
         return command.words
-    return hiredis.pack_command(command)  # type: ignore[arg-type]  # the stub says one word
+    words: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]  # the stub says one word
+    return words
 
 
 def _now() -> float:

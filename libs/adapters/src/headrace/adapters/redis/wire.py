@@ -33,6 +33,7 @@ class Wire(asyncio.Protocol):
         self.lost = asyncio.Event()
         self.heard = 0
         self._received = received
+        self._unsent: list[bytes] = []
         self._reader = hiredis.Reader()
         self._transport: asyncio.Transport | None = None
 
@@ -40,8 +41,15 @@ class Wire(asyncio.Protocol):
         self.write(hiredis.pack_command(words))  # type: ignore[arg-type]  # the stub says one word
 
     def write(self, packed: bytes) -> None:
+        """With all else that is said in this turn of the loop: the kernel, and the server, wake up once."""
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._unsent.append(packed)
+
+    def _flush(self) -> None:
+        said, self._unsent = b"".join(self._unsent), []
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(packed)
+            self._transport.write(said)
 
     def close(self) -> None:
         """At once: there is nothing left to say, and a frozen server would never take it."""

@@ -175,7 +175,9 @@ class Conversation:
 
     def _admit(self, holder: Holder) -> None:
         self._holder = holder
-        if self._expiring is None and (self._by_ticket or holder.digest):
+        if self._expiring is None and (
+            self._by_ticket or holder.digest or holder.until is not None
+        ):
             self._expiring = self._tasks.create_task(self._expire())
 
     async def _expire(self) -> None:

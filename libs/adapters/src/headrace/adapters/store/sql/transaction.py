@@ -68,8 +68,8 @@ from headrace.core.ports.store import (
 from headrace.core.ports.upkeep import Answer, BlobUse, Purged, Question, Recollection
 
 
-class SqlTransaction(RolloutVerbs, RemoteVerbs, UserVerbs, FigureVerbs, WebhookVerbs, RunVerbs):
-    """Those of a rollout, remote workers, users, figures, webhooks and runs are beside it, for the length of this."""
+class SqlTransaction(RolloutVerbs, RunVerbs, RemoteVerbs, UserVerbs, FigureVerbs, WebhookVerbs):
+    """Those of rollouts, runs, remote workers, users, figures and webhooks are beside it, for the length of this."""
 
     async def now(self) -> datetime:
         return await self._session.now()

@@ -15,7 +15,7 @@ from headrace.api.dialects.horde.documents import body, errors, routes
 from headrace.api.dialects.horde.errors import HordeError, wrong_payload
 from headrace.api.dialects.horde.forms import read, told
 from headrace.api.dialects.horde.schemas import AcceptedView, QuoteView
-from headrace.api.dialects.horde.schemas_asked import ImageRequest, TextRequest
+from headrace.api.dialects.horde.schemas_asked import HordeImageRequest, TextRequest
 from headrace.api.dialects.horde.sharing import must_allow
 from headrace.api.dialects.horde.translate import Circumstances, Plan, image_plan, text_plan
 from headrace.api.inputs import check_input
@@ -42,14 +42,14 @@ _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     status_code=202,
     response_class=Response,
     responses=_ANSWERS,
-    openapi_extra=body("ImageRequest"),
+    openapi_extra=body("HordeImageRequest"),
 )
 async def ask_for_images(
     request: Request, deps: Deps, asker: Requester, agent: ClientAgent
 ) -> Response:
     """Ask for images; the answer's id is asked after with `generate/check` and `generate/status`."""
     limit = _PICTURES_BYTES * deps.limits.blob_bytes
-    asked = await read(request, deps, ImageRequest, limit=limit)
+    asked = await read(request, deps, HordeImageRequest, limit=limit)
     _refuse_what_nobody_does(asked)
     must_allow(asker.shared, asked)
     kept = {} if asked.dry_run else await _pictures(deps, asker, asked)
@@ -81,7 +81,7 @@ async def ask_for_text(
     return await _answer(deps, asker, agent, planned, dry_run=asked.dry_run)
 
 
-def _refuse_what_nobody_does(asked: ImageRequest | TextRequest) -> None:
+def _refuse_what_nobody_does(asked: HordeImageRequest | TextRequest) -> None:
     """Rather than to take it in and forget a part of it."""
     if not asked.prompt.strip():
         raise HordeError(400, "MissingPrompt", "The prompt has no words.")
@@ -89,11 +89,11 @@ def _refuse_what_nobody_does(asked: ImageRequest | TextRequest) -> None:
         raise wrong_payload({"webhook": "nobody is called back here; follow the stream (Link)"})
     if asked.style is not None:
         raise HordeError(404, "StyleNotFound", f"There is no style {asked.style!r} here.")
-    if isinstance(asked, ImageRequest) and asked.nsfw and asked.censor_nsfw:
+    if isinstance(asked, HordeImageRequest) and asked.nsfw and asked.censor_nsfw:
         raise wrong_payload({"censor_nsfw": "contradicts nsfw: leave one of them out"})
 
 
-async def _pictures(deps: ApiDeps, asker: Asker, asked: ImageRequest) -> dict[str, Any]:
+async def _pictures(deps: ApiDeps, asker: Asker, asked: HordeImageRequest) -> dict[str, Any]:
     """Those that the request brings, kept, by field."""
     kept: dict[str, Any] = {}
     for field in ("source_image", "source_mask"):

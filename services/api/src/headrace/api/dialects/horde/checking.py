@@ -21,7 +21,12 @@ from headrace.api.dialects.horde.forms import told
 from headrace.api.dialects.horde.generations import Made
 from headrace.api.dialects.horde.progress import Queue, over, standing
 from headrace.api.dialects.horde.requests import INLINE, jobs_of, request_id
-from headrace.api.dialects.horde.schemas import CheckView, ImageView, StatusView, TextStatusView
+from headrace.api.dialects.horde.schemas import (
+    CheckView,
+    HordeStatusView,
+    ImageView,
+    TextStatusView,
+)
 from headrace.contracts.ids import BlobId, TenantId
 from headrace.contracts.messages import OUTPUT_BLOB
 from headrace.core.errors import BlobNotFound
@@ -57,13 +62,15 @@ async def check_images(deps: Deps, request: RequestId) -> Response:
     return told(CheckView(**seen.fields), headers=_headers(request))
 
 
-@router.get("/generate/status/{id}", response_class=Response, responses=_answers(StatusView))
+@router.get("/generate/status/{id}", response_class=Response, responses=_answers(HordeStatusView))
 async def image_status(http: Request, deps: Deps, request: RequestId) -> Response:
     """How far it is, and the images that there are."""
     return await _image_answer(http, deps, request, await _look(deps, request, IMAGES))
 
 
-@router.delete("/generate/status/{id}", response_class=Response, responses=_answers(StatusView))
+@router.delete(
+    "/generate/status/{id}", response_class=Response, responses=_answers(HordeStatusView)
+)
 async def end_images(http: Request, deps: Deps, request: RequestId) -> Response:
     """Ends it; tells what was made until then. Asking again changes nothing."""
     await end(deps, request, IMAGES)
@@ -118,7 +125,7 @@ async def end(deps: ApiDeps, request: str, kinds: Collection[str]) -> None:
 async def _image_answer(http: Request, deps: ApiDeps, request: str, seen: _Seen) -> Response:
     made = [await _image(http, deps, each) for each in await made_of(deps, seen.jobs)]
     shown = [each for each in made if each is not None]
-    return told(StatusView(**seen.fields, generations=shown), headers=_headers(request))
+    return told(HordeStatusView(**seen.fields, generations=shown), headers=_headers(request))
 
 
 async def _image(http: Request, deps: ApiDeps, made: Made) -> ImageView | None:

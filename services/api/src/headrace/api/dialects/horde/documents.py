@@ -14,7 +14,7 @@ def routes() -> APIRouter:
     return APIRouter(prefix="/api/v2", tags=["horde"])
 
 
-class ErrorView(Told):
+class HordeErrorView(Told):
     """Every refusal of this door."""
 
     message: str
@@ -37,7 +37,7 @@ _SAID: Final = {
     500: "Something broke on our side; it is logged with the trace in `X-Trace-Id`.",
     503: "A dependency does not answer, or too much waits; try again after `Retry-After` seconds.",
 }
-_ERROR: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorView"}}}
+_ERROR: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/HordeErrorView"}}}
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

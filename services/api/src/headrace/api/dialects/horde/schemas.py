@@ -58,7 +58,7 @@ class ImageView(Told):
     gen_metadata: list[MetadataView] | None = None
 
 
-class StatusView(CheckView):
+class HordeStatusView(CheckView):
     generations: list[ImageView] = Field(default_factory=list)
     shared: bool = False
 

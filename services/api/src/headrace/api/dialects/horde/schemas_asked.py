@@ -95,7 +95,7 @@ class _Request(Asked):
     style: Name | None = None
 
 
-class ImageRequest(_Request):
+class HordeImageRequest(_Request):
     """The body of `POST /api/v2/generate/async`."""
 
     params: ImageParams = Field(default_factory=ImageParams)
@@ -164,6 +164,6 @@ class AlchemyRequest(Asked):
     webhook: Annotated[str, Field(max_length=2000)] | None = None
 
 
-def as_asked(request: ImageRequest | TextRequest | AlchemyRequest) -> dict[str, Any]:
+def as_asked(request: HordeImageRequest | TextRequest | AlchemyRequest) -> dict[str, Any]:
     """In this protocol's words, without what nobody set."""
     return request.model_dump(mode="json", exclude_none=True)

@@ -12,7 +12,7 @@ class HeartbeatView(Told):
     version: str
 
 
-class ModelView(Told):
+class HordeModelView(Told):
     name: str
     count: int  # threads that serve it
     queued: float  # megapixels times steps, or tokens

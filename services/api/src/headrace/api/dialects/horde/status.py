@@ -14,7 +14,7 @@ from headrace.api.dialects.horde.documents import errors, routes
 from headrace.api.dialects.horde.forms import many_told, told
 from headrace.api.dialects.horde.schemas_status import (
     HeartbeatView,
-    ModelView,
+    HordeModelView,
     ModesView,
     NewsView,
     PerformanceView,
@@ -40,7 +40,7 @@ async def get_heartbeat(deps: Deps) -> HeartbeatView:
 @router.get(
     "/status/models",
     response_class=Response,
-    responses={200: {"model": list[ModelView]}, **errors()},
+    responses={200: {"model": list[HordeModelView]}, **errors()},
 )
 async def list_models(
     deps: Deps,
@@ -65,7 +65,7 @@ async def list_models(
 @router.get(
     "/status/models/{name:path}",
     response_class=Response,
-    responses={200: {"model": list[ModelView]}, **errors()},
+    responses={200: {"model": list[HordeModelView]}, **errors()},
 )
 async def get_model(
     deps: Deps, name: Annotated[str, Path(description="Its slashes may be encoded, once or twice.")]
@@ -88,12 +88,12 @@ def is_of(state: ModelState, served: Served) -> bool:
     return state == "all" or served.known == (state == "known")
 
 
-def _model(served: Served) -> ModelView:
+def _model(served: Served) -> HordeModelView:
     load = served.load
     jobs = 0 if load is None else load.waiting + load.running
     work = 0 if load is None else load.work
     is_image = served.kind == "image"
-    return ModelView(
+    return HordeModelView(
         name=served.model,
         count=served.threads,
         queued=work / _MEGA if is_image else float(work),

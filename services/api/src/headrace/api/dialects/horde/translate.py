@@ -13,7 +13,7 @@ from headrace.api.auth import Caller
 from headrace.api.dialects.horde import fitting, requests
 from headrace.api.dialects.horde.errors import wrong_payload
 from headrace.api.dialects.horde.schemas import WarningView
-from headrace.api.dialects.horde.schemas_asked import ImageRequest, TextRequest, as_asked
+from headrace.api.dialects.horde.schemas_asked import HordeImageRequest, TextRequest, as_asked
 from headrace.contracts.ids import UserId
 from headrace.contracts.messages import EngineCard
 from headrace.contracts.remote import is_remote
@@ -75,7 +75,7 @@ class Plan:
         return [replace(job, payer=user) for job in self.submissions]
 
 
-def image_plan(asked: ImageRequest, pictures: Mapping[str, Any], met: Circumstances) -> Plan:
+def image_plan(asked: HordeImageRequest, pictures: Mapping[str, Any], met: Circumstances) -> Plan:
     """`pictures` are those of the request, in place of their base64. Raises HordeError."""
     body = as_asked(asked) | dict(pictures)
     runner = _runner(met.catalog, image_wants(body, unpaid=met.unpaid))
@@ -94,7 +94,7 @@ def image_plan(asked: ImageRequest, pictures: Mapping[str, Any], met: Circumstan
     return _plan(jobs, price, labelled, met, [*_nobody(runner), *_smaller(asked, runner)])
 
 
-def _image_work(asked: ImageRequest) -> ImageWork:
+def _image_work(asked: HordeImageRequest) -> ImageWork:
     params = asked.params
     return ImageWork(
         width=params.width,
@@ -144,7 +144,7 @@ def _runner(catalog: Sequence[EngineCard], needs: Wants) -> _Runner:
 
 def _submission(
     met: Circumstances,
-    asked: ImageRequest | TextRequest,
+    asked: HordeImageRequest | TextRequest,
     runner: _Runner,
     own: dict[str, Any],
     told: dict[str, Any],
@@ -189,7 +189,7 @@ def _nobody(runner: _Runner) -> list[WarningView]:
     return [WarningView(code="NoAvailableWorker", message=said)]
 
 
-def _smaller(asked: ImageRequest, runner: _Runner) -> list[WarningView]:
+def _smaller(asked: HordeImageRequest, runner: _Runner) -> list[WarningView]:
     """Our small models draw less than was asked for, and say so."""
     largest = fitting.largest_square(runner.schema)
     side = max(asked.params.width, asked.params.height)

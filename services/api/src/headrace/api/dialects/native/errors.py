@@ -66,10 +66,10 @@ _PLAIN: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     LetterSettled: (409, "settled", "This dead letter is settled"),
     JobNotOver: (409, "not-over", "This job has not ended"),
     JobNotWaiting: (409, "not-waiting", "This job has no place to change"),
-    RunNotReady: (409, "run-not-ready", "This cannot be asked of the run now"),
     NotEnoughKudos: (409, "not-enough-kudos", "There are not so many kudos"),
     TooManyEndpoints: (409, "too-many-webhooks", "This tenant has as many webhooks as it may"),
     NobodyToCall: (409, "nobody-to-call", "There is nobody to call any more"),
+    RunNotReady: (409, "run-not-ready", "This cannot be asked of the run now"),
     PathMissing: (422, "path-missing", "Nobody could run them there"),
     IdempotencyConflict: (422, "idempotency-conflict", "This key belongs to another request"),
 }

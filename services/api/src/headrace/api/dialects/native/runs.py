@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -95,14 +96,14 @@ async def begin_run(
         trace=deps.current_traceparent() or received_traceparent(),
     )
     await deps.admission.look(deps.store, tenant)
-    rollout = await deps.steering.current()
+    current = await deps.steering.current()
 
     async def do(tx: Transaction) -> Answer:
         run = await use.begin_run(
             tx,
             wanted,
             deps.pipelines,
-            path=lambda kind: rollout.path(tenant, kind),
+            path=partial(current.path, tenant),
             new_id=deps.new_id,
             check=check_input,
         )
