@@ -100,7 +100,7 @@ export interface Calls {
   };
   "GET /blobs/{blob}": {
     path: { blob: string };
-    query: { link?: string | null };
+    query: undefined;
     body: undefined;
     answer: Blob;
   };
