@@ -6,6 +6,7 @@ Arguments: the worker's key and its model. It draws one picture and writes one t
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from typing import Any
 
@@ -65,12 +66,12 @@ def _as_a_worker_starts(client: Any, key: str, pop: Any) -> None:
 
 
 def popped(client: Any, pop: Any) -> Any:
-    deadline = time.monotonic() + 60
+    deadline, pause = time.monotonic() + 60, threading.Event()
     while time.monotonic() < deadline:
         job = answered(client, pop)
         if job.ids:
             return job
-        time.sleep(0.2)
+        pause.wait(0.2)
     raise AssertionError("nothing came")
 
 

@@ -161,7 +161,7 @@ async def test_pictures_come_as_base64_and_by_link(told: Told) -> None:
 
     assert images["base64"] == ["iVBORw0KGgo"] * 2  # a PNG's first bytes
     assert images["fetched"] == b"\x89PNG".hex()
-    assert "?link=" in images["link"]
+    assert "signature=" in images["link"]
 
 
 async def test_models_are_listed(told: Told) -> None:

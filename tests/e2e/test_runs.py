@@ -43,9 +43,9 @@ async def test_a_picture_is_drawn_enlarged_and_read_as_one_run(user: User) -> No
     small, large = await picture(user, image), await picture(user, refined)
     assert large.size == (small.width * 2, small.height * 2)
     assert "cat" in caption["caption"]
-    ends = [(it["stage"], it["type"]) for it in seen if it["type"] == "succeeded"]
-    assert ends == [(name, "succeeded") for name in ("image", "refine", "caption")]
-    assert {it["stage"] for it in seen if it["type"] == "progress"} == {
+    ends = [it["stage"] for it in seen if it["frame"]["type"] == "succeeded"]
+    assert ends == ["image", "refine", "caption"]
+    assert {it["stage"] for it in seen if it["frame"]["type"] == "progress"} == {
         "image",
         "refine",
         "caption",

@@ -81,5 +81,5 @@ export const api = {
 };
 
 function read(blob: string): Promise<Response> {
-  return ask("GET /blobs/{blob}", { path: { blob }, query: {}, within: UPLOAD_WITHIN_MS });
+  return ask("GET /blobs/{blob}", { path: { blob }, within: UPLOAD_WITHIN_MS });
 }

@@ -100,7 +100,7 @@ export interface Calls {
   };
   "GET /blobs/{blob}": {
     path: { blob: string };
-    query: { link?: string | null };
+    query: undefined;
     body: undefined;
     answer: Blob;
   };
@@ -588,6 +588,8 @@ export interface DeadJobView {
   kind: string;
   model: string;
   input: Record<string, unknown>;
+  /** JSON Schema of what its engine takes. Null: nobody runs this model any more. */
+  input_schema: Record<string, unknown> | null;
   trace_id: string | null;
   attempts: AttemptView[];
 }

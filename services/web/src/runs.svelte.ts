@@ -19,7 +19,9 @@ export interface Shown {
 
 interface Heard {
   id?: string;
-  frame?: (Frame | { type: "run" }) & { job?: string };
+  event?: string;
+  /** Of a job's frame; of `run` it says how the run stands. */
+  data?: { job?: string; frame?: Frame };
   error?: { status: number };
 }
 
@@ -88,13 +90,13 @@ export class RunWatch {
     socket.onclose = (event) => this.#lost(event.code);
   }
 
-  #heard({ id, frame, error }: Heard): void {
+  #heard({ id, event, data, error }: Heard): void {
     this.#failures = 0;
-    if (error !== undefined || frame === undefined) return;
+    if (error !== undefined || event === undefined) return;
     this.#cursor = id ?? this.#cursor;
     // Its record has the outputs. Frames come in bursts, and one look answers them all.
-    if (frame.type === "run" || isEnd(frame.type)) this.#lookSoon();
-    if (frame.type !== "run" && frame.job !== undefined) this.#show(frame.job, frame);
+    if (event === "run" || isEnd(event)) this.#lookSoon();
+    if (data?.job !== undefined && data.frame !== undefined) this.#show(data.job, data.frame);
   }
 
   #show(job: string, frame: Frame): void {

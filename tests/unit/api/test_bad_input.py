@@ -87,7 +87,7 @@ async def test_text_that_spells_an_escape_is_no_nul(http: httpx.AsyncClient) -> 
         ({"labels": {"team": 1}}, "/labels/team"),
         ({"labels": {"a b": "c"}}, "/labels/a b"),
         ({"labels": {str(n): "" for n in range(17)}}, "/labels"),
-        ({"webhook": "http://example.org"}, "/webhook"),
+        ({"callback": "https://example.org"}, "/callback"),
     ],
 )
 async def test_wrong_types_are_pointed_at(

@@ -103,6 +103,7 @@ async def test_a_dead_job_shows_what_was_asked_for_and_each_attempt(
     died = (await http.get(f"{AT}/{row['number']}", headers=ANN)).json()["died"]
 
     assert (died["kind"], died["model"], died["input"]) == ("echo", "echo-1", {"text": "a"})
+    assert died["input_schema"]["required"] == ["text"]
     (attempt,) = died["attempts"]
     assert (attempt["worker"], attempt["error"]["message"]) == ("w1", "it broke")
 

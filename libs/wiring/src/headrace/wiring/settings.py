@@ -47,7 +47,6 @@ class Settings(BaseSettings):
 
     api_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(default_factory=dict)
     admin_key: SecretStr = SecretStr("")  # empty: nobody administers over HTTP
-    link_key: SecretStr = SecretStr("")  # empty: each api process makes one at its start
     max_queued_per_tenant: Annotated[int, Field(ge=0, le=10_000_000)] = 10_000
     max_queued: Annotated[int, Field(ge=0, le=100_000_000)] = 1_000_000
     allow_anonymous: bool | None = None  # None: on loopback without keys

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -84,7 +83,6 @@ class ApiDeps:
     renewals: Renewals = field(default_factory=Renewals)
     admission: Admission = field(default_factory=lambda: Admission(Caps()))
     admin_key: str | None = None  # None: nobody may
-    link_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))  # signs links to blobs
     welcome: Welcome = field(default_factory=Welcome)  # what a user begins with
     registration: Registration | None = None  # None: operators alone make users
     overviews: Overviews = field(default_factory=Overviews)  # what operators see, shared

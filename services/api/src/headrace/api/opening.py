@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
@@ -68,7 +67,6 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
             welcome=_welcome(settings),
             registration=Registration() if settings.self_registration else None,
             admin_key=settings.admin_key.get_secret_value() or None,
-            link_key=settings.link_key.get_secret_value().encode() or secrets.token_bytes(32),
             reach=settings.reach,
             cors_origins=frozenset(settings.cors_origins),
             page_dir=_PAGE,

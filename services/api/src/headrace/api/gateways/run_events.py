@@ -97,6 +97,7 @@ async def _spliced(
     async with aclosing(batches):
         async for batch in batches:
             yield [
-                b'%b%b","frame":%b}' % (head, entry.position.encode(), entry.data)
+                b'%b%b","event":"%b","data":%b}'
+                % (head, entry.position.encode(), entry.type.encode(), entry.data)
                 for entry in batch
             ]

@@ -25,12 +25,11 @@ from headrace.core.run import Piece, PieceState, Run, View
 from headrace.core.run_position import Place, RunPosition
 
 QUIET_S: Final = 2.0  # silence after which the store is asked how the run stands
-_START_OF_JSON: Final = b"{"
 
 
 @dataclass(frozen=True, slots=True)
 class RunEntry:
-    """A frame of a run: of one of its jobs, with whose it is, or `run`, how it stands."""
+    """An event of a run: a frame of one of its jobs with whose it is, or `run`, how it stands."""
 
     position: str
     type: str
@@ -76,7 +75,7 @@ async def run_frames(
 @dataclass(slots=True)
 class _Open:
     place: Place
-    head: bytes  # what each of its frames begins with
+    head: bytes  # whose each of its frames is, as JSON to be gone on with
     batches: AsyncGenerator[Sequence[Entry]]
     next: asyncio.Task[Sequence[Entry] | None]
 
@@ -175,7 +174,7 @@ class _Watcher:
     def _of_job(self, open_: _Open, entry: Entry) -> RunEntry:
         seen = None if entry.terminal else entry.position
         self._at = self._at.moved(open_.place, seen)
-        data = open_.head + entry.data.removeprefix(_START_OF_JSON)
+        data = b'%b"frame":%b}' % (open_.head, entry.data)
         return RunEntry(str(self._at), entry.type, data)
 
     def _is_over(self) -> bool:

@@ -11,9 +11,8 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from headrace.api.arguments import IdempotencyHeader
-from headrace.api.blob_links import BlobReader
 from headrace.api.bodies import read_body
-from headrace.api.deps import ApiDeps, Deps, Owner
+from headrace.api.deps import ApiDeps, Deps, Owner, Tenant
 from headrace.api.dialects.native import documents
 from headrace.api.dialects.native.repeating import answer, replayed_header
 from headrace.api.dialects.native.schemas import BlobView
@@ -108,9 +107,9 @@ def _question(tenant: TenantId, key: str | None, blob: Blob) -> Question | None:
     },
 )
 async def get_blob(
-    deps: Deps, tenant: BlobReader, blob: Annotated[str, Path(description="The blob's id.")]
+    deps: Deps, tenant: Tenant, blob: Annotated[str, Path(description="The blob's id.")]
 ) -> Response:
-    """A blob of this tenant's, or of whoever signed the link."""
+    """A blob of this tenant's."""
     if _BLOB.fullmatch(blob) is None:
         raise BlobNotFound(blob[:64])
     found = await deps.blobs.get(tenant, BlobId(blob))

@@ -52,7 +52,7 @@ A job is sent with `POST /jobs`, runs on a worker and can be watched while it do
 
 **Watching.** `GET /jobs/{id}/events` is Server-Sent Events. The same frames come over WebSocket, at
 `/jobs/{id}/ws` (one job, `?after=` to resume), at `/ws` (many jobs on one socket) and at
-`/runs/{id}/ws` (all jobs of a run, each message `{"run", "id", "frame"}`):
+`/runs/{id}/ws` (all jobs of a run, each message `{"run", "id", "event", "data"}`):
 
 | you send | |
 | --- | --- |

@@ -92,14 +92,8 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
         case BadSchedule():
             at = {"pointer": error.pointer}
             return Problem(422, "bad-schedule", "It would never fire", str(error), at)
-        case UnknownPipeline():
-            title, there = "There is no such pipeline", {"pointer": "/pipeline"}
-            return Problem(
-                422, "unknown-pipeline", title, str(error), {**there, "known": error.known}
-            )
-        case BadPipeline():
-            which = {"pipeline": error.pipeline, "stage": error.stage}
-            return Problem(422, "bad-pipeline", "This cannot be run", str(error), which)
+        case UnknownPipeline() | BadPipeline():
+            return _about_pipeline(error)
         case UnknownModel():
             where = "/kind" if error.model is None else "/model"
             known = {"known": error.known, "pointer": where}
@@ -126,6 +120,15 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
             return invalid([_in_parameter(each) for each in error.errors()]).problem
         case _:
             return INTERNAL
+
+
+def _about_pipeline(error: UnknownPipeline | BadPipeline) -> Problem:
+    if isinstance(error, BadPipeline):
+        which = {"pipeline": error.pipeline, "stage": error.stage}
+        return Problem(422, "bad-pipeline", "This cannot be run", str(error), which)
+    known = {"known": error.known, "pointer": "/pipeline"}
+    title = "There is no such pipeline"
+    return Problem(422, "unknown-pipeline", title, str(error), known)
 
 
 def _too_many(error: TenantQueueFull | QueuesFull) -> Problem:

@@ -18,9 +18,9 @@ from headrace.api.tickets import Viewer
 router = APIRouter(tags=["runs"])
 _EVENTS: Final[dict[str, Any]] = {
     "description": (
-        "The frames of every job of the run, each with its `stage`, `index` and `job` beside what "
-        "schema `Frame` says, and `run` frames: state, progress and the state of each stage. "
-        "Ends after the `run` frame of a run that is over. An event's `id` resumes all of it."
+        "The frames of every job of the run, each as `{stage, index, job, frame}` (schema `Frame`), "
+        "and `run` events: state, progress and the state of each stage. "
+        "Ends after the `run` event of a run that is over. An event's `id` resumes all of it."
     ),
     "content": {"text/event-stream": {"schema": {"type": "string"}}},
 }

@@ -121,6 +121,9 @@ class DeadJobView(_Told):
     kind: str
     model: str
     input: dict[str, Any]
+    input_schema: dict[str, Any] | None = Field(
+        description="JSON Schema of what its engine takes. Null: nobody runs this model any more."
+    )
     trace_id: str | None
     attempts: list[AttemptView]
 

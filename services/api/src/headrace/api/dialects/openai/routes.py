@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+from datetime import timedelta
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Path, Request
@@ -12,7 +13,6 @@ from starlette.responses import Response
 
 from headrace.api.arguments import IdempotencyHeader
 from headrace.api.auth import Caller
-from headrace.api.blob_links import path_to
 from headrace.api.bodies import read_json
 from headrace.api.deps import ApiDeps, Deps, Submitter, Tenant
 from headrace.api.described import json_body
@@ -31,6 +31,7 @@ from headrace.core.job import Job
 router = APIRouter(prefix=errors.DOOR, tags=["openai"])
 _KINDS: Final = (asking.TEXT, asking.EMBEDDING, asking.IMAGE)
 _Asked = TypeVar("_Asked", ChatRequest, CompletionRequest, EmbeddingRequest, ImageRequest)
+_LINKS_LAST: Final = timedelta(hours=1)
 _ERROR: Final = {"model": views.OpenAiErrorView}
 _SAID: Final = {
     400: "It cannot be read, or asks for what is not there: `param` says where.",
@@ -215,11 +216,9 @@ async def _bytes_of(deps: ApiDeps, job: Job, blob: BlobId) -> views.Picture:
 async def _links_to(
     deps: ApiDeps, here: str, blobs: list[tuple[Job, BlobId]]
 ) -> list[views.Picture]:
-    async with deps.store.begin() as tx:
-        now = await tx.now()
-    at = here.rstrip("/")
+    at = deps.public_url or here
     return [
-        views.Picture(url=at + path_to(job.owner, blob, deps.link_key, now=now))
+        views.Picture(url=await deps.signed.link(at, job.owner, blob, "GET", within=_LINKS_LAST))
         for job, blob in blobs
     ]
 
