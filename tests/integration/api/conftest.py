@@ -36,6 +36,7 @@ from headrace.core.ports.blobs import Blob
 from headrace.core.ports.keys import Scope
 from headrace.core.ports.paths import DISTRIBUTED
 from headrace.core.ports.store import Change
+from headrace.core.roll import Roll
 from headrace.core.rollout import Basis
 from headrace.testkit.builders import an_api_key
 from headrace.testkit.infra import fresh_database, fresh_prefix
@@ -95,6 +96,7 @@ async def serve(
         deps = ApiDeps(
             store=store,
             lookup=Lookup(store),
+            roll=Roll(store, new_id=lambda: str(uuid4())),
             streams=streams,
             blobs=blobs,
             signed=SignedLinks(store, blobs),

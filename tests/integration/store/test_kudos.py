@@ -54,7 +54,9 @@ async def end(store: SqlStore, job: Job, *, well: bool, worker: str = "w") -> No
 
 async def own(store: SqlStore, worker: str, tenant: TenantId) -> None:
     async with store.begin() as tx:
-        await tx.enlist(RemoteWorker(id=WorkerId(worker), name=worker, tenant=tenant, kind="image"))
+        await tx.enlist(
+            [RemoteWorker(id=WorkerId(worker), name=worker, tenant=tenant, kind="image")]
+        )
 
 
 async def has(store: SqlStore, user: User) -> User:

@@ -35,6 +35,7 @@ from headrace.core.lookup import Lookup
 from headrace.core.ports.keys import Scope
 from headrace.core.ports.store import AttemptEnd, Change, Store
 from headrace.core.ports.streams import Batch, Streams
+from headrace.core.roll import Roll
 from headrace.core.rollout import Basis
 from headrace.testkit.builders import an_api_key
 
@@ -81,6 +82,7 @@ async def deps(store: Store, streams: InProcessStreams, tmp_path: Path) -> Async
         yield ApiDeps(
             store=store,
             lookup=Lookup(store),
+            roll=Roll(store, new_id=lambda: str(uuid4())),
             streams=streams,
             blobs=blobs,
             signed=SignedLinks(store, blobs),

@@ -12,6 +12,7 @@ from headrace.contracts.remote import remote_lane
 from headrace.core.errors import JobNotFound
 from headrace.core.explain import Facts, Rule, explain
 from headrace.core.job import State
+from headrace.core.ports.remotes import RemoteWorker
 from headrace.core.ports.store import Crowd, Store, Terms, WorkerRecord
 from headrace.core.usecases.explain import facts_about
 from headrace.core.usecases.pause import pause
@@ -130,9 +131,39 @@ async def test_a_job_for_remote_workers_waits_for_one_that_asked_lately(store: S
     lane = remote_lane("image")
     job = await put(store, lane=lane, wants=written(Wants("image", ("a",))))
 
+    await a_remote_one(store, "another", {"models": ["b"], "threads": 5})
     alone = explain(await facts_about(store, job.tenant, job.id))
-    await see(store, 2, lane=lane)
+    await a_remote_one(store, "drawer", {"models": ["a"], "threads": 2})
     served = await facts_about(store, job.tenant, job.id)
 
     assert (alone.rule, "No remote worker" in alone.why) == (Rule.NO_WORKER, True)
     assert (explain(served).rule, served.slots) == (Rule.NEXT, 2)
+
+
+async def test_a_remote_worker_alone_in_a_lane_of_ours_can_take_what_fits_it(store: Store) -> None:
+    fits = await put(store, wants=written(Wants("image", ("a",))))
+    too_large = await put(store, wants=written(Wants("image", ("a",), pixels=1 << 22)))
+    ours_only = await put(store)
+    said = {"models": ["a"], "threads": 3, "max_pixels": 1 << 20}
+    worker = await a_remote_one(store, "drawer", said)
+
+    found = [await facts_about(store, job.tenant, job.id) for job in (fits, too_large, ours_only)]
+    async with store.begin() as tx:
+        await tx.ask_drain(worker, drain=True)
+    draining = await facts_about(store, fits.tenant, fits.id)
+
+    assert [explain(each).rule for each in found] == [Rule.NEXT, Rule.NO_WORKER, Rule.NO_WORKER]
+    assert [each.id for each in found[0].eligible] == [worker]
+    assert found[0].slots == 3
+    assert (explain(draining).rule, draining.draining) == (Rule.NO_WORKER, True)
+
+
+async def a_remote_one(store: Store, name: str, said: dict[str, Any]) -> WorkerId:
+    """It asked for work just now, of a dispatcher too."""
+    worker = RemoteWorker(
+        id=WorkerId(f"id-of-{name}"), name=name, tenant=TenantId("o"), kind="image", said=said
+    )
+    async with store.begin() as tx:
+        await tx.enlist([worker])
+        await tx.see_worker(worker.id, {remote_lane("image"): said["threads"]}, path="local")
+    return worker.id

@@ -140,7 +140,7 @@ async def test_a_picture_by_address_is_left_to_remote_workers(
         (asked(), "forms"),
         ({"forms": [{"name": "caption"}]}, "source_image"),
         ({**asked("caption"), "forms": [{"name": 5}]}, "forms.0.name"),
-        ({**asked("caption"), "webhook": "https://example.org"}, "webhook"),
+        ({**asked("caption"), "webhook": "http://example.org"}, "webhook"),
     ],
 )
 async def test_a_wrong_field_is_named(requester: Requester, body: Any, field: str) -> None:

@@ -14,8 +14,11 @@ from tests.unit.api.horde.conftest import IMAGE_MODEL, Requester
 from headrace.api.deps import ApiDeps
 from headrace.api.dialects.horde.requests import job_id
 from headrace.contracts.ids import TenantId
+from headrace.core.job import Event
 from headrace.core.ports.blobs import Blob
 from headrace.core.ports.store import Query, Store
+from headrace.core.ports.webhooks import CallQuery
+from headrace.testkit.conformance.store.room import move
 
 ASKED: dict[str, Any] = {"prompt": "a red fox", "models": [IMAGE_MODEL]}
 PNG = b"\x89PNG\r\n\x1a\n-and-the-rest"
@@ -169,6 +172,37 @@ async def test_an_id_that_is_nobodys_is_not_found(
     assert body["rc"] == ("NulByteInPayload" if refused == 400 else "RequestNotFound")
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("generate/async", {**ASKED, "params": {"n": 2}}),
+        ("generate/text/async", {"prompt": "a", "models": ["a-model-of-nobody-here"]}),
+        (
+            "interrogate/async",
+            {"forms": [{"name": "caption"}], "source_image": "https://pictures.example/1.png"},
+        ),
+    ],
+    ids=["image", "text", "form"],
+)
+async def test_the_webhook_of_a_request_is_told_of_the_end_of_each_of_its_jobs(
+    requester: Requester, store: Store, path: str, body: dict[str, Any]
+) -> None:
+    named = {**body, "webhook": "https://receiver.example/hook?of=me"}
+    request = (await requester.ask(path, named))["id"]
+
+    async with store.begin() as tx:
+        jobs = await tx.page(TenantId("anyone"), Query(limit=10))
+    for job in jobs:
+        await move(store, job, Event.GRANTED, Event.FINISHED)
+
+    async with store.begin() as tx:
+        calls = [each for job in jobs for each in await tx.calls(CallQuery(job=job.id, limit=10))]
+    assert {each.spec.labels["request"] for each in jobs} == {request}
+    assert len(calls) == len(jobs) == body.get("params", {}).get("n", 1)
+    assert {(each.type, each.url) for each in calls} == {("job.succeeded", named["webhook"])}
+    assert request in calls[0].body
+
+
 async def test_dashes_are_optional(requester: Requester) -> None:
     request = (await requester.ask("generate/async", ASKED))["id"]
 
@@ -257,7 +291,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"nsfw": "yes"}, "nsfw"),
     ({"prompt": 5}, "prompt"),
     ({"source_processing": "dreaming"}, "source_processing"),
-    ({"webhook": "https://example.org/"}, "webhook"),
+    ({"webhook": "http://example.org/"}, "webhook"),
+    ({"webhook": "https://10.0.0.1/"}, "webhook"),
+    ({"webhook": "https://user@example.org/"}, "webhook"),
+    ({"webhook": "not an address"}, "webhook"),
     ({"nsfw": True, "censor_nsfw": True}, "censor_nsfw"),
     ({"models": [f"{number}-{'m' * 200}" for number in range(20)]}, "models"),
 ]

@@ -37,7 +37,7 @@ async def crew(store: Store) -> None:
     )
     async with store.begin() as tx:
         await tx.see_worker(WorkerId("w1"), slots, path="local")
-        await tx.enlist(remote)
+        await tx.enlist([remote])
 
 
 async def test_the_heartbeat_asks_nobody_else(

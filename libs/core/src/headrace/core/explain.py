@@ -123,7 +123,7 @@ def _in_its_lane(facts: Facts) -> Explanation | None:
 def _without_workers(facts: Facts) -> Explanation:
     lane = facts.job.lane
     if is_remote(lane):
-        why = f"No remote worker for {facts.job.spec.kind} has asked for work lately, or only such as drain."
+        why = "No remote worker that fits it has asked for work lately, or only such as drain."
         wish = f"let a worker that has {facts.job.spec.model} ask by POST /api/v2/workers/pop"
         return Explanation(Rule.NO_WORKER, why, (wish,))
     start = f"start a worker with engine {lane}"

@@ -50,6 +50,7 @@ def _document() -> dict[str, Any]:
     deps = ApiDeps(
         store=nobody,
         lookup=nobody,
+        roll=nobody,
         streams=nobody,
         blobs=nobody,
         tickets=nobody,

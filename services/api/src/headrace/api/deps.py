@@ -31,6 +31,7 @@ from headrace.core.ports.keys import Scope
 from headrace.core.ports.store import Store
 from headrace.core.ports.streams import Streams
 from headrace.core.ports.tickets import Tickets
+from headrace.core.roll import Roll
 from headrace.core.shared_look import SharedLook
 from headrace.core.usecases.admit import Admission, Caps
 from headrace.core.usecases.census import Census, census
@@ -69,6 +70,7 @@ class Limits:
 class ApiDeps:
     store: Store
     lookup: Lookup
+    roll: Roll  # of remote workers that ask for work
     streams: Streams
     blobs: Blobs
     tickets: Tickets

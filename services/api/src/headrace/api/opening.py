@@ -25,6 +25,7 @@ from headrace.core.kudos import KUDO
 from headrace.core.lookup import Lookup
 from headrace.core.ports.store import Store
 from headrace.core.ports.users import ANONYMOUS_TENANT
+from headrace.core.roll import Roll
 from headrace.core.usecases.admit import Admission, Caps
 from headrace.core.usecases.submit import Submitted
 from headrace.core.usecases.users import Welcome
@@ -47,6 +48,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
         deps = ApiDeps(
             store=store,
             lookup=Lookup(store),
+            roll=Roll(store, new_id=new_id),
             presence=Presence(store),
             streams=await stack.enter_async_context(wiring.streams()),
             blobs=blobs,

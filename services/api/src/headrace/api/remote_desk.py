@@ -40,6 +40,7 @@ from headrace.core.ports.bus import Bus, Delivery, Parcel, Sent
 
 ANSWER_WITHIN_S: Final = 5.0  # for what a dispatcher does not put off
 RECORD_WITHIN_S: Final = 15.0
+WAITING_AT_MOST: Final = 2_000  # workers at one process; each holds a connection
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 5.0
 _REMEMBERED: Final = 4096  # grants that were handed over: the bus may bring one twice
@@ -58,6 +59,7 @@ class RemoteDesk:
         self._expected: dict[Hashable, list[asyncio.Future[Any]]] = {}
         self._handed_over: OrderedDict[ClaimId, None] = OrderedDict()
         self._sequence = 0
+        self._waiting = 0  # takes that a dispatcher may put off
         self._open = asyncio.Event()
         self._jitter = Random()
 
@@ -92,10 +94,14 @@ class RemoteDesk:
             await stop.wait()
             running.cancel()
 
+    @property
+    def full(self) -> bool:
+        return self._waiting >= WAITING_AT_MOST
+
     async def take(self, worker: WorkerId, asked: Take, *, unless: asyncio.Event) -> Taken | None:
         """None: there was no answer in time, or `unless` came first. Raises Unavailable."""
         message = Takes(worker=worker, reply_to=self._mailbox, takes=[asked])
-        with self._expecting(asked.id) as answer:
+        with self._expecting(asked.id) as answer, self._counted(asked):
             await self._send(self._topology.claims, message)
             await _either(answer, unless, asked.wait_s + ANSWER_WITHIN_S)
         return answer.result() if _has_come(answer) else None
@@ -153,6 +159,15 @@ class RemoteDesk:
             if not waiting:
                 del self._expected[key]
             answer.cancel()  # what comes now comes too late
+
+    @contextmanager
+    def _counted(self, asked: Take) -> Iterator[None]:
+        one = int(asked.wait_s > 0)
+        self._waiting += one
+        try:
+            yield
+        finally:
+            self._waiting -= one
 
     async def _read(self, letters: AsyncIterator[Delivery]) -> None:
         async for letter in letters:

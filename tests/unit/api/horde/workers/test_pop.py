@@ -10,6 +10,7 @@ import pytest
 from tests.unit.api.horde.conftest import IMAGE_MODEL, Requester
 from tests.unit.api.horde.workers.conftest import ASKED, REMOTE_MODEL, RemoteWorker
 
+from headrace.api import remote_desk
 from headrace.testkit.waits import eventually
 
 
@@ -98,6 +99,28 @@ async def test_what_does_not_fit_is_skipped_and_counted(
     assert popped["skipped"] == {reason: 1}
 
 
+async def test_a_request_is_possible_once_a_remote_worker_that_fits_it_has_asked(
+    worker: RemoteWorker, requester: Requester
+) -> None:
+    asked = {**ASKED, "params": {"width": 1024, "height": 1024}}
+    request = (await requester.ask("generate/async", asked))["id"]
+
+    async def seen() -> Any:
+        return await requester.get(f"generate/check/{request}")
+
+    async def is_possible() -> bool:
+        return bool((await seen())["is_possible"])
+
+    await worker.pop(max_pixels=1 << 18)
+    with_a_small_one = await seen()
+    # It can draw this, and bars a word of it: that it takes nothing leaves the request waiting.
+    await worker.pop(blacklist=["fox"], threads=2)
+    await eventually(is_possible, within=5)
+
+    assert (with_a_small_one["is_possible"], with_a_small_one["waiting"]) == (False, 1)
+    assert (await seen())["wait_time"] > 0
+
+
 async def test_a_waiting_worker_has_the_job_as_soon_as_it_comes(
     worker: RemoteWorker, requester: Requester
 ) -> None:
@@ -117,6 +140,20 @@ async def test_a_waiting_worker_is_told_after_its_time_what_was_skipped(
     popped = await worker.pop(path="workers/pop")
 
     assert popped == {"id": None, "ids": [], "payload": {}, "skipped": {"models": 1}}
+
+
+async def test_where_too_many_wait_already_one_is_told_when_to_ask_again(
+    worker: RemoteWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_desk, "WAITING_AT_MOST", 0)
+
+    body = {"name": worker.name, "models": worker.models}
+    answer = await worker.http.post("/api/v2/workers/pop", json=body, headers=worker.key)
+    at_once = await worker.pop()
+
+    assert (answer.status_code, answer.json()["rc"]) == (429, "TooManyWaiting")
+    assert answer.headers["retry-after"] == "5"
+    assert at_once["id"] is None
 
 
 async def test_the_first_pop_registers_a_worker(worker: RemoteWorker) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -95,12 +95,17 @@ class Remotes(Protocol):
 
     async def purge_takes(self, *, granted_before: datetime, limit: int) -> int: ...
 
-    async def enlist(self, worker: RemoteWorker) -> RemoteWorker:
-        """As it is kept; of two with one name the first. It was seen just now if it is its own."""
+    async def enlist(self, workers: Sequence[RemoteWorker]) -> dict[str, RemoteWorker]:
+        """As each is kept, by name; who had the name first has it. No two of these have one name.
+
+        Who is that worker was seen just now.
+        """
 
     async def remote_worker(self, worker: WorkerId) -> RemoteWorker | None: ...
 
     async def remote_worker_named(self, name: str) -> RemoteWorker | None: ...
+
+    async def remote_workers_named(self, names: Collection[str]) -> dict[str, RemoteWorker]: ...
 
     async def remote_workers(
         self, *, tenant: TenantId | None = None, kind: str | None = None, limit: int

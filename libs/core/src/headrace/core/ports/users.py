@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -127,6 +127,11 @@ class Users(Protocol):
         self, numbers: Sequence[UserId] = (), *, tenants: Sequence[TenantId] = ()
     ) -> list[User]:
         """Of all of these, locked, by number. Who does not exist, and the bank, is missing."""
+
+    async def known_users(
+        self, numbers: Collection[UserId] = (), *, tenants: Collection[TenantId] = ()
+    ) -> list[User]:
+        """As `accounts`, and nothing is locked."""
 
     async def post(self, entries: Sequence[Entry], *, held: Mapping[UserId, int]) -> None:
         """Book these, and change what is held by so much, at once; all accounts are locked.

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final
 
 from headrace.contracts.ids import Lane
 from headrace.contracts.messages import EngineCard
+from headrace.core.crew import at_work, models_of, threads_of
 from headrace.core.ports.figures import ModelLoad, Period, Tally
 from headrace.core.ports.remotes import RemoteWorker
 from headrace.core.ports.store import Transaction, WorkerRecord
 from headrace.core.usecases.explain import HEARD_WITHIN
-
-_REMOTE_HEARD_WITHIN: Final = timedelta(minutes=5)
-_REMOTES_AT_MOST: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +40,7 @@ class Census:
     crews: Mapping[str, Crew]  # by kind; remote ones that describe pictures are 'interrogation'
     loads: Sequence[ModelLoad]
     tallies: Sequence[Tally]
+    remotes: Sequence[RemoteWorker]  # that are at work; who they are is told to nobody
     all_paused: bool  # operators hold back every lane that somebody serves
 
     def made(self, kind: str, period: Period) -> list[Tally]:
@@ -57,12 +54,7 @@ async def census(tx: Transaction) -> Census:
     now = await tx.now()
     catalog = await tx.catalog()
     workers = await tx.workers(seen_after=now - HEARD_WITHIN)
-    remotes = [
-        each
-        for each in await tx.remote_workers(limit=_REMOTES_AT_MOST)
-        if each.seen_at is not None and now - each.seen_at < _REMOTE_HEARD_WITHIN
-    ]
-    working = [each for each in remotes if each.maintenance is None and not each.paused]
+    working = await at_work(tx)
     loads = await tx.model_loads()
     lanes = {lane for worker in workers for lane in worker.slots if worker.room(lane)}
     return Census(
@@ -70,6 +62,7 @@ async def census(tx: Transaction) -> Census:
         crews=_crews(catalog, workers, working),
         loads=loads,
         tallies=await tx.tallies(),
+        remotes=working,
         all_paused=bool(lanes) and lanes <= (await tx.paused()).keys(),
     )
 
@@ -128,13 +121,3 @@ def _lanes(catalog: Iterable[EngineCard]) -> dict[str, set[Lane]]:
 
 def _crew(rooms: Sequence[int]) -> Crew:
     return Crew(workers=sum(room > 0 for room in rooms), threads=sum(rooms))
-
-
-def models_of(remote: RemoteWorker) -> list[str]:
-    said = remote.said.get("models")
-    return [each for each in said if isinstance(each, str)] if isinstance(said, list) else []
-
-
-def threads_of(remote: RemoteWorker) -> int:
-    said = remote.said.get("threads")
-    return said if isinstance(said, int) and said > 0 else 1

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from headrace.contracts.ids import JobId, Lane, TenantId
 from headrace.contracts.remote import is_remote
+from headrace.core import crew
 from headrace.core.errors import JobNotFound
 from headrace.core.explain import Facts
-from headrace.core.job import State
-from headrace.core.ports.store import Store
+from headrace.core.job import Job, State
+from headrace.core.ports.store import Store, Transaction, WorkerRecord
+from headrace.core.wants import read
 
 HEARD_WITHIN: Final = timedelta(seconds=30)
-REMOTE_HEARD_WITHIN: Final = timedelta(minutes=5)  # one that works by HTTP says nothing meanwhile
 
 
 def heard_within(lane: Lane) -> timedelta:
     """For how long a worker of this lane counts as there after it was heard of."""
-    return REMOTE_HEARD_WITHIN if is_remote(lane) else HEARD_WITHIN
+    return crew.HEARD_WITHIN if is_remote(lane) else HEARD_WITHIN
 
 
 async def facts_about(store: Store, tenant: TenantId, job: JobId) -> Facts:
@@ -33,8 +35,26 @@ async def facts_about(store: Store, tenant: TenantId, job: JobId) -> Facts:
             now=now,
             paused=await tx.paused(),
             troubles=await tx.troubles(),
-            workers=await tx.workers(seen_after=now - heard_within(found.lane)),
+            workers=await _workers(tx, found),
             terms=await tx.terms(tenant),
             crowd=await tx.crowd(found),
             ahead=await tx.ahead(found) if found.state is State.QUEUED else 0,
         )
+
+
+async def _workers(tx: Transaction, job: Job) -> list[WorkerRecord]:
+    """Of ours; and remote ones that may have this job, with their threads as slots of its lane."""
+    now = await tx.now()
+    seen = await tx.workers(seen_after=now - crew.HEARD_WITHIN)
+    ours = [each for each in seen if each.seen_at > now - HEARD_WITHIN]
+    if job.spec.wants is None:
+        return ours
+    wants = read(job.spec.wants)
+    at_work = {each.id: each for each in await crew.at_work(tx, wants.kind)}
+    fitting = {each.id for each in crew.fitting(at_work.values(), wants)}
+    remote = [
+        replace(each, slots={job.lane: crew.threads_of(at_work[each.id])})
+        for each in seen
+        if each.id in fitting
+    ]
+    return [*(each for each in ours if each.id not in at_work), *remote]

@@ -1,4 +1,4 @@
-"""Workers that come by HTTP, as their owners have them: the first time one is heard of it is registered."""
+"""Workers that come by HTTP, as their owners change them; `core/roll.py` registers them."""
 
 from __future__ import annotations
 
@@ -9,33 +9,8 @@ from headrace.contracts.ids import WorkerId
 from headrace.core.errors import WorkerNotFound
 from headrace.core.ports.remotes import RemoteWorker
 from headrace.core.ports.store import Transaction
-from headrace.core.ports.users import User
 
-MOST_OF_ONE_OWNER: Final = 20
 IN_MAINTENANCE: Final = "Its owner is at work on it."
-
-
-@dataclass(frozen=True, slots=True)
-class Enlisted:
-    """`worker`: who has that name; whether it is who asks is for whoever asked to see."""
-
-    worker: RemoteWorker | None  # None: the owner has too many already
-    owner: User | None  # who asks; None: a tenant that is no user
-
-    @property
-    def trusted(self) -> bool:
-        of_user = self.owner is not None and self.owner.trusted
-        return of_user or (self.worker is not None and self.worker.trusted)
-
-
-async def enlist(tx: Transaction, asks: RemoteWorker) -> Enlisted:
-    """Heard of just now; what it said of itself is kept."""
-    owner = await tx.user_of(asks.tenant)
-    if await tx.remote_worker_named(asks.name) is None:
-        own = await tx.remote_workers(tenant=asks.tenant, limit=MOST_OF_ONE_OWNER)
-        if len(own) >= MOST_OF_ONE_OWNER:
-            return Enlisted(None, owner)
-    return Enlisted(await tx.enlist(asks), owner)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from headrace.adapters.store.sql import keys, remotes, wanting
@@ -42,14 +42,17 @@ class RemoteVerbs:
     async def purge_takes(self, *, granted_before: datetime, limit: int) -> int:
         return await remotes.purge_takes(self._session, granted_before, limit)
 
-    async def enlist(self, worker: RemoteWorker) -> RemoteWorker:
-        return await remotes.enlist(self._session, worker)
+    async def enlist(self, workers: Sequence[RemoteWorker]) -> dict[str, RemoteWorker]:
+        return await remotes.enlist(self._session, workers)
 
     async def remote_worker(self, worker: WorkerId) -> RemoteWorker | None:
         return await remotes.remote_worker(self._session, worker)
 
     async def remote_worker_named(self, name: str) -> RemoteWorker | None:
         return await remotes.remote_worker_named(self._session, name)
+
+    async def remote_workers_named(self, names: Collection[str]) -> dict[str, RemoteWorker]:
+        return await remotes.remote_workers_named(self._session, names)
 
     async def remote_workers(
         self, *, tenant: TenantId | None = None, kind: str | None = None, limit: int

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final
 
 from sqlalchemy import Integer, Row, bindparam, delete, or_, select, update
@@ -37,6 +39,8 @@ _enlist: Final = _insert.on_conflict_do_update(
 _id: Final = table.c.id == bindparam("worker", type_=Name)
 _one: Final = select(table).where(_id)
 _named: Final = select(table).where(table.c.name == bindparam("called", type_=Name))
+_names: Final = batch(name=Name)
+_with_names: Final = select(table).where(table.c.name.in_(select(_names.c.name)))
 _tenant: Final = bindparam("owner", type_=Name)
 _kind: Final = bindparam("of_kind", type_=Name)
 _all: Final = (
@@ -73,9 +77,13 @@ _credit: Final = (
 _delete: Final = delete(table).where(_id)
 
 
-async def enlist(session: Session, worker: RemoteWorker) -> RemoteWorker:
-    await session.run_batch(_enlist, [_row(worker)])
-    return to_remote((await session.run(_named, called=worker.name)).one())
+async def enlist(session: Session, workers: Sequence[RemoteWorker]) -> dict[str, RemoteWorker]:
+    """Rows are locked in the order of names: two who enlist the same wait for each other in no ring."""
+    if not workers:
+        return {}
+    rows = [_row(each) for each in sorted(workers, key=attrgetter("name"))]
+    await session.run_batch(_enlist, rows)
+    return await remote_workers_named(session, [each.name for each in workers])
 
 
 async def remote_worker(session: Session, worker: WorkerId) -> RemoteWorker | None:
@@ -86,6 +94,14 @@ async def remote_worker(session: Session, worker: WorkerId) -> RemoteWorker | No
 async def remote_worker_named(session: Session, name: str) -> RemoteWorker | None:
     row = None if "\0" in name else (await session.run(_named, called=name)).one_or_none()
     return None if row is None else to_remote(row)
+
+
+async def remote_workers_named(session: Session, names: Collection[str]) -> dict[str, RemoteWorker]:
+    wanted = [{"name": name} for name in names if "\0" not in name]
+    if not wanted:
+        return {}
+    rows = await session.run_batch(_with_names, wanted)
+    return {row.name: to_remote(row) for row in rows}
 
 
 async def remote_workers(

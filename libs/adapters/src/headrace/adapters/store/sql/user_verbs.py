@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from headrace.adapters.store.sql import ledger, shared_keys, users
 from headrace.adapters.store.sql.session import Session
@@ -32,6 +32,11 @@ class UserVerbs:
         self, numbers: Sequence[UserId] = (), *, tenants: Sequence[TenantId] = ()
     ) -> list[User]:
         return await users.accounts(self._session, numbers, tenants)
+
+    async def known_users(
+        self, numbers: Collection[UserId] = (), *, tenants: Collection[TenantId] = ()
+    ) -> list[User]:
+        return await users.known(self._session, numbers, tenants)
 
     async def post(self, entries: Sequence[Entry], *, held: Mapping[UserId, int]) -> None:
         await ledger.post(self._session, entries, held)

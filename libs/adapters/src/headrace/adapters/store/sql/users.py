@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
+    Executable,
     Row,
     bindparam,
     func,
@@ -55,7 +56,7 @@ _save: Final = (
     .values({users.c[name]: _changed.c[name] for name in _said})
 )
 _wanted: Final = batch(number=Number, tenant=Name)
-_lock: Final = (
+_known: Final = (
     select(users)
     .where(
         or_(
@@ -64,8 +65,8 @@ _lock: Final = (
         )
     )
     .order_by(users.c.number)
-    .with_for_update()
 )
+_lock: Final = _known.with_for_update()
 _open_paid: Final = select(func.count()).select_from(
     select(jobs.c.tenant)
     .where(text(PAID), jobs.c.tenant == bindparam("tenant", type_=Name))
@@ -101,9 +102,24 @@ async def save(session: Session, user: User) -> None:
 async def accounts(
     session: Session, numbers: Sequence[UserId], tenants: Sequence[TenantId]
 ) -> list[User]:
+    return await _all_of(session, _lock, numbers, tenants)
+
+
+async def known(
+    session: Session, numbers: Collection[UserId], tenants: Collection[TenantId]
+) -> list[User]:
+    return await _all_of(session, _known, numbers, tenants)
+
+
+async def _all_of(
+    session: Session,
+    statement: Executable,
+    numbers: Collection[UserId],
+    tenants: Collection[TenantId],
+) -> list[User]:
     wanted: list[dict[str, object]] = [{"number": number, "tenant": None} for number in numbers]
     wanted += [{"number": None, "tenant": tenant} for tenant in tenants]
-    return [_to_user(row) for row in await session.run_batch(_lock, wanted)] if wanted else []
+    return [_to_user(row) for row in await session.run_batch(statement, wanted)] if wanted else []
 
 
 async def open_paid(session: Session, tenant: TenantId, at_most: int) -> int:

@@ -39,6 +39,7 @@ class KeepingUsers(StoreRoom):
         async with store.begin() as tx:
             assert await tx.user(made.id) == made
             assert await tx.user_of(tenant) == made
+            assert await tx.known_users([made.id], tenants=[tenant]) == [made]
 
     async def test_a_tenant_is_one_user(self, store: Store, tenant: TenantId) -> None:
         await keep(store, a_user(tenant=tenant))
@@ -52,6 +53,8 @@ class KeepingUsers(StoreRoom):
             assert await tx.user_of(tenant) is None
             assert await tx.accounts([UserId(10**12), BANK], tenants=[tenant]) == []
             assert await tx.accounts() == []
+            assert await tx.known_users([UserId(10**12), BANK], tenants=[tenant]) == []
+            assert await tx.known_users() == []
 
     async def test_anonymous_is_there_from_the_beginning(self, store: Store) -> None:
         async with store.begin() as tx:
@@ -173,7 +176,7 @@ class KeepingUsers(StoreRoom):
         name = f"worker-{secrets.token_hex(6)}"
         worker = RemoteWorker(id=WorkerId(name), name=name, tenant=tenant, kind="image")
         async with store.begin() as tx:
-            await tx.enlist(worker)
+            await tx.enlist([worker])
 
         async with store.begin() as tx:
             assert await tx.owners([worker.id, WorkerId("of ours")]) == {worker.id: tenant}

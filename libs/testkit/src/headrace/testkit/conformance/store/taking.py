@@ -112,21 +112,22 @@ class Taking(StoreRoom):
         again = replace(worker, id=WorkerId(str(uuid4())), said={"models": ["d"]})
 
         async with store.begin() as tx:
-            first = await tx.enlist(worker)
-            refused = await tx.enlist(twin)
-            known = await tx.enlist(again)
+            first = (await tx.enlist([worker]))[worker.name]
+            refused = (await tx.enlist([twin]))[worker.name]
+            known = (await tx.enlist([again]))[worker.name]
             found = await tx.remote_worker_named(worker.name)
+            among = await tx.remote_workers_named([worker.name, "nobody's name", "\0"])
 
         assert (first.id, refused.id, known.id) == (worker.id, worker.id, worker.id)
         assert refused.said == {"models": ["a"]}
         assert known.said == {"models": ["d"]}
         assert found == known
+        assert among == {worker.name: known}
 
     async def test_a_worker_is_changed_credited_and_deleted(self, store: Store) -> None:
         worker, other = a_remote_worker(), a_remote_worker()
         async with store.begin() as tx:
-            kept = await tx.enlist(worker)
-            await tx.enlist(other)
+            kept = (await tx.enlist([worker, other]))[worker.name]
             changed = replace(kept, info="by hand", maintenance="a new disk", paused=True)
             assert await tx.change_remote_worker(changed)
             assert not await tx.change_remote_worker(replace(kept, name=other.name))
@@ -177,6 +178,8 @@ class Taking(StoreRoom):
             assert await tx.take(ClaimId(odd)) is None
             assert await tx.remote_worker(WorkerId(odd)) is None
             assert await tx.remote_worker_named(odd) is None
+            assert await tx.remote_workers_named([odd]) == {}
+            assert await tx.enlist([]) == {}
 
     async def test_a_secret_is_the_same_for_everybody_who_asks(self, store: Store) -> None:
         name = secrets.token_hex(6)

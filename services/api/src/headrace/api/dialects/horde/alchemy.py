@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from headrace.api.deps import ApiDeps, Deps
 from headrace.api.dialects.horde import generations, pictures, requests
-from headrace.api.dialects.horde.asking import met_by, stream_link, take_in
+from headrace.api.dialects.horde.asking import met_by, stream_link, take_in, webhook_of
 from headrace.api.dialects.horde.auth import ClientAgent, Requester
 from headrace.api.dialects.horde.checking import RequestId, end, link_to, made_of
 from headrace.api.dialects.horde.documents import body, errors, routes
@@ -41,10 +41,11 @@ async def ask_for_forms(
     """Have a picture described, judged, or made larger; asked after with `interrogate/status`."""
     asked = await read(request, deps, AlchemyRequest, limit=3 * deps.limits.blob_bytes)
     _refuse_what_nobody_does(asked)
+    webhook = webhook_of(deps, asked.webhook)
     source = await pictures.keep(deps, asker.tenant, asked.source_image, "source_image")
     id_ = deps.new_id()
     met, payer = await met_by(deps, asker, id_, agent)
-    plan = form_plan(asked, source, met)
+    plan = form_plan(asked, source, met).told_to(webhook)
     await take_in(deps, id_, plan.paid_by(payer))
     waiting = " ".join(warning.message for warning in plan.warnings)
     view = AlchemyAcceptedView(id=id_, message=waiting or None)
@@ -57,8 +58,6 @@ def _refuse_what_nobody_does(asked: AlchemyRequest) -> None:
             raise wrong_payload({f"forms.{place}.name": f"there is no form {form.name!r}"})
     if len({form.name for form in asked.forms}) < len(asked.forms):
         raise wrong_payload({"forms": "each form at most once"})
-    if asked.webhook is not None:
-        raise wrong_payload({"webhook": "nobody is called back here; follow the stream (Link)"})
 
 
 @router.get(

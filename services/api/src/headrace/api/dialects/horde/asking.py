@@ -21,10 +21,13 @@ from headrace.api.dialects.horde.translate import Circumstances, Plan, image_pla
 from headrace.api.inputs import check_input
 from headrace.api.tracing import received_traceparent
 from headrace.contracts.ids import UserId
+from headrace.core.errors import BadWebhook
+from headrace.core.job import Webhook
 from headrace.core.kudos import in_kudos
 from headrace.core.ports.users import ANONYMOUS
 from headrace.core.usecases.submit import Submission, Taking, submit_together
 from headrace.core.usecases.users import user_for
+from headrace.core.webhooks import check_webhook
 
 router = routes()
 _PICTURES_BYTES: Final = 3  # of this many blobs of the largest size a body may consist
@@ -52,10 +55,11 @@ async def ask_for_images(
     asked = await read(request, deps, HordeImageRequest, limit=limit)
     _refuse_what_nobody_does(asked)
     must_allow(asker.shared, asked)
+    webhook = webhook_of(deps, asked.webhook)
     kept = {} if asked.dry_run else await _pictures(deps, asker, asked)
 
     def planned(met: Circumstances) -> Plan:
-        return image_plan(asked, kept, met)
+        return image_plan(asked, kept, met).told_to(webhook)
 
     return await _answer(deps, asker, agent, planned, dry_run=asked.dry_run)
 
@@ -74,9 +78,10 @@ async def ask_for_text(
     asked = await read(request, deps, TextRequest)
     _refuse_what_nobody_does(asked)
     must_allow(asker.shared, asked)
+    webhook = webhook_of(deps, asked.webhook)
 
     def planned(met: Circumstances) -> Plan:
-        return text_plan(asked, met)
+        return text_plan(asked, met).told_to(webhook)
 
     return await _answer(deps, asker, agent, planned, dry_run=asked.dry_run)
 
@@ -85,12 +90,22 @@ def _refuse_what_nobody_does(asked: HordeImageRequest | TextRequest) -> None:
     """Rather than to take it in and forget a part of it."""
     if not asked.prompt.strip():
         raise HordeError(400, "MissingPrompt", "The prompt has no words.")
-    if asked.webhook is not None:
-        raise wrong_payload({"webhook": "nobody is called back here; follow the stream (Link)"})
     if asked.style is not None:
         raise HordeError(404, "StyleNotFound", f"There is no style {asked.style!r} here.")
     if isinstance(asked, HordeImageRequest) and asked.nsfw and asked.censor_nsfw:
         raise wrong_payload({"censor_nsfw": "contradicts nsfw: leave one of them out"})
+
+
+def webhook_of(deps: ApiDeps, url: str | None) -> Webhook | None:
+    """Called when each of a request's jobs ends, with our event. Raises HordeError."""
+    if url is None:
+        return None
+    if not url.lower().startswith("https://"):
+        raise wrong_payload({"webhook": "an address that begins with https:// is needed"})
+    try:
+        return check_webhook(Webhook(url), deps.reach)
+    except BadWebhook as error:
+        raise wrong_payload({"webhook": str(error)}) from error
 
 
 async def _pictures(deps: ApiDeps, asker: Asker, asked: HordeImageRequest) -> dict[str, Any]:

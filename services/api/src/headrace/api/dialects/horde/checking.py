@@ -27,12 +27,16 @@ from headrace.api.dialects.horde.schemas import (
     ImageView,
     TextStatusView,
 )
-from headrace.contracts.ids import BlobId, TenantId
+from headrace.contracts.ids import BlobId, Lane, TenantId
 from headrace.contracts.messages import OUTPUT_BLOB
+from headrace.contracts.remote import is_remote
+from headrace.core import wants
+from headrace.core.crew import threads_in
 from headrace.core.errors import BlobNotFound
 from headrace.core.job import HELD, Job, State
 from headrace.core.ports.store import Transaction
 from headrace.core.usecases.cancel import wish_to_cancel
+from headrace.core.usecases.lanes import LaneStanding
 
 router = routes()
 IMAGES: Final = frozenset({"image", "video"})
@@ -112,8 +116,21 @@ async def _look(deps: ApiDeps, request: str, kinds: Collection[str]) -> _Seen:
 
 async def _queue(deps: ApiDeps, job: Job, ahead: int) -> Queue:
     seen = await deps.overviews.look(deps.store, _WINDOW)
-    slots = sum(each.slots for each in seen.lanes if each.lane == job.lane)
+    # Who asks for a remote lane's jobs need not fit this one.
+    ours = 0 if is_remote(job.lane) else _slots(seen.lanes, job.lane)
+    slots = ours + await _remote_slots(deps, job)
     return Queue(ahead=ahead, slots=slots, run_s=seen.run.p50_s)
+
+
+def _slots(lanes: Sequence[LaneStanding], lane: Lane) -> int:
+    return sum(each.slots for each in lanes if each.lane == lane)
+
+
+async def _remote_slots(deps: ApiDeps, job: Job) -> int:
+    if job.spec.wants is None:
+        return 0
+    seen = await deps.census.look(deps.store)
+    return threads_in(seen.remotes, wants.read(job.spec.wants))
 
 
 async def end(deps: ApiDeps, request: str, kinds: Collection[str]) -> None:

@@ -1,4 +1,4 @@
-"""Workers ask for work: `pop`, at once or by waiting. The first time one is heard of, it is registered."""
+"""Workers ask for work: `pop`, at once or by waiting."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from fastapi import Query, Request
-from msgspec.structs import replace as with_fields
 from starlette.responses import Response
 
 from headrace.api.deps import ApiDeps, Deps
@@ -19,7 +18,6 @@ from headrace.api.described import json_body
 from headrace.api.dialects.horde import translate_work as work
 from headrace.api.dialects.horde.auth import Asker
 from headrace.api.dialects.horde.documents import errors, routes
-from headrace.api.dialects.horde.errors import HordeError
 from headrace.api.dialects.horde.forms import Told, read
 from headrace.api.dialects.horde.schemas_work import (
     FormPopRequest,
@@ -33,21 +31,16 @@ from headrace.api.dialects.horde.schemas_work import (
 from headrace.api.dialects.horde.translate_work import Profile, Source
 from headrace.api.dialects.horde.working import (
     Owner,
-    another_kind,
+    admit,
     desk_of,
     in_maintenance,
-    wrong_credentials,
 )
 from headrace.api.tracing import received_traceparent
-from headrace.contracts.ids import BlobId, ClaimId, TenantId, UserId, WorkerId
+from headrace.contracts.ids import BlobId, ClaimId, TenantId
 from headrace.contracts.messages import Grant, Take
-from headrace.core.ports.remotes import RemoteWorker
-from headrace.core.ports.store import Transaction
-from headrace.core.usecases.remote_workers import enlist
 
 router = routes()
 _LINKS_BEYOND_TTL: Final = timedelta(minutes=10)
-_DIGITS: Final = 18  # of a number that a database can hold
 _WAITS_BELOW_S: Final = 1.5  # so that the answer is there before the time that clients were told
 
 
@@ -90,7 +83,7 @@ async def pop_form(request: Request, deps: Deps, owner: Owner) -> Response:
 @router.post(
     "/workers/pop",
     response_class=Response,
-    responses={200: {"model": PopView}, **errors()},
+    responses={200: {"model": PopView}, **errors(429)},
     openapi_extra=json_body("ImagePopRequest"),
 )
 async def wait_for_job(
@@ -224,7 +217,7 @@ async def _pop(  # who asks, for what, for how long
     request: Request, deps: ApiDeps, owner: Asker, name: str, profile: Profile, wait_s: float
 ) -> _Popped:
     """Raises HordeError for whoever may not work, or not now."""
-    worker, skill = await _admit(deps, owner, name, profile)
+    worker, skill = await admit(deps, owner, name, profile)
     nobody = _Links(deps, "", owner.tenant, timedelta(0))
     nothing = _Popped(None, "", {}, {}, nobody)
     if worker.paused:
@@ -238,7 +231,7 @@ async def _pop(  # who asks, for what, for how long
         slots=int(profile.said.get("threads", 1)),
         trace=deps.current_traceparent() or received_traceparent(),
     )
-    desk = desk_of(deps)
+    desk = desk_of(deps, waits=wait_s > 0)
     async with _gone(request, deps) as gone:
         taken = await desk.take(worker.id, asked, unless=gone)
     if taken is None:
@@ -274,49 +267,6 @@ async def _told(deps: ApiDeps, grant: Grant) -> Mapping[str, Any]:
             return told
         case told:
             return told
-
-
-async def _admit(
-    deps: ApiDeps, owner: Asker, name: str, profile: Profile
-) -> tuple[RemoteWorker, Any]:
-    if not profile.skill.models:
-        said = "Unfortunately we cannot accept workers serving nothing: say which models."
-        raise HordeError(403, "UnsupportedModel", said)
-    asks = RemoteWorker(
-        id=WorkerId(deps.new_id()),
-        name=name,
-        tenant=owner.tenant,
-        kind=profile.kind,
-        said=profile.said,
-    )
-    async with deps.store.begin() as tx:
-        enlisted = await enlist(tx, asks)
-        first = await _first(tx, profile)
-    worker = enlisted.worker
-    if worker is None:
-        said = "You have as many workers as you may have: delete one of them first."
-        raise HordeError(403, "TooManyWorkers", said)
-    if worker.tenant != owner.tenant:
-        raise wrong_credentials(worker.name)
-    if worker.kind != profile.kind:
-        raise another_kind(worker, profile.kind)
-    if worker.maintenance is not None:
-        raise in_maintenance(worker)
-    return worker, with_fields(profile.skill, trusted=enlisted.trusted, first=first)
-
-
-async def _first(tx: Transaction, profile: Profile) -> list[TenantId]:
-    """Tenants of `alias#number`; whoever is not there has no jobs either."""
-    found: list[TenantId] = []
-    for name in profile.usernames:
-        alias, _, number = name.rpartition("#")
-        if not number.isascii() or not number.isdecimal() or len(number) > _DIGITS:
-            said = f"{name[:100]!r} is no user: write alias#number."
-            raise HordeError(400, "InvalidPriorityUsername", said)
-        user = await tx.user(UserId(int(number)))
-        if user is not None and user.alias == alias:
-            found.append(user.tenant)
-    return found
 
 
 @asynccontextmanager

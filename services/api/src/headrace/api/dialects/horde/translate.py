@@ -18,6 +18,7 @@ from headrace.contracts.ids import UserId
 from headrace.contracts.messages import EngineCard
 from headrace.contracts.remote import is_remote
 from headrace.core import wants
+from headrace.core.job import Webhook
 from headrace.core.kudos import ImageWork, TextWork, quote
 from headrace.core.usecases.submit import Submission
 from headrace.core.wants import Wants, image_wants, lane_for, remote_card, text_wants
@@ -70,6 +71,11 @@ class Plan:
     def total(self) -> int:
         """Milli-kudos."""
         return sum(job.price or 0 for job in self.submissions)
+
+    def told_to(self, webhook: Webhook | None) -> Plan:
+        return replace(
+            self, submissions=[replace(job, webhook=webhook) for job in self.submissions]
+        )
 
     def paid_by(self, user: UserId) -> list[Submission]:
         return [replace(job, payer=user) for job in self.submissions]

@@ -61,6 +61,9 @@ def image_profile(asked: ImagePopRequest) -> Profile:
         "painting": skill.painting,
         "post-processing": skill.post_processing,
         "lora": skill.lora,
+        "controlnet": skill.controlnet,
+        "few_steps": skill.few_steps,
+        **_terms(skill),
     }
     return Profile(wants.IMAGE, skill, said, asked.priority_usernames or [])
 
@@ -83,6 +86,7 @@ def text_profile(asked: TextPopRequest) -> Profile:
         "nsfw": skill.nsfw,
         "max_length": skill.max_length,
         "max_context_length": skill.max_context,
+        **_terms(skill),
     }
     return Profile(wants.TEXT, skill, said, asked.priority_usernames or [])
 
@@ -95,8 +99,18 @@ def form_profile(asked: FormPopRequest) -> Profile:
         slow=bool(asked.extra_slow_worker),
         paid_only=bool(asked.require_upfront_kudos),
     )
-    said = {"bridge_agent": asked.bridge_agent, "forms": asked.forms, "threads": asked.threads}
+    said = {
+        "bridge_agent": asked.bridge_agent,
+        "forms": asked.forms,
+        "threads": asked.threads,
+        "nsfw": skill.nsfw,
+        **_terms(skill),
+    }
     return Profile(wants.INTERROGATION, skill, said, asked.priority_usernames or [])
+
+
+def _terms(skill: Skill) -> dict[str, bool]:
+    return {"slow": skill.slow, "paid_only": skill.paid_only}
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,6 +165,7 @@ async def put_user(request: Request, deps: Deps, who: Moderator, user: UserInPat
         if kudos is not None:
             await grant(tx, user, kudos, entry=deps.new_id(), who=who.who)
         now = await change_user(tx, user, changes, who=who.who)
+    deps.roll.forget()  # its workers are trusted as it is
     view = UserChangedView(
         new_kudos=None if kudos is None else in_kudos(now.balance),
         concurrency=asked.concurrency,

@@ -110,6 +110,7 @@ async def change_worker(
     async with deps.store.begin() as tx:
         found = await _own(tx, owner, worker)
         changed = await remote_workers.change(tx, found, wish)
+    deps.roll.forget()
     if changed is None:
         raise HordeError(400, "WorkerNameConflict", f"Another worker is called {asked.name}.")
     said = asked.model_dump(exclude_none=True, exclude={"team"})
@@ -126,6 +127,7 @@ async def delete_worker(deps: Deps, owner: Owner, worker: _WorkerInPath) -> Resp
     async with deps.store.begin() as tx:
         found = await _own(tx, owner, worker)
         await remote_workers.remove(tx, found.id)
+    deps.roll.forget()
     return told(WorkerDeletedView(deleted_id=found.id, deleted_name=found.name))
 
 

@@ -121,6 +121,7 @@ async def patch_user(request: Request, deps: Deps, who: Operator, user: UserInPa
         said["floor"] = _amount(asked.floor, "/floor")
     async with deps.store.begin() as tx:
         changed = await change_user(tx, UserId(user), Changes(**said), who=who)
+    deps.roll.forget()  # its workers are trusted as it is
     return _json(_view(changed))
 
 
