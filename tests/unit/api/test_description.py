@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
+from pydantic import BaseModel
 
 from headrace.contracts.frames import Token, encode_frame
 
@@ -152,3 +156,15 @@ def _references(node: Any) -> set[str]:
             return set().union(*map(_references, node))
         case _:
             return set()
+
+
+def test_no_two_doors_have_a_schema_of_one_name(app: FastAPI) -> None:
+    """Else one would be described as the other, in silence."""
+    doors = importlib.import_module("headrace.api.dialects")
+    named: dict[str, set[str]] = {}
+    for found in pkgutil.walk_packages(doors.__path__, f"{doors.__name__}."):
+        for each in vars(importlib.import_module(found.name)).values():
+            if isinstance(each, type) and issubclass(each, BaseModel):
+                named.setdefault(each.__name__, set()).add(each.__module__)
+    described = app.openapi()["components"]["schemas"]
+    assert {name: at for name, at in named.items() if len(at) > 1 and name in described} == {}

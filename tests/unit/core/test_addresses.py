@@ -163,12 +163,13 @@ def test_what_python_knows_to_be_special_is_not_called(
     address: IPv4Address | IPv6Address,
 ) -> None:
     """Its own table is one more pair of eyes; ours refuses more."""
+    # An IPv4 address inside an IPv6 one is judged as what it is, as the test above says.
+    disguised = isinstance(address, IPv6Address) and any(address in each for each in _DISGUISES)
     special = address.is_private or address.is_multicast or address.is_reserved
-    inside = isinstance(address, IPv6Address) and address in _DISGUISES
-    assert inside or not (special and _called(address))
+    assert disguised or not (special and _called(address))
 
 
-_DISGUISES = networks("64:ff9b::/96")[0]
+_DISGUISES = networks("64:ff9b::/96,::ffff:0:0/96")
 
 
 def _called(address: IPv4Address | IPv6Address) -> bool:

@@ -75,7 +75,7 @@ def _models() -> dict[str, Any]:
             (schemas_rollout.RolloutRequest, "validation"),
             (schemas_webhooks.EndpointRequest, "validation"),
             (schemas_webhooks.EndpointChange, "validation"),
-            (schemas_webhooks.Told, "serialization"),
+            (schemas_webhooks.WebhookEvent, "serialization"),
             (schemas_runs.RunRequest, "validation"),
             (schemas_runs.AdditionRequest, "validation"),
             (conversations.MessageRequest, "validation"),

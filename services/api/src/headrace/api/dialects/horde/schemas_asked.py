@@ -30,7 +30,7 @@ class Lora(Asked):
     is_version: bool = False
 
 
-class Embedding(Asked):
+class HordeEmbedding(Asked):
     name: Name
     inject_ti: Literal["prompt", "negprompt"] | None = None
     strength: Strength = 1.0
@@ -68,7 +68,7 @@ class ImageParams(Asked):
     post_processing_order: Word | None = None
     facefixer_strength: Share | None = None
     loras: Annotated[tuple[Lora, ...], Field(max_length=16)] = ()
-    tis: Annotated[tuple[Embedding, ...], Field(max_length=16)] = ()
+    tis: Annotated[tuple[HordeEmbedding, ...], Field(max_length=16)] = ()
     extra_texts: Annotated[tuple[ExtraText, ...], Field(max_length=16)] = ()
     workflow: Word | None = None
     transparent: bool = False

@@ -113,7 +113,7 @@ class AnybodysDeliveriesPage(_Told):
     next: str | None = Field(description="The `cursor` of the next page; null on the last one.")
 
 
-class Told(_Told):
+class WebhookEvent(_Told):
     """The body of a call, as its receiver reads it."""
 
     type: EventType
