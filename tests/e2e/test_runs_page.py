@@ -12,6 +12,7 @@ from playwright.async_api import Browser, expect
 from headrace.testkit.browser import a_browser, barriers, close_pages, shown
 from headrace.testkit.client import User
 from headrace.testkit.system import System, running
+from headrace.testkit.waits import eventually
 
 pytestmark = [
     pytest.mark.e2e,
@@ -93,7 +94,14 @@ async def test_a_person_begins_a_run_and_sees_its_pictures_and_caption(
 
 
 async def test_work_is_added_from_the_page(system: System, browser: Browser, user: User) -> None:
-    (run, *_) = (await user.http.get("/runs")).json()["runs"]
+    asked = {"pipeline": "illustrate", "input": {"prompt": "a cat", "seed": 7}}
+    run = (await user.http.post("/runs", json=asked)).raise_for_status().json()
+
+    async def is_over() -> bool:
+        now = (await user.http.get(f"/runs/{run['id']}")).json()
+        return bool(now["state"] == "succeeded")
+
+    await eventually(is_over, within=60, every=0.2)
     seen = await shown(browser, f"{system.url}/runs/{run['id']}", phone=True, dark=True)
 
     await seen.page.get_by_role("button", name="Refine").click()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 from uuid import uuid4  # noqa: TID251  # tests make ids of their own
 
@@ -14,7 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from websockets.sync.client import connect
 
-from headrace.testkit.builders import a_dead_letter
+from headrace.contracts.ids import TenantId
+from headrace.core.run import Run
+from headrace.testkit.builders import a_dead_letter, a_run
 
 pytestmark = pytest.mark.real
 RED, BLUE = {"apikey": "key-of-red"}, {"apikey": "key-of-blue"}
@@ -31,11 +33,14 @@ class Belongings:
     schedule: str
     blob: str
     task_id: str
+    run: str
+    webhook: str
+    delivery: str
     conversation: str = "lunch"
 
 
 @pytest.fixture
-def reds(red: httpx.Client) -> Belongings:
+def reds(door: Any, red: httpx.Client) -> Belongings:
     schedule = {"cron": "0 6 * * *", "job": JOB}
     blob = red.post("/blobs", content=b"red", headers={"content-type": "image/png"})
     return Belongings(
@@ -43,20 +48,38 @@ def reds(red: httpx.Client) -> Belongings:
         schedule=red.post("/schedules", json=schedule).json()["id"],
         blob=blob.json()["blob"],
         task_id=red.post(CHAT, json={"content": "of red alone"}).json()["task_id"],
+        run=door.do(insert_run(door)).id,
+        **told_of_a_job(red),
     )
+
+
+async def insert_run(door: Any) -> Run:
+    async with door.store.begin() as tx:
+        run: Run = await tx.insert_run(a_run(tenant=TenantId("red")))
+    return run
+
+
+def told_of_a_job(red: httpx.Client) -> dict[str, str]:
+    """Who is called, and a call: of a job that has ended."""
+    hook = red.post("/webhooks", json={"url": "https://receiver.example/hook"}).json()["id"]
+    done = {"kind": "text", "model": "a-text", "input": {}}
+    job = red.post("/jobs", json=done, headers={"Prefer": "wait=8"}).json()["id"]
+    calls = red.get("/webhooks/deliveries", params={"job": job, "webhook": hook}).json()
+    return {"webhook": hook, "delivery": calls["deliveries"][0]["id"]}
 
 
 def routes_with_an_id(http: httpx.Client) -> list[tuple[str, str, str]]:
     """Method, path and the parameter in it; operators' routes are nobody's.
 
-    A conversation's name is no id: each tenant names its own, and the first message makes it.
+    A conversation's name is no id: each tenant names its own, and the first message makes it. Nor is a
+    model's. An id of the horde door is a capability: who knows it may ask, whoever he is.
     """
     paths = http.get("/openapi.json").json()["paths"]
     return [
         (method.upper(), path, path.split("{")[1].split("}")[0])
         for path, operations in paths.items()
         for method in operations
-        if "{" in path and not path.startswith("/admin")
+        if "{" in path and not path.startswith(("/admin", "/v1/models", "/api/v2"))
         if (method, "{conversation}" in path) != ("post", True)
     ]
 
@@ -67,13 +90,14 @@ def test_every_route_answers_another_tenant_as_if_there_were_none(
     before = everything_of(red, reds)
     routes = routes_with_an_id(red)
     for method, path, name in routes:
-        theirs = blue.request(method, path.replace(f"{{{name}}}", getattr(reds, name)))
-        nobodys = blue.request(method, path.replace(f"{{{name}}}", str(uuid4())))
+        body: dict[str, Any] = {"json": {}} if method in {"POST", "PATCH", "PUT"} else {}
+        theirs = blue.request(method, path.replace(f"{{{name}}}", getattr(reds, name)), **body)
+        nobodys = blue.request(method, path.replace(f"{{{name}}}", str(uuid4())), **body)
 
         assert (theirs.status_code, nobodys.status_code) == (404, 404), (method, path)
         assert shape(theirs) == shape(nobodys), "the answer tells whether there is one"
 
-    assert {name for _, _, name in routes} == {"job", "schedule", "blob", "task_id", "conversation"}
+    assert {name for _, _, name in routes} == {each.name for each in fields(Belongings)}
     assert everything_of(red, reds) == before
     figures.append(f"two tenants: {len(routes)} routes with an id, each 404 for the other")
 
@@ -88,15 +112,21 @@ def everything_of(red: httpx.Client, reds: Belongings) -> list[Any]:
         red.get(f"/jobs/{reds.job}/timeline").json(),
         red.get(f"/schedules/{reds.schedule}").json(),
         red.get(f"/blobs/{reds.blob}").content,
+        red.get(f"/runs/{reds.run}").json(),
+        red.get(f"/webhooks/{reds.webhook}").json(),
+        red.get(f"/webhooks/deliveries/{reds.delivery}").json(),
     ]
 
 
-@pytest.mark.parametrize("path", ["/jobs", "/schedules"])
+@pytest.mark.parametrize(
+    "path", ["/jobs", "/schedules", "/runs", "/webhooks", "/webhooks/deliveries"]
+)
 def test_lists_have_ones_own_alone(blue: httpx.Client, reds: Belongings, path: str) -> None:
     said = blue.get(path, params={"limit": 200}).text
 
     assert reds.job not in said
     assert reds.schedule not in said
+    assert not any(each in said for each in (reds.run, reds.webhook, reds.delivery))
 
 
 def test_a_cursor_of_another_tenant_leads_to_nothing_of_it(
