@@ -32,6 +32,11 @@ router = APIRouter(prefix=errors.DOOR, tags=["openai"])
 _KINDS: Final = (asking.TEXT, asking.EMBEDDING, asking.IMAGE)
 _Asked = TypeVar("_Asked", ChatRequest, CompletionRequest, EmbeddingRequest, ImageRequest)
 _LINKS_LAST: Final = timedelta(hours=1)
+_EVENT: Final = {  # one of the stream
+    "type": "object",
+    "properties": {"data": {"type": "string", "description": "A chunk as JSON, or [DONE]."}},
+    "required": ["data"],
+}
 _ERROR: Final = {"model": views.OpenAiErrorView}
 _SAID: Final = {
     400: "It cannot be read, or asks for what is not there: `param` says where.",
@@ -61,7 +66,7 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _answers(view: type[BaseModel], *, streams: bool = False) -> dict[int | str, dict[str, Any]]:
-    content = {"text/event-stream": {"schema": {"type": "string"}}} if streams else {}
+    content = {"text/event-stream": {"schema": _EVENT}} if streams else {}
     answer = {"model": view, "description": "The answer.", "headers": _JOB, "content": content}
     return {200: answer, **_refusals(*_SAID)}
 
