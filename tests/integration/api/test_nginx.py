@@ -109,7 +109,7 @@ class Crowd:
 
 
 async def test_a_path_is_switched_to_new_to_old_to_new_and_no_request_is_lost(front: Front) -> None:
-    async with httpx.AsyncClient(base_url=front.url, timeout=10, trust_env=False) as http:
+    async with a_client(front) as http:
         await eventually(lambda: answers(http), within=10)
         crowd = Crowd(http)
         async with asyncio.TaskGroup() as group:
@@ -132,7 +132,7 @@ async def test_a_path_is_switched_to_new_to_old_to_new_and_no_request_is_lost(fr
 
 
 async def test_what_nobody_switched_is_the_legacy_servers(front: Front) -> None:
-    async with httpx.AsyncClient(base_url=front.url, timeout=10, trust_env=False) as http:
+    async with a_client(front) as http:
         await eventually(lambda: answers(http), within=10)
         old = await http.get("/api/v2/status/heartbeat")
         await asyncio.to_thread(front.switch, "/api/v2/status", "new")
@@ -145,6 +145,13 @@ async def test_what_nobody_switched_is_the_legacy_servers(front: Front) -> None:
 
     assert (old.headers["x-side"], old.json()["version"]) == ("legacy", "legacy")
     assert nobodys.headers["x-side"] == "legacy"
+
+
+def a_client(front: Front) -> httpx.AsyncClient:
+    """With a connection for each request: a reload closes those that wait for the next one, and who sends on
+    one in that moment has to ask again, as with every server that may close a connection."""
+    alone = httpx.Limits(max_keepalive_connections=0)
+    return httpx.AsyncClient(base_url=front.url, timeout=10, trust_env=False, limits=alone)
 
 
 async def answers(http: httpx.AsyncClient) -> bool:
