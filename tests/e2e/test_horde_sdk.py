@@ -1,7 +1,7 @@
 """The protocol's own client, unmodified, against a running system; what they said is kept as a golden file.
 
-It needs `TEST_HORDE_SDK`: the interpreter of an environment that has `horde-sdk`. Nothing here depends on
-that package: `tests/unit/api/horde/test_recorded.py` plays the file again. Without the file it is written.
+It installs `horde-sdk` in an environment of its own. Nothing else needs that package:
+`tests/unit/api/horde/test_recorded.py` plays the file again in every run. Without the file it is written.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from headrace.testkit.horde_sdk import INTERPRETER, run_client
+from headrace.testkit.environments import python_with
+from headrace.testkit.horde_sdk import SDK, run_client
 from headrace.testkit.recording import recording
 from headrace.testkit.system import running
 
@@ -22,19 +23,18 @@ pytestmark = [
     pytest.mark.e2e,
     pytest.mark.real,
     pytest.mark.timeout(180),
-    pytest.mark.skipif(
-        not INTERPRETER, reason="TEST_HORDE_SDK names no interpreter with horde-sdk"
-    ),
+    pytest.mark.full,
 ]
 
 
 async def test_the_protocols_own_client_draws_and_writes(tmp_path: Path) -> None:
+    python = await python_with(SDK, tmp_path / "sdk")
     settings = {"ENGINES": "smollm2,emoji-flow", "LEASE_S": "30"}
     async with (
         running("MONOLITH", tmp_path, kinds=2, **settings) as system,
         recording(system.url) as recorded,
     ):
-        code, said = await run_client(CLIENT, recorded.url, tmp_path)
+        code, said = await run_client(python, CLIENT, recorded.url, tmp_path)
 
     assert code == 0, said
     assert {each.status for each in recorded.exchanges} <= {200, 202}

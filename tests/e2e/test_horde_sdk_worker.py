@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from headrace.testkit.horde_sdk import INTERPRETER, environment
+from headrace.testkit.environments import python_with
+from headrace.testkit.horde_sdk import SDK, environment
 from headrace.testkit.remote_worker import ADMIN, API, MODEL, worker_key
 from headrace.testkit.system import running
 
@@ -21,13 +22,12 @@ pytestmark = [
     pytest.mark.e2e,
     pytest.mark.real,
     pytest.mark.timeout(180),
-    pytest.mark.skipif(
-        not INTERPRETER, reason="TEST_HORDE_SDK names no interpreter with horde-sdk"
-    ),
+    pytest.mark.full,
 ]
 
 
 async def test_the_protocols_own_worker_draws_and_writes(tmp_path: Path) -> None:
+    python = await python_with(SDK, tmp_path / "sdk")
     settings: dict[str, Any] = {"ADMIN_KEY": ADMIN, "ALLOW_ANONYMOUS": "true"}
     async with (
         running("MONOLITH", tmp_path, **settings) as system,
@@ -35,7 +35,7 @@ async def test_the_protocols_own_worker_draws_and_writes(tmp_path: Path) -> None
     ):
         key = (await worker_key(http, "owner"))["apikey"]
         worker = await asyncio.create_subprocess_exec(
-            *(INTERPRETER, str(WORKER), key, MODEL),
+            *(str(python), str(WORKER), key, MODEL),
             env=environment(system.url, tmp_path),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from headrace.testkit.client import User
+from headrace.testkit.environments import python_with, ran
 from headrace.testkit.system import Mode, System, running
 from headrace.testkit.upstream import Script, ScriptedServer, chunk, scripted_server
 from headrace.testkit.waits import eventually
@@ -73,12 +73,7 @@ async def system(
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python that has the client and nothing of ours."""
-    folder = tmp_path_factory.mktemp("client")
-    uv = Path(sys.executable).with_name("uv")
-    python = folder / "bin" / "python"
-    await ran(str(uv), "venv", "--quiet", "--clear", str(folder))
-    await ran(str(uv), "pip", "install", "--quiet", "--python", str(python), CLIENT)
-    return python
+    return await python_with(CLIENT, tmp_path_factory.mktemp("client"))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -88,16 +83,6 @@ async def told(system: System, client: Path) -> AsyncGenerator[Told]:
         base_url=system.url, headers=system.auth, trust_env=False, timeout=20
     ) as http:
         yield Told(story, User(http))
-
-
-async def ran(*command: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    async with asyncio.timeout(INSTALL_S):
-        out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
-    return out.decode()
 
 
 async def test_a_chat_is_answered_and_its_job_is_named(told: Told) -> None:

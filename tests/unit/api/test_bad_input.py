@@ -246,3 +246,21 @@ async def test_a_wrong_method_is_told_the_right_ones(http: httpx.AsyncClient) ->
 
     assert_problem(answer, 405, "method-not-allowed")
     assert answer.headers["allow"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/jobs?limit=1&limit=2", "/jobs?cursor=a&limit=1&cursor=b", "/admin/jobs?tenant=a&tenant=b"],
+)
+async def test_what_a_query_says_twice_is_refused(http: httpx.AsyncClient, address: str) -> None:
+    answer = await http.get(address, headers={"apikey": "key-of-operators"})
+
+    assert answer.status_code == 400, answer.text
+    assert "more than once" in answer.json()["detail"]
+
+
+async def test_what_may_be_said_often_is_not_refused_for_it(http: httpx.AsyncClient) -> None:
+    nobody = "4d1cba0e-2d3b-4a8e-9d0c-0d6f3b7b7a11"
+    answer = await http.get(f"/jobs/statuses?id={nobody}&id={nobody.replace('4', '5', 1)}")
+
+    assert answer.status_code == 200, answer.text

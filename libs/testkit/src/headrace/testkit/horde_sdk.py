@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import Final
 
-INTERPRETER = os.environ.get("TEST_HORDE_SDK", "")  # of an environment that has `horde-sdk`
+SDK: Final = "horde-sdk==0.18.0"  # the newest for this Python
 
 
-async def run_client(script: Path, url: str, home: Path) -> tuple[int | None, str]:
+async def run_client(python: Path, script: Path, url: str, home: Path) -> tuple[int | None, str]:
     """Its exit code, and what it said. It refuses every field that it does not know."""
     client = await asyncio.create_subprocess_exec(
-        *(INTERPRETER, str(script)),
+        *(str(python), str(script)),
         env=environment(url, home),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -45,6 +45,7 @@ from headrace.api.dialects.openai import routes as openai
 from headrace.api.doors import has_own_errors, refusal
 from headrace.api.guards import Failures, RefuseNul
 from headrace.api.instrumenting import Spans, Watched
+from headrace.api.once_each import once_each
 from headrace.api.page import NavigationFirst, Page
 from headrace.api.problems import Refused
 from headrace.api.tracing import TraceContext
@@ -97,7 +98,7 @@ def create_app(deps: ApiDeps) -> FastAPI:
         *horde.PARTS,
         health,
     ):
-        app.include_router(door.router)
+        app.include_router(door.router, dependencies=[once_each])
     app.router.default = page  # every address that is not the api's
     app.openapi = lru_cache(lambda: _describe(app, deps))  # type: ignore[method-assign]  # FastAPI's own way
     return app
