@@ -13,7 +13,7 @@ import pytest
 
 from headrace.contracts import frames, messages
 from headrace.contracts.frames import Frame, decode_frame, encode_frame, frame_type
-from headrace.contracts.ids import ClaimId, JobId, Lane, TenantId, WorkerId
+from headrace.contracts.ids import BlobId, ClaimId, JobId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import JobError, Message
 from headrace.contracts.producing import End
 
@@ -166,6 +166,79 @@ ADDED: dict[str, Message] = {
             hears={"smollm2": messages.Hearing(free=1, alive_s=2.5)},
             order_s=9.5,
         ),
+    ),
+    "heartbeats.v1.models": messages.Heartbeats(
+        worker=WORKER,
+        reply_to="headrace.worker.worker-1",
+        sequence=9,
+        slots={"sklearn-serve": 2},
+        heartbeats=[],
+        vitals=messages.Vitals(
+            models=[
+                messages.WarmModel(
+                    lane=Lane("sklearn-serve"),
+                    model="digits@3",
+                    slots=2,
+                    memory_bytes=8388608,
+                    load_s=0.25,
+                )
+            ]
+        ),
+    ),
+    "claims.v1.warm": messages.Claims(
+        worker=WORKER,
+        reply_to="headrace.worker.worker-1",
+        claims=[messages.Claim(id=ClaimId("c-1"), job=JOB, epoch=2, warm=["digits@3"])],
+    ),
+    "grants.v1.artefact": messages.Grants(
+        answers=[
+            messages.Grant(
+                claim=ClaimId("c-1"),
+                job=JOB,
+                tenant=TenantId("alice"),
+                epoch=3,
+                attempt=2,
+                lease_s=30.0,
+                kind="inference",
+                model="digits@3",
+                input={"rows": [[0.5]]},
+                timeout_s=3600.0,
+                artefact=messages.Artefact(
+                    tenant=TenantId("alice"),
+                    blob=BlobId("6d9e4c1a-0a3b-4f57-8a35-0c3c2b8f4f11.bin"),
+                    format="sklearn-npz",
+                    sha256="e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+                    bytes=1048576,
+                ),
+            ),
+            messages.Refusal(claim=ClaimId("c-2"), job=JOB, reason="elsewhere"),
+        ]
+    ),
+    "hello.v1.formats": messages.Hello(
+        worker=WORKER,
+        slots={"sklearn-serve": 2},
+        engines=[
+            messages.EngineCard(
+                lane=Lane("sklearn-serve"),
+                kind="inference",
+                models=[],
+                input_schema={"type": "object"},
+                title="scikit-learn",
+                formats=["sklearn-npz"],
+            )
+        ],
+    ),
+    "results.v1.cold": messages.Results(
+        worker=WORKER,
+        results=[
+            messages.Result(
+                job=JOB,
+                epoch=3,
+                outcome="succeeded",
+                output={},
+                stages=messages.Stages(load_s=0.5, run_s=2.0, cold=True),
+            )
+        ],
     ),
     "orders.v1.drain": messages.Orders(lease_s=30.0, orders=[], sequence=8, drain=True),
 }

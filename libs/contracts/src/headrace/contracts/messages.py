@@ -34,12 +34,23 @@ class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
     job: JobId
     epoch: int
     trace: str | None = None  # W3C traceparent of this attempt, for a later one to link to
+    warm: list[str] | None = None  # models that this slot has loaded; None: it does not say
 
 
 class Claims(msgspec.Struct, frozen=True, tag_field="kind", tag="claims.v1"):
     worker: WorkerId
     reply_to: str
     claims: list[Claim]
+
+
+class Artefact(msgspec.Struct, frozen=True):
+    """The weights of a registered model: a blob, and what its bytes must be."""
+
+    tenant: TenantId  # whose blob it is
+    blob: BlobId
+    format: str  # as engines declare what they can load: 'sklearn-npz', 'torch-safetensors', ...
+    sha256: str  # hexadecimal
+    bytes: int
 
 
 class Grant(msgspec.Struct, frozen=True, tag_field="type", tag="grant", omit_defaults=True):
@@ -57,14 +68,18 @@ class Grant(msgspec.Struct, frozen=True, tag_field="type", tag="grant", omit_def
     timeout_s: float
     trace: str | None = None  # W3C traceparent of the request that submitted the job
     previous: str | None = None  # that of the attempt before this one
+    artefact: Artefact | None = None  # of the model; None: the engine has its weights by itself
 
 
 class Refusal(msgspec.Struct, frozen=True, tag_field="type", tag="refusal"):
-    """Somebody else has it, or it is over. The offer is settled."""
+    """Somebody else has it, or shall have it, or it is over. The offer is settled.
+
+    `elsewhere`: its model is loaded on another worker, to which it is offered again.
+    """
 
     claim: ClaimId
     job: JobId
-    reason: Literal["unknown", "stale", "taken", "over"]
+    reason: Literal["unknown", "stale", "taken", "over", "elsewhere"]
 
 
 class Grants(msgspec.Struct, frozen=True, tag_field="kind", tag="grants.v1"):
@@ -93,14 +108,28 @@ class Hearing(msgspec.Struct, frozen=True):
     alive_s: float  # since the consumer that was heard of least lately was known to be alive
 
 
+class WarmModel(msgspec.Struct, frozen=True):
+    """A model that is loaded in slots of one lane: a job that wants it starts at once."""
+
+    lane: Lane
+    model: str
+    slots: int
+    memory_bytes: int  # what loading it added, in the slot where it added most
+    load_s: float  # what loading it took, where it took longest
+
+
 class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a worker is, for operators: nothing is decided by it. What it cannot tell is left out."""
+    """How a worker is, for operators; `models` also says where a job had better go.
+
+    What it cannot tell is left out.
+    """
 
     draining: bool = False  # it was told to, and takes nothing new
     memory_bytes: int | None = None  # resident, of the worker and its engines' processes
     gpus: list[Gpu] | None = None
     hears: dict[str, Hearing] | None = None  # by lane
     order_s: float | None = None  # since an order last reached its mailbox; None: none ever did
+    models: list[WarmModel] | None = None  # None: a build before it could say
 
 
 class Heartbeats(
@@ -135,7 +164,7 @@ class Orders(msgspec.Struct, frozen=True, tag_field="kind", tag="orders.v1", omi
     drain: bool = False
 
 
-class EngineCard(msgspec.Struct, frozen=True):
+class EngineCard(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a worker's engine can do, so that the api can refuse what nobody runs."""
 
     lane: Lane
@@ -143,6 +172,7 @@ class EngineCard(msgspec.Struct, frozen=True):
     models: list[str]
     input_schema: dict[str, Any]  # JSON Schema
     title: str = ""
+    formats: list[str] = []  # of the artefacts that it can serve
 
 
 class Hello(msgspec.Struct, frozen=True, tag_field="kind", tag="hello.v1"):
@@ -166,6 +196,7 @@ class Stages(msgspec.Struct, frozen=True, omit_defaults=True):
     load_s: float = 0.0
     run_s: float = 0.0
     store_s: float = 0.0
+    cold: bool = False  # its model had to be loaded
 
 
 class JobError(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -271,6 +271,26 @@ ENGINE_MEMORY: Final = CATALOG.gauges(
     do="Grows from job to job: the engine leaks. Near the limit: fewer slots.",
     lane=LANES,
 )
+MODEL_LOADS: Final = CATALOG.counters(
+    "headrace_model_loads_total",
+    "Jobs that came to a slot, by whether their model was loaded there already (`warm`).",
+    do="Many `no`: models change too often. More memory for the lane, or more workers: `headrace workers`.",
+    lane=LANES,
+    warm=("yes", "no"),
+)
+MODEL_LOAD: Final = CATALOG.histograms(
+    "headrace_model_load_seconds",
+    "How long an engine took to load a model, what a job waits that comes to a cold slot.",
+    do="Slow: the disk, or the engine; the download of an artefact is not in it.",
+    buckets=_LONG,
+    lane=LANES,
+)
+MODEL_EVICTIONS: Final = CATALOG.counters(
+    "headrace_model_evictions_total",
+    "Models that were let go of, so that another has room.",
+    do="As many as cold loads: the lane's memory does not hold what is asked for; raise MODEL_MEMORY_MIB.",
+    lane=LANES,
+)
 GPU_UTILISATION: Final = CATALOG.gauges(
     "headrace_gpu_utilisation_ratio",
     "How much of the time the device computed, as its driver says.",

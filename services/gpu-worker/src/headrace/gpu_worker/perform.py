@@ -20,14 +20,17 @@ from msgspec.structs import replace
 from headrace.contracts.frames import Cancelling, encode_frame, frame_type
 from headrace.contracts.ids import BlobId
 from headrace.contracts.messages import JobError, Result, Stages
+from headrace.gpu_worker.artefacts import Artefacts
 from headrace.gpu_worker.attempts import Attempt, Why
 from headrace.gpu_worker.frames import FrameWriter
 from headrace.gpu_worker.host import wire
 from headrace.gpu_worker.host.keeper import Keeper, NotReady, RunEnded
 from headrace.gpu_worker.host.process import HostLost
+from headrace.gpu_worker.host.shelf import Weights
 from headrace.gpu_worker.options import WorkerOptions
 from headrace.gpu_worker.payloads import Given, PayloadFailed, Payloads
 from headrace.gpu_worker.waiting import until
+from headrace.telemetry import metrics
 from headrace.telemetry.logs import get_logger
 from headrace.telemetry.tracing import span
 
@@ -46,9 +49,12 @@ End: TypeAlias = dict[str, Any] | JobError | Halted
 class Performance:
     """One attempt on one slot's child."""
 
-    def __init__(self, attempt: Attempt, keeper: Keeper, options: WorkerOptions) -> None:
+    def __init__(
+        self, attempt: Attempt, keeper: Keeper, artefacts: Artefacts, options: WorkerOptions
+    ) -> None:
         self._attempt = attempt
         self._keeper = keeper
+        self._artefacts = artefacts
         self._options = options
         self._payloads = Payloads(options)
         self._inside: list[BlobId] = []
@@ -86,7 +92,7 @@ class Performance:
             fetching = self._payloads.fetch(grant.tenant, grant.input)
             given = await until(attempt.ending, fetching)
             if given is not None:
-                await self._keeper.ready(grant.model)
+                await self._make_ready()
         if given is None or attempt.ending.is_set():
             return Halted()
         with self._stage("run", links=[grant.previous] if grant.previous else []):
@@ -99,6 +105,27 @@ class Performance:
             stored = await self._payloads.store(grant.tenant, ended.output, ended.made)
         self._inside = stored.inside
         return stored.output
+
+    async def _make_ready(self) -> None:
+        grant = self._attempt.grant
+        artefact = grant.artefact
+        if artefact is None:
+            await self._load(Weights(grant.model))
+            return
+        weights = Weights(
+            grant.model, self._artefacts.place(artefact), artefact.format, artefact.sha256
+        )
+        if self._keeper.has(weights):  # then its file may be gone
+            await self._load(weights)
+        elif kept := await until(self._attempt.ending, self._artefacts.fetch(artefact)):
+            with kept:
+                await self._load(weights)
+
+    async def _load(self, weights: Weights) -> None:
+        cold = await self._keeper.ready(weights)
+        self._stages = replace(self._stages, cold=cold)
+        lane = self._keeper.lane
+        metrics.MODEL_LOADS.labels(lane=lane, warm="no" if cold else "yes").inc()
 
     async def _run(self, given: Given) -> RunEnded:
         grant = self._attempt.grant

@@ -313,7 +313,11 @@ class Transaction(
     async def announce_engines(self, cards: Sequence[EngineCard]) -> None:
         """Keep the catalog: one entry per kind and model, the latest wins."""
 
-    async def catalog(self) -> list[EngineCard]: ...
+    async def catalog(self) -> list[EngineCard]:
+        """Engines by the models that they have of their own, which each has at least one of."""
+
+    async def serving(self, artefact_format: str) -> list[EngineCard]:
+        """Engines that can load artefacts of this format, by lane; some have no models of their own."""
 
     # -- reading -------------------------------------------------------------------------------------
 

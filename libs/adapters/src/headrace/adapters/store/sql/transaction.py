@@ -199,6 +199,9 @@ class SqlTransaction(RolloutVerbs, RunVerbs, RemoteVerbs, UserVerbs, FigureVerbs
     async def announce_engines(self, cards: Sequence[EngineCard]) -> None:
         await fleet.announce_engines(self._session, cards)
 
+    async def serving(self, artefact_format: str) -> list[EngineCard]:
+        return await fleet.serving(self._session, artefact_format)
+
     async def catalog(self) -> list[EngineCard]:
         return await fleet.read_catalog(self._session)
 
