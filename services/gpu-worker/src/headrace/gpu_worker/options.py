@@ -45,6 +45,7 @@ class Limits:
     spawn_s: float = 30.0
     load_s: float = 600.0
     blobs_s: float = 60.0  # to fetch all of a job's inputs, or to store all of its outputs
+    checkpoint_s: float = 1.0  # between two checkpoints of one job; those in between are skipped
     append_s: float = 2.0
     flush_s: float = 2.0  # for the last frames, before the result is sent
     retry_cap_s: float = 10.0

@@ -210,7 +210,8 @@ class Slot:
     async def _performed(self, attempt: Attempt) -> Result | None:
         grant = attempt.grant
         try:
-            return await Performance(attempt, self._keeper, self._options).result()
+            tell = self._desk.heartbeater.soon
+            return await Performance(attempt, self._keeper, self._options, tell=tell).result()
         except Exception as error:  # noqa: BLE001  # here a job is settled: a slip of ours must not lose it
             _log.error("attempt.broke", exc_info=error)
             await self._keeper.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, assert_never
@@ -34,7 +34,7 @@ class Recorded:
     stale: list[Result]
     jobs: Mapping[JobId, Job]  # as they were
     at: datetime  # on the store's clock
-    let_go: list[BlobRef]  # to be deleted: checkpoints of which there is no more need
+    let_go: list[BlobRef] = field(default_factory=list)  # checkpoints that nobody needs any more
 
 
 async def record(

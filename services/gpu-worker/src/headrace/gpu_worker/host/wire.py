@@ -12,7 +12,7 @@ import msgspec
 
 from headrace.contracts.messages import JobError
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 MAX_BYTES: Final = 512 * 2**20
 LENGTH: Final = struct.Struct(">I")
 
@@ -28,12 +28,20 @@ class Load(msgspec.Struct, frozen=True, tag="load"):
     model: str
 
 
-class Run(msgspec.Struct, frozen=True, tag="run"):
+class LeftBehind(msgspec.Struct, frozen=True):
+    """By an attempt before this one."""
+
+    step: int
+    data: bytes
+
+
+class Run(msgspec.Struct, frozen=True, tag="run", omit_defaults=True):
     run: int
     model: str
     attempt: int
     input: dict[str, Any]
     blobs: dict[str, bytes]
+    left_behind: LeftBehind | None = None
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
@@ -67,6 +75,12 @@ class Made(msgspec.Struct, frozen=True, tag="made"):
     data: bytes
 
 
+class Checkpointed(msgspec.Struct, frozen=True, tag="checkpointed"):
+    run: int
+    step: int
+    data: bytes
+
+
 class Ended(msgspec.Struct, frozen=True, tag="ended", omit_defaults=True):
     """The child is idle again. Neither output nor error: it stopped as it was told."""
 
@@ -83,7 +97,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
 
 ToChild: TypeAlias = Prepare | Load | Run | Stop
-ToWorker: TypeAlias = Ready | Loaded | Said | Made | Ended | Failed
+ToWorker: TypeAlias = Ready | Loaded | Said | Made | Checkpointed | Ended | Failed
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _to_child: Final = msgspec.msgpack.Decoder(ToChild)
