@@ -496,6 +496,8 @@ export interface AnybodysJobView {
   retry_of: string | null;
   /** How far, 0 to 1, as last reported. */
   progress: number | null;
+  /** What a next attempt goes on from; null where that begins at the beginning. */
+  checkpoint: CheckpointView | null;
   priority: number;
   labels: Record<string, string>;
   input: Record<string, unknown>;
@@ -539,6 +541,8 @@ export interface AttemptView {
   outcome: string | null;
   error: ErrorView | null;
   stages: StagesView | null;
+  /** Of the checkpoint that it went on from; null: it began at the beginning. */
+  resumed_step: number | null;
 }
 
 export interface AuditPage {
@@ -576,6 +580,12 @@ export interface Cancelled {
 
 export interface Cancelling {
   type: "cancelling";
+}
+
+/** What its attempts have left behind: the next one goes on from there. */
+export interface CheckpointView {
+  step: number;
+  at: string;
 }
 
 export interface Dead {
@@ -781,6 +791,8 @@ export interface JobView {
   retry_of: string | null;
   /** How far, 0 to 1, as last reported. */
   progress: number | null;
+  /** What a next attempt goes on from; null where that begins at the beginning. */
+  checkpoint: CheckpointView | null;
   priority: number;
   labels: Record<string, string>;
   input: Record<string, unknown>;
@@ -1506,6 +1518,7 @@ export interface TimelineView {
   api_key: string | null;
   /** Where to look at it, if TRACE_URL is set. */
   trace_url: string | null;
+  checkpoint: CheckpointView | null;
   attempts: AttemptView[];
 }
 

@@ -19,6 +19,7 @@ from headrace.contracts.producing import End
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 JOB, WORKER = JobId("0b6c1f0e-6b1d-4a57-9c2f-0d9a4c1b7a11"), WorkerId("worker-1")
+LEFT = BlobId("6f1d2c3b-0d9a-4c1b-9c2f-7a11e0b6c1f0.bin")
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 MESSAGES: dict[str, Message] = {
@@ -237,6 +238,41 @@ ADDED: dict[str, Message] = {
                 outcome="succeeded",
                 output={},
                 stages=messages.Stages(load_s=0.5, run_s=2.0, cold=True),
+            )
+        ],
+    ),
+    "heartbeats.v1.checkpoint": messages.Heartbeats(
+        worker=WORKER,
+        reply_to="headrace.worker.worker-1",
+        sequence=9,
+        slots={"sklearn-train": 1},
+        heartbeats=[
+            messages.Heartbeat(job=JOB, epoch=3, fraction=0.5, checkpoint=LEFT, checkpoint_step=12)
+        ],
+    ),
+    "grants.v1.checkpoint": messages.Grants(
+        answers=[
+            messages.Grant(
+                claim=ClaimId("c-4"),
+                job=JOB,
+                tenant=TenantId("alice"),
+                epoch=5,
+                attempt=3,
+                lease_s=30.0,
+                kind="training",
+                model="digits-mlp",
+                input={"epochs": 20},
+                timeout_s=3600.0,
+                checkpoint=LEFT,
+                checkpoint_step=12,
+            )
+        ]
+    ),
+    "results.v1.checkpoint": messages.Results(
+        worker=WORKER,
+        results=[
+            messages.Result(
+                job=JOB, epoch=3, outcome="released", checkpoint=LEFT, checkpoint_step=12
             )
         ],
     ),

@@ -36,7 +36,7 @@ asyncio.run(main())
 """
 
 
-async def unheard(_: wire.Said) -> None:
+async def unheard(_: wire.Said | wire.Checkpointed) -> None:
     pass
 
 

@@ -69,6 +69,8 @@ class Grant(msgspec.Struct, frozen=True, tag_field="type", tag="grant", omit_def
     trace: str | None = None  # W3C traceparent of the request that submitted the job
     previous: str | None = None  # that of the attempt before this one
     artefact: Artefact | None = None  # of the model; None: the engine has its weights by itself
+    checkpoint: BlobId | None = None  # what an earlier attempt left behind, to go on from
+    checkpoint_step: int | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True, tag_field="type", tag="refusal"):
@@ -90,6 +92,8 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     job: JobId
     epoch: int
     fraction: float | None = None  # how far, 0..1
+    checkpoint: BlobId | None = None  # the latest that this attempt has left behind
+    checkpoint_step: int | None = None
 
 
 class Gpu(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -219,6 +223,8 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     stages: Stages = msgspec.field(default_factory=Stages)
     dropped: int = 0  # frames of this attempt that never reached its stream
     blobs: list[BlobId] = msgspec.field(default_factory=list)  # named in an output that is a blob
+    checkpoint: BlobId | None = None  # the latest, which no heartbeat may have told
+    checkpoint_step: int | None = None
 
 
 class Results(msgspec.Struct, frozen=True, tag_field="kind", tag="results.v1", omit_defaults=True):

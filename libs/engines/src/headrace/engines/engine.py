@@ -27,6 +27,14 @@ class BlobRef:
         return {"blob": self.id}
 
 
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What an attempt left behind, for the next one to go on from."""
+
+    step: int
+    data: bytes
+
+
 class Work(Protocol[Given_co]):
     """One attempt at one job, as its engine sees it.
 
@@ -72,6 +80,15 @@ class Work(Protocol[Given_co]):
 
     def read(self, reference: Mapping[str, str]) -> bytes:
         """The bytes of an input of the form `{"blob": id}`; fetched before the engine starts."""
+
+    def checkpoint(self, data: bytes, *, step: int) -> None:
+        """Leave behind what a next attempt needs to go on from here; the latest counts.
+
+        Steps grow. Raises ValueError where they do not, or on more than 32 MiB.
+        """
+
+    def resume(self) -> Checkpoint | None:
+        """What an attempt before this one left behind; None: begin at the beginning."""
 
 
 class Engine(Protocol):

@@ -17,7 +17,7 @@ CRASH_CODE = 42
 Act = Literal[
     "say", "wait", "hang", "crash", "abort", "copy", "large", "print", "preview",
     "bad input", "busy", "out of memory", "device out of memory", "broken", "not a dict",
-    "deaf", "pid", "flood", "half",
+    "deaf", "pid", "flood", "half", "leave behind", "stand still",
 ]  # fmt: skip
 
 
@@ -152,6 +152,26 @@ def _half(work: Work[PlayInput]) -> dict[str, Any]:
     return _wait(work)
 
 
+def _leave_behind(work: Work[PlayInput]) -> dict[str, Any]:
+    """Goes on for so many steps; then does what its text says."""
+    before = work.resume()
+    begun = 0 if before is None else before.step
+    for step in range(begun + 1, begun + work.input.times + 1):
+        work.checkpoint(f"after {step}".encode(), step=step)
+    work.token("left behind")
+    if (end := work.input.text) in _ERRORS:
+        raise _ERRORS[end]
+    if end in _ACTS:
+        return _ACTS[end](work)
+    return {"found": None if before is None else before.data.decode(), "begun": begun}
+
+
+def _stand_still(work: Work[PlayInput]) -> dict[str, Any]:
+    for _ in range(2):
+        work.checkpoint(b"", step=1)
+    return {}
+
+
 _ACTS: dict[str, Callable[[Work[PlayInput]], dict[str, Any]]] = {
     "say": _say,
     "wait": _wait,
@@ -167,4 +187,6 @@ _ACTS: dict[str, Callable[[Work[PlayInput]], dict[str, Any]]] = {
     "pid": _pid,
     "flood": _flood,
     "half": _half,
+    "leave behind": _leave_behind,
+    "stand still": _stand_still,
 }

@@ -23,8 +23,10 @@ from headrace.contracts.messages import (
 )
 from headrace.core.errors import BadMessage
 from headrace.core.ports.bus import Delivery, Parcel
+from headrace.core.usecases.checkpoint import keep_checkpoints
 from headrace.core.usecases.claim import claim
 from headrace.core.usecases.heartbeat import heartbeat
+from headrace.core.usecases.purge import delete_blobs
 from headrace.core.usecases.record import Recorded as Outcome
 from headrace.core.usecases.record import record
 from headrace.dispatcher.announcer import announce
@@ -48,6 +50,7 @@ class Inbox:
         taker: Taker,
     ) -> None:
         self._store, self._bus, self._streams = ports.store, ports.bus, ports.streams
+        self._blobs = ports.blobs
         self._options, self._random = options, random
         self._room, self._taker = room, taker
 
@@ -77,10 +80,12 @@ class Inbox:
         match message:
             case Heartbeats():
                 options = self._options
+                let_go = await keep_checkpoints(self._store, message.heartbeats)
                 orders = await heartbeat(
                     self._store, message, path=options.path, lease=options.lease
                 )
                 await self._bus.send([Parcel(message.reply_to, encode(orders))])
+                await delete_blobs(self._blobs, let_go)
             case Hello():
                 await self._hello(message)
             case Goodbye():
@@ -112,6 +117,7 @@ class Inbox:
                 await self._bus.send([Parcel(message.reply_to, encode(_told(message, recorded)))])
             count_recorded(message.results, recorded)
             tell_ended(message, recorded)
+            await delete_blobs(self._blobs, recorded.let_go)
 
 
 def _told(message: Results, recorded: Outcome) -> Recorded:

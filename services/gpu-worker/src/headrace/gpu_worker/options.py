@@ -54,6 +54,7 @@ class Limits:
     artefact_s: float = 1800.0  # to download one; what has come is kept for the next try
     aside_s: float = 0.15  # left to a worker that has the model loaded, at most
     blobs_s: float = 60.0  # to fetch all of a job's inputs, or to store all of its outputs
+    checkpoint_s: float = 1.0  # between two checkpoints of one job; those in between are skipped
     append_s: float = 2.0
     flush_s: float = 2.0  # for the last frames, before the result is sent
     retry_cap_s: float = 10.0

@@ -16,10 +16,11 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from headrace.contracts.ids import BlobId, TenantId
-from headrace.contracts.messages import MAX_INLINE_BYTES, OUTPUT_BLOB, JobError
+from headrace.contracts.messages import MAX_INLINE_BYTES, OUTPUT_BLOB, Grant, JobError
 from headrace.core.blob_names import MAX_INPUT_BLOBS, blob_ids, kept_for
 from headrace.core.errors import BlobNotFound, TooLarge, Unavailable
 from headrace.core.ports.blobs import Blob
+from headrace.gpu_worker.host import wire
 from headrace.gpu_worker.options import WorkerOptions
 from headrace.gpu_worker.waiting import pauses
 from headrace.telemetry.logs import get_logger
@@ -45,6 +46,7 @@ class Given:
 
     input: dict[str, Any]
     blobs: dict[str, bytes]
+    left_behind: wire.LeftBehind | None  # by an earlier attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,22 @@ class Payloads:
     def __init__(self, options: WorkerOptions) -> None:
         self._options = options
 
-    async def fetch(self, tenant: TenantId, value: dict[str, Any]) -> Given:
-        """The input, and all blobs that it names. Raises PayloadFailed."""
+    async def fetch(self, grant: Grant) -> Given:
+        """The input, all blobs that it names, and what is there to go on from. Raises PayloadFailed."""
         async with self._in_time("fetch its inputs"):
-            whole = await self._whole(tenant, value)
-            return Given(whole, await self._blobs(tenant, whole))
+            whole = await self._whole(grant.tenant, grant.input)
+            blobs = await self._blobs(grant.tenant, whole)
+            return Given(whole, blobs, await self._left_behind(grant))
+
+    async def _left_behind(self, grant: Grant) -> wire.LeftBehind | None:
+        if grant.checkpoint is None or grant.checkpoint_step is None:
+            return None
+        try:
+            data = await self._read(grant.tenant, grant.checkpoint)
+        except BlobNotFound:  # from the beginning is better than not at all
+            _log.warning("checkpoint.gone", step=grant.checkpoint_step)
+            return None
+        return wire.LeftBehind(grant.checkpoint_step, data)
 
     async def _whole(self, tenant: TenantId, value: dict[str, Any]) -> dict[str, Any]:
         match value:
@@ -101,9 +114,12 @@ class Payloads:
 
     async def _get(self, tenant: TenantId, blob: BlobId) -> bytes:
         try:
-            return (await self._kept_trying(lambda: self._options.blobs.get(tenant, blob))).data
+            return await self._read(tenant, blob)
         except BlobNotFound as error:
             raise _bad_input(str(error)) from error
+
+    async def _read(self, tenant: TenantId, blob: BlobId) -> bytes:
+        return (await self._kept_trying(lambda: self._options.blobs.get(tenant, blob))).data
 
     async def _put(self, tenant: TenantId, blob: Blob) -> BlobId:
         try:

@@ -10,7 +10,7 @@ Laws:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, assert_never
@@ -22,6 +22,7 @@ from headrace.contracts.ids import BlobId
 from headrace.contracts.messages import JobError, Result, Stages
 from headrace.gpu_worker.artefacts import Artefacts
 from headrace.gpu_worker.attempts import Attempt, Why
+from headrace.gpu_worker.checkpoints import Checkpoints
 from headrace.gpu_worker.frames import FrameWriter
 from headrace.gpu_worker.host import wire
 from headrace.gpu_worker.host.keeper import Keeper, NotReady, RunEnded
@@ -50,8 +51,15 @@ class Performance:
     """One attempt on one slot's child."""
 
     def __init__(
-        self, attempt: Attempt, keeper: Keeper, artefacts: Artefacts, options: WorkerOptions
+        self,
+        attempt: Attempt,
+        keeper: Keeper,
+        artefacts: Artefacts,
+        options: WorkerOptions,
+        *,
+        tell: Callable[[], None],
     ) -> None:
+        """`tell` asks for a heartbeat soon."""
         self._attempt = attempt
         self._keeper = keeper
         self._artefacts = artefacts
@@ -59,6 +67,7 @@ class Performance:
         self._payloads = Payloads(options)
         self._inside: list[BlobId] = []
         self._writer = FrameWriter(attempt, options)
+        self._checkpoints = Checkpoints(attempt, options, tell)
         self._stages = Stages(claim_s=attempt.claim_s)
 
     async def result(self) -> Result | None:
@@ -67,11 +76,13 @@ class Performance:
         async with asyncio.TaskGroup() as group:
             watches = [
                 group.create_task(self._writer.pump()),
+                group.create_task(self._checkpoints.keep()),
                 group.create_task(self._watch_trust()),
                 group.create_task(self._stop_when_told()),
             ]
             end = await self._end()
             if not self._attempt.doubtful:
+                await self._checkpoints.finish(wanted=not isinstance(end, dict))
                 await self._writer.finish(self._options.limits.flush_s)
             for watch in watches:
                 watch.cancel()
@@ -89,8 +100,7 @@ class Performance:
     async def _phases(self) -> End:
         attempt, grant = self._attempt, self._attempt.grant
         with self._stage("load"):
-            fetching = self._payloads.fetch(grant.tenant, grant.input)
-            given = await until(attempt.ending, fetching)
+            given = await until(attempt.ending, self._payloads.fetch(grant))
             if given is not None:
                 await self._make_ready()
         if given is None or attempt.ending.is_set():
@@ -134,13 +144,18 @@ class Performance:
         )
         try:
             return await self._keeper.run(
-                lambda run: wire.Run(run, grant.model, grant.attempt, given.input, given.blobs),
+                lambda run: wire.Run(
+                    run, grant.model, grant.attempt, given.input, given.blobs, given.left_behind
+                ),
                 self._hear,
             )
         finally:
             deadline.cancel()
 
-    async def _hear(self, said: wire.Said) -> None:
+    async def _hear(self, said: wire.Said | wire.Checkpointed) -> None:
+        if isinstance(said, wire.Checkpointed):
+            self._checkpoints.take(said)
+            return
         if said.fraction is not None:
             self._attempt.fraction = said.fraction
         await self._writer.room()
@@ -219,7 +234,7 @@ class Performance:
         output: dict[str, Any] | None = None,
         error: JobError | None = None,
     ) -> Result:
-        grant = self._attempt.grant
+        grant, kept = self._attempt.grant, self._attempt.kept
         return Result(
             grant.job,
             grant.epoch,
@@ -229,4 +244,6 @@ class Performance:
             stages=self._stages,
             dropped=self._writer.dropped,
             blobs=self._inside if output is not None else [],
+            checkpoint=None if kept is None else kept.blob,
+            checkpoint_step=None if kept is None else kept.step,
         )

@@ -229,7 +229,11 @@ class Slot:
         grant = attempt.grant
         try:
             return await Performance(
-                attempt, self._keeper, self._desk.artefacts, self._options
+                attempt,
+                self._keeper,
+                self._desk.artefacts,
+                self._options,
+                tell=self._desk.heartbeater.soon,
             ).result()
         except Exception as error:  # noqa: BLE001  # here a job is settled: a slip of ours must not lose it
             _log.error("attempt.broke", exc_info=error)

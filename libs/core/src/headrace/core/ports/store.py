@@ -12,6 +12,7 @@ from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import EngineCard, Stages, Vitals
 from headrace.core.fair_share import Share
 from headrace.core.job import Job, State
+from headrace.core.ports.checkpoints import Checkpoints
 from headrace.core.ports.dead_letters import DeadLetters
 from headrace.core.ports.figures import Figures
 from headrace.core.ports.keys import Keys
@@ -125,6 +126,7 @@ class AttemptRecord:
     outcome: str | None
     error: Mapping[str, Any] | None
     stages: Stages | None
+    resumed_step: int | None = None  # of the checkpoint that it was given; None: of none
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,7 @@ class WorkerRecord:
 
 
 class Transaction(
+    Checkpoints,
     DeadLetters,
     Figures,
     Keys,

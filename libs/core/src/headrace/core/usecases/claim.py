@@ -125,4 +125,6 @@ def grant_of(job: Job, lease: timedelta, previous: str | None) -> Grant:
         timeout_s=job.spec.timeout_s,
         trace=job.trace,
         previous=previous,
+        checkpoint=None if job.checkpoint is None else job.checkpoint.blob,
+        checkpoint_step=None if job.checkpoint is None else job.checkpoint.step,
     )

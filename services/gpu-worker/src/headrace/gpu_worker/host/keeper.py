@@ -106,7 +106,9 @@ class Keeper:
         return True
 
     async def run(
-        self, request: Callable[[int], wire.Run], hear: Callable[[wire.Said], Awaitable[None]]
+        self,
+        request: Callable[[int], wire.Run],
+        hear: Callable[[wire.Said | wire.Checkpointed], Awaitable[None]],
     ) -> RunEnded:
         """Ends when the child says so, or raises HostLost; whoever calls sees to it that one happens."""
         host = self._begin()
@@ -116,7 +118,7 @@ class Keeper:
         await host.ask(request(run))
         while True:
             match await host.answer():
-                case wire.Said() as said:
+                case wire.Said() | wire.Checkpointed() as said:
                     await hear(said)
                 case wire.Made() as blob:
                     made[blob.id] = Blob(blob.media_type, blob.data)

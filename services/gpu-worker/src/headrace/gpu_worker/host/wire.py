@@ -33,12 +33,20 @@ class Unload(msgspec.Struct, frozen=True, tag="unload"):
     model: str
 
 
-class Run(msgspec.Struct, frozen=True, tag="run"):
+class LeftBehind(msgspec.Struct, frozen=True):
+    """By an attempt before this one."""
+
+    step: int
+    data: bytes
+
+
+class Run(msgspec.Struct, frozen=True, tag="run", omit_defaults=True):
     run: int
     model: str
     attempt: int
     input: dict[str, Any]
     blobs: dict[str, bytes]
+    left_behind: LeftBehind | None = None
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
@@ -78,6 +86,12 @@ class Made(msgspec.Struct, frozen=True, tag="made"):
     data: bytes
 
 
+class Checkpointed(msgspec.Struct, frozen=True, tag="checkpointed"):
+    run: int
+    step: int
+    data: bytes
+
+
 class Ended(msgspec.Struct, frozen=True, tag="ended", omit_defaults=True):
     """The child is idle again. Neither output nor error: it stopped as it was told."""
 
@@ -94,7 +108,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
 
 ToChild: TypeAlias = Prepare | Load | Unload | Run | Stop
-ToWorker: TypeAlias = Ready | Loaded | Unloaded | Said | Made | Ended | Failed
+ToWorker: TypeAlias = Ready | Loaded | Unloaded | Said | Made | Checkpointed | Ended | Failed
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _to_child: Final = msgspec.msgpack.Decoder(ToChild)

@@ -8,14 +8,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from headrace.contracts import frames
-from headrace.engines.engine import BadInput, BlobRef, Stopped
+from headrace.engines.engine import BadInput, BlobRef, Checkpoint, Stopped
 from headrace.gpu_worker.host.errors import shortened
-from headrace.gpu_worker.host.wire import Made, Run, Said, ToWorker
+from headrace.gpu_worker.host.wire import Checkpointed, Made, Run, Said, ToWorker
 
 MAX_PREVIEW_BYTES: Final = 36_000
 MAX_TOKEN_CHARS: Final = 8_192  # four bytes each at most, in one frame
 MAX_LINE_CHARS: Final = 2_000
 MAX_MADE_BYTES: Final = 256 * 2**20
+MAX_CHECKPOINT_BYTES: Final = 32 * 2**20  # as large as a blob may be
 _MAGIC: Final = ((b"\x89PNG", "image/png"), (b"\xff\xd8", "image/jpeg"), (b"RIFF", "image/webp"))
 
 
@@ -36,6 +37,7 @@ class ChildWork:
         self._stopped = stopped
         self._made = 0
         self._made_bytes = 0
+        self._step: int | None = None  # of its latest checkpoint
 
     @property
     def model(self) -> str:
@@ -103,6 +105,19 @@ class ChildWork:
         if blob is None or blob not in self._request.blobs:
             raise BadInput("blob", f"the input names no blob {blob!r}")
         return self._request.blobs[blob]
+
+    def checkpoint(self, data: bytes, *, step: int) -> None:
+        self.check()
+        if len(data) > MAX_CHECKPOINT_BYTES:
+            raise ValueError(f"a checkpoint has at most {MAX_CHECKPOINT_BYTES} bytes")
+        if self._step is not None and step <= self._step:
+            raise ValueError(f"checkpoint {step} comes after checkpoint {self._step}: steps grow")
+        self._step = step
+        self._send(Checkpointed(self._request.run, step, data))
+
+    def resume(self) -> Checkpoint | None:
+        left = self._request.left_behind
+        return None if left is None else Checkpoint(left.step, left.data)
 
     def _say(self, frame: frames.Frame, fraction: float | None = None) -> None:
         self.check()

@@ -104,6 +104,7 @@ jobs: Final = Table(
     Column("wants", Name),  # of a remote worker; empty: not for those
     Column("payload", Json),  # what a remote worker is told in place of the input
     Column("webhook", Json),  # who is to be told of this job
+    Column("checkpoint", Json),  # what its attempts have left behind, the latest
     UniqueConstraint("id"),
     sqlite_autoincrement=True,
 )
@@ -184,6 +185,7 @@ attempts: Final = Table(
     Column("outcome", Name),
     Column("error", Json),
     Column("stages", Json),
+    Column("resumed_step", Integer),  # of the checkpoint that it was given
 )
 
 idempotency_keys: Final = Table(

@@ -3,6 +3,7 @@
 from headrace.testkit.conformance.store.attending import Attending
 from headrace.testkit.conformance.store.burying import Burying
 from headrace.testkit.conformance.store.calling import Calling, Subscribing
+from headrace.testkit.conformance.store.checkpoints import Checkpointing
 from headrace.testkit.conformance.store.counting import Counting
 from headrace.testkit.conformance.store.giving_up import GivingUp
 from headrace.testkit.conformance.store.holding import Holding
@@ -28,6 +29,7 @@ class StoreConformance(
     Attending,
     Submitting,
     Moving,
+    Checkpointing,
     GivingUp,
     Holding,
     Sweeping,

@@ -9,7 +9,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision: Final = "0020"
-down_revision: Final = "0014"
+down_revision: Final = "0018"
 
 NAME: Final = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 INSTANT: Final = sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
