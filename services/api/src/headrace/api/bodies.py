@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from headrace.api.deps import Limits
-from headrace.api.inputs import pointer
+from headrace.core.inputs import pointer
 from headrace.api.problems import (
     Refused,
     invalid,

@@ -25,7 +25,7 @@ from headrace.api.dialects.conversations.schemas import (
 from headrace.api.dialects.conversations.translate import Turn
 from headrace.api.gateways.events import open_events
 from headrace.api.gateways.watching import find
-from headrace.api.inputs import check_input
+from headrace.core.inputs import check_input
 from headrace.api.payloads import whole
 from headrace.api.tickets import Viewer
 from headrace.api.tracing import received_traceparent

@@ -35,7 +35,7 @@ from headrace.api.dialects.native.schemas_letters import (
     SettledView,
 )
 from headrace.api.dialects.native.translate import attempt_views
-from headrace.api.inputs import check_input
+from headrace.core.inputs import check_input
 from headrace.api.operators import Operator, Reader
 from headrace.api.tracing import received_traceparent, trace_id
 from headrace.contracts.ids import TenantId

@@ -27,7 +27,7 @@ from headrace.api.dialects.native.schemas_schedules import (
     ScheduleView,
 )
 from headrace.api.dialects.native.translate import job_view, read_cursor, write_cursor
-from headrace.api.inputs import check_input
+from headrace.core.inputs import check_input
 from headrace.api.problems import Refused
 from headrace.api.tracing import received_traceparent
 from headrace.contracts.ids import ScheduleId
