@@ -115,6 +115,12 @@ SCHEDULES_FIRED: Final = CATALOG.counters(
     do="`failed` and `refused` say why in `headrace schedules show`.",
     outcome=("job", "failed", "refused", "skipped"),
 )
+BATCH_ITEMS: Final = CATALOG.counters(
+    "headrace_batch_items_total",
+    "Items of batches that began as jobs, or ended at once and without one.",
+    do="`rejected` ones say why in `headrace batch results BATCH --errors`.",
+    outcome=("begun", "rejected", "cancelled"),
+)
 WEBHOOK_CALLS: Final = CATALOG.counters(
     "headrace_webhook_calls_total",
     "Calls to receivers of webhooks; `failed` ones are made again later.",

@@ -12,6 +12,7 @@ from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import EngineCard, Stages, Vitals
 from headrace.core.fair_share import Share
 from headrace.core.job import Job, State
+from headrace.core.ports.batches import Batches
 from headrace.core.ports.checkpoints import Checkpoints
 from headrace.core.ports.dead_letters import DeadLetters
 from headrace.core.ports.figures import Figures
@@ -143,6 +144,7 @@ class WorkerRecord:
 
 
 class Transaction(
+    Batches,
     Checkpoints,
     DeadLetters,
     Figures,

@@ -18,10 +18,10 @@ from headrace.api.dialects.horde.schemas import AcceptedView, QuoteView
 from headrace.api.dialects.horde.schemas_asked import HordeImageRequest, TextRequest
 from headrace.api.dialects.horde.sharing import must_allow
 from headrace.api.dialects.horde.translate import Circumstances, Plan, image_plan, text_plan
-from headrace.api.inputs import check_input
 from headrace.api.tracing import received_traceparent
 from headrace.contracts.ids import UserId
 from headrace.core.errors import BadWebhook
+from headrace.core.inputs import check_input
 from headrace.core.job import Webhook
 from headrace.core.kudos import in_kudos
 from headrace.core.ports.users import ANONYMOUS
