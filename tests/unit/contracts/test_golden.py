@@ -177,6 +177,7 @@ FRAMES: dict[str, Frame] = {
     "progress": frames.Progress(fraction=0.5, step=12, steps=24, stage="draw", note="halfway"),
     "token": frames.Token(text=" blue"),
     "preview": frames.Preview(image="data:image/png;base64,AA==", step=12),
+    "segment": frames.Segment(blob="blob-1.webm", media_type="video/webm", duration_s=1.0),
     "log": frames.Log(line="loaded"),
     "metric": frames.Metric(name="tokens_per_s", value=31.5, step=1),
     "reset": frames.Reset(snapshot={"state": "running"}),

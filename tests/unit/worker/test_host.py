@@ -35,6 +35,10 @@ asyncio.run(main())
 """
 
 
+async def unshown(_: wire.Made) -> None:
+    """It makes nothing that would be shown."""
+
+
 async def unheard(_: wire.Said) -> None:
     pass
 
@@ -146,7 +150,7 @@ async def test_a_child_that_did_not_say_it_is_idle_is_replaced() -> None:
     assert first is not None
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
-            await keeper.run(lambda run: a_run(run, act="wait"), unheard)
+            await keeper.run(lambda run: a_run(run, act="wait"), unheard, unshown)
 
     await keeper.ready("calm")
 
@@ -163,7 +167,7 @@ async def test_a_child_that_died_while_idle_is_replaced_unseen() -> None:
     await keeper._host._output.exited.wait()
 
     await keeper.ready("calm")
-    ended = await keeper.run(lambda run: a_run(run, act="say"), unheard)
+    ended = await keeper.run(lambda run: a_run(run, act="say"), unheard, unshown)
 
     assert ended.output is not None
     await keeper.close()
