@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Final
 
 from headrace.contracts.ids import ClaimId, JobId, Lane, WorkerId
-from headrace.contracts.messages import Result, Results, Take, Taken, Takes, encode
+from headrace.contracts.messages import Result, Results, Take, Taken, Takes, encode, grants_of
 from headrace.contracts.topology import Topology
 from headrace.core.ports.bus import Parcel, Sent
 from headrace.core.ports.remotes import Class
@@ -156,7 +156,8 @@ class Taker:
             found = await self._look(each.worker, each.take)
             if self._goes_on_waiting(each.take.id, found):
                 continue
-            left[found.wants] = left.get(found.wants, 0) - 1
+            granted = 1 + len(found.answer.more)
+            left[found.wants] = left.get(found.wants, 0) - granted
             if self._parked.pop(each.take.id, None) is not None:
                 await self._answer(each.worker, each.reply_to, found)
 
@@ -196,11 +197,11 @@ class Taker:
         (sent,) = await self._bus.send([Parcel(reply_to, encode(found.answer))])
         if found.answer.drain:
             _log.info("take.refused", worker=worker, reason="draining")
-        grant = found.answer.grant
-        if grant is not None and sent is Sent.UNROUTABLE:
-            _log.info("take.unheard", job_id=grant.job, worker=worker)
-            back = Result(job=grant.job, epoch=grant.epoch, outcome="released")
-            parcel = Parcel(self._topology.results, encode(Results(worker, [back])))
+        grants = grants_of(found.answer)
+        if grants and sent is Sent.UNROUTABLE:
+            _log.info("take.unheard", job_id=grants[0].job, worker=worker)
+            back = [Result(job=each.job, epoch=each.epoch, outcome="released") for each in grants]
+            parcel = Parcel(self._topology.results, encode(Results(worker, back)))
             await self._bus.send([parcel])  # lost too, it comes back with its lease
 
 
