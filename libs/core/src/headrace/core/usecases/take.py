@@ -46,6 +46,7 @@ class TakenUp:
     claimed: Claimed | None = None  # None: nothing was granted just now
     wants: str = ""  # of the job that was granted
     soon: bool = False  # nothing was granted, but something may be in a moment
+    seen: Sequence[Class] | None = None  # all that waits; None: not all of it was looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,11 @@ async def take(  # what it decides with, each by its name
             return TakenUp(Taken(asked.id, drain=True))
         skipped: dict[str, int] = {}
         soon = False
+        waiting: list[Class] = []
         for path in paths:
-            seen = fit(await tx.classes(path), asked, worker)
+            classes = await tx.classes(path)
+            waiting += classes
+            seen = fit(classes, asked, worker)
             _add(skipped, seen.skipped)
             if not seen.classes:
                 continue
@@ -124,7 +128,7 @@ async def take(  # what it decides with, each by its name
                 _add(skipped, {"blacklist": len(search.barred)})
             if found is not None:
                 return await _grant(tx, worker, search, found)
-    return TakenUp(Taken(asked.id, skipped=skipped), soon=soon)
+    return TakenUp(Taken(asked.id, skipped=skipped), soon=soon, seen=waiting)
 
 
 def _add(all_: dict[str, int], more: Mapping[str, int]) -> None:
