@@ -136,6 +136,35 @@ MESSAGES: dict[str, Message] = {
 
 # The same messages with what a later build may add to them.
 ADDED: dict[str, Message] = {
+    "takes.v1.more": messages.Takes(
+        worker=WORKER,
+        reply_to="headrace.worker.api-1",
+        takes=[
+            messages.Take(
+                id=ClaimId("c-3"),
+                skill=messages.Skill(kind="video", models=["a"], max_frames=48),
+                lease_s=150.0,
+                more=[ClaimId("c-4")],
+            )
+        ],
+    ),
+    "taken.v1.more": messages.Taken(
+        claim=ClaimId("c-3"),
+        more=[
+            messages.Grant(
+                claim=ClaimId("c-4"),
+                job=JOB,
+                tenant=TenantId("alice"),
+                epoch=1,
+                attempt=1,
+                lease_s=150.0,
+                kind="image",
+                model="stable_diffusion",
+                input={},
+                timeout_s=1200.0,
+            )
+        ],
+    ),
     "results.v1.reply": messages.Results(
         worker=WORKER, results=[], reply_to="headrace.worker.api-1"
     ),
@@ -286,6 +315,7 @@ FRAMES: dict[str, Frame] = {
     "progress": frames.Progress(fraction=0.5, step=12, steps=24, stage="draw", note="halfway"),
     "token": frames.Token(text=" blue"),
     "preview": frames.Preview(image="data:image/png;base64,AA==", step=12),
+    "segment": frames.Segment(blob="blob-1.webm", media_type="video/webm", duration_s=1.0),
     "log": frames.Log(line="loaded"),
     "metric": frames.Metric(name="tokens_per_s", value=31.5, step=1),
     "reset": frames.Reset(snapshot={"state": "running"}),

@@ -36,6 +36,10 @@ asyncio.run(main())
 """
 
 
+async def unshown(_: wire.Made) -> None:
+    """It makes nothing that would be shown."""
+
+
 async def unheard(_: wire.Said | wire.Checkpointed) -> None:
     pass
 
@@ -147,7 +151,7 @@ async def test_a_child_that_did_not_say_it_is_idle_is_replaced() -> None:
     assert first is not None
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
-            await keeper.run(lambda run: a_run(run, act="wait"), unheard)
+            await keeper.run(lambda run: a_run(run, act="wait"), unheard, unshown)
 
     await keeper.ready(Weights("calm"))
 
@@ -164,7 +168,7 @@ async def test_a_child_that_died_while_idle_is_replaced_unseen() -> None:
     await keeper._host._output.exited.wait()
 
     await keeper.ready(Weights("calm"))
-    ended = await keeper.run(lambda run: a_run(run, act="say"), unheard)
+    ended = await keeper.run(lambda run: a_run(run, act="say"), unheard, unshown)
 
     assert ended.output is not None
     await keeper.close()

@@ -248,11 +248,12 @@ class ResultOf(msgspec.Struct, frozen=True):
 class Skill(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a worker that comes by HTTP can do, and what it does not want. Read beside `core/wants.py`."""
 
-    kind: str  # of worker: 'image', 'text' or 'interrogation'
+    kind: str  # of worker: 'image', 'video', 'text' or 'interrogation'
     models: list[str]  # by name; of an interrogation worker, its forms
     trusted: bool = False
     nsfw: bool = False
     max_pixels: int = 0
+    max_frames: int = 0  # of a video
     img2img: bool = False
     painting: bool = False
     post_processing: bool = False
@@ -277,6 +278,9 @@ class Take(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str = ""  # what people call the worker
     slots: int = 1
     trace: str | None = None
+    more: list[
+        ClaimId
+    ] = []  # for as many further jobs that differ from the first by their seed alone
 
 
 class Takes(msgspec.Struct, frozen=True, tag_field="kind", tag="takes.v1"):
@@ -293,6 +297,11 @@ class Taken(msgspec.Struct, frozen=True, tag_field="kind", tag="taken.v1", omit_
     model: str = ""  # of those that would do, the one that this worker has
     skipped: dict[str, int] = {}
     drain: bool = False  # it was told to take nothing new
+    more: list[Grant] = []  # of jobs like the first; their inputs are left out
+
+
+def grants_of(taken: Taken) -> list[Grant]:
+    return [] if taken.grant is None else [taken.grant, *taken.more]
 
 
 Message: TypeAlias = (

@@ -78,6 +78,9 @@ class Work(Protocol[Given_co]):
     def blob(self, data: bytes, media_type: str) -> BlobRef:
         """Hand over bytes that belong to the result."""
 
+    def segment(self, data: bytes, media_type: str, *, duration_s: float | None = None) -> BlobRef:
+        """The same, of a piece that can be played already: it is kept now, and shown to who watches."""
+
     def read(self, reference: Mapping[str, str]) -> bytes:
         """The bytes of an input of the form `{"blob": id}`; fetched before the engine starts."""
 

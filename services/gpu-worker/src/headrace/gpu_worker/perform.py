@@ -17,9 +17,10 @@ from typing import Any, Final, Literal, TypeAlias, assert_never
 
 from msgspec.structs import replace
 
-from headrace.contracts.frames import Cancelling, encode_frame, frame_type
+from headrace.contracts.frames import Cancelling, Segment, encode_frame, frame_type
 from headrace.contracts.ids import BlobId
 from headrace.contracts.messages import JobError, Result, Stages
+from headrace.core.ports.blobs import Blob
 from headrace.gpu_worker.artefacts import Artefacts
 from headrace.gpu_worker.attempts import Attempt, Why
 from headrace.gpu_worker.checkpoints import Checkpoints
@@ -66,6 +67,7 @@ class Performance:
         self._options = options
         self._payloads = Payloads(options)
         self._inside: list[BlobId] = []
+        self._shown: dict[str, BlobId] = {}  # segments that are kept already
         self._writer = FrameWriter(attempt, options)
         self._checkpoints = Checkpoints(attempt, options, tell)
         self._stages = Stages(claim_s=attempt.claim_s)
@@ -112,7 +114,8 @@ class Performance:
         if ended.output is None:
             return self._stopped()
         with self._stage("store"):
-            stored = await self._payloads.store(grant.tenant, ended.output, ended.made)
+            made, shown = ended.made, self._shown
+            stored = await self._payloads.store(grant.tenant, ended.output, made, shown)
         self._inside = stored.inside
         return stored.output
 
@@ -148,6 +151,7 @@ class Performance:
                     run, grant.model, grant.attempt, given.input, given.blobs, given.left_behind
                 ),
                 self._hear,
+                self._show,
             )
         finally:
             deadline.cancel()
@@ -160,6 +164,17 @@ class Performance:
             self._attempt.fraction = said.fraction
         await self._writer.room()
         self._writer.say(said.frame, said.data)
+
+    async def _show(self, made: wire.Made) -> None:
+        """Kept first: who is told of it can have it. What cannot be kept now is kept with the result."""
+        blob = Blob(made.media_type, made.data)
+        kept = await self._payloads.keep_at_once(self._attempt.grant.tenant, blob)
+        if kept is None:
+            return
+        self._shown[made.id] = kept
+        frame = Segment(kept, made.media_type, made.duration_s)
+        await self._writer.room()
+        self._writer.say(frame_type(frame), encode_frame(frame))
 
     def _stopped(self) -> End:
         if self._attempt.ending.is_set():

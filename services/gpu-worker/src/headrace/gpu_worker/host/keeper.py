@@ -109,6 +109,7 @@ class Keeper:
         self,
         request: Callable[[int], wire.Run],
         hear: Callable[[wire.Said | wire.Checkpointed], Awaitable[None]],
+        show: Callable[[wire.Made], Awaitable[None]],
     ) -> RunEnded:
         """Ends when the child says so, or raises HostLost; whoever calls sees to it that one happens."""
         host = self._begin()
@@ -122,6 +123,8 @@ class Keeper:
                     await hear(said)
                 case wire.Made() as blob:
                     made[blob.id] = Blob(blob.media_type, blob.data)
+                    if blob.shown:
+                        await show(blob)
                 case wire.Ended() as ended:
                     self._idle, self._running = True, None
                     output = None if ended.output is None else msgspec.json.decode(ended.output)

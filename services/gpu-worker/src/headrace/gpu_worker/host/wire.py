@@ -79,11 +79,13 @@ class Said(msgspec.Struct, frozen=True, tag="said", omit_defaults=True):
     fraction: float | None = None
 
 
-class Made(msgspec.Struct, frozen=True, tag="made"):
+class Made(msgspec.Struct, frozen=True, tag="made", omit_defaults=True):
     run: int
     id: str
     media_type: str
     data: bytes
+    shown: bool = False  # a segment: who watches is told of it now
+    duration_s: float | None = None
 
 
 class Checkpointed(msgspec.Struct, frozen=True, tag="checkpointed"):

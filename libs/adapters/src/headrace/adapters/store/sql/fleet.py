@@ -147,6 +147,7 @@ _drain_off: Final = _this.values(drain_asked_at=null())
 
 async def ask_drain(session: Session, worker: WorkerId, *, drain: bool) -> bool:
     asked = await session.run(_drain_on if drain else _drain_off, worker=worker)
+    session.stirred |= drain  # a dispatcher may think that it works
     return asked.one_or_none() is not None
 
 
