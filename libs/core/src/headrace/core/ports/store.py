@@ -13,6 +13,7 @@ from headrace.contracts.messages import EngineCard, Stages, Vitals
 from headrace.core.fair_share import Share
 from headrace.core.job import Job, State
 from headrace.core.ports.dead_letters import DeadLetters
+from headrace.core.ports.deletions import Deletions
 from headrace.core.ports.figures import Figures
 from headrace.core.ports.keys import Keys
 from headrace.core.ports.operations import Operations
@@ -142,6 +143,7 @@ class WorkerRecord:
 
 class Transaction(
     DeadLetters,
+    Deletions,
     Figures,
     Keys,
     Operations,

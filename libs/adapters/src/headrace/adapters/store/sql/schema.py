@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from headrace.adapters.store.sql.types import Instant, Json, Name, Number
 
-REVISION: Final = "0014"  # the newest migration; this build works on it, and on the next one
+REVISION: Final = "0016"  # the newest migration; this build works on it, and on the next one
 
 metadata: Final = MetaData(
     naming_convention={
@@ -196,6 +196,7 @@ idempotency_keys: Final = Table(
     Column("created_at", Instant, nullable=False),
 )
 Index("idempotency_keys_age", idempotency_keys.c.created_at)
+Index("idempotency_keys_job", idempotency_keys.c.job)
 
 tenants: Final = Table(
     "tenants",

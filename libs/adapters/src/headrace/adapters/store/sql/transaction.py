@@ -29,6 +29,7 @@ from headrace.adapters.store.sql import (
     upkeep,
     watching,
 )
+from headrace.adapters.store.sql.deletion_verbs import DeletionVerbs
 from headrace.adapters.store.sql.figure_verbs import FigureVerbs
 from headrace.adapters.store.sql.remote_verbs import RemoteVerbs
 from headrace.adapters.store.sql.rollout_verbs import RolloutVerbs
@@ -68,8 +69,10 @@ from headrace.core.ports.store import (
 from headrace.core.ports.upkeep import Answer, BlobUse, Purged, Question, Recollection
 
 
-class SqlTransaction(RolloutVerbs, RunVerbs, RemoteVerbs, UserVerbs, FigureVerbs, WebhookVerbs):
-    """Those of rollouts, runs, remote workers, users, figures and webhooks are beside it, for the length of this."""
+class SqlTransaction(
+    RolloutVerbs, RunVerbs, RemoteVerbs, UserVerbs, FigureVerbs, WebhookVerbs, DeletionVerbs
+):
+    """Many of its verbs are beside it, by what they are about, for the length of this."""
 
     async def now(self) -> datetime:
         return await self._session.now()

@@ -6,6 +6,7 @@ from alembic import context
 
 from headrace.adapters.store.sql import (
     schema_around,  # noqa: F401  # its tables join the metadata
+    schema_deletions,  # noqa: F401  # so do these
     schema_remote,  # noqa: F401  # so do these
     schema_rollout,  # noqa: F401  # and these
     schema_runs,  # noqa: F401  # and these
