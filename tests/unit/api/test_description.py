@@ -89,6 +89,8 @@ async def test_every_route_is_described(document: dict[str, Any]) -> None:
         "GET /admin/jobs/{job}/timeline", "GET /admin/jobs/{job}/explain",
         "POST /admin/jobs/cancel", "POST /admin/jobs/retry", "POST /admin/jobs/{job}/move",
         "GET /admin/rollout", "PUT /admin/rollout", "POST /admin/rollout/rollback",
+        "DELETE /jobs/{job}", "POST /jobs/delete", "DELETE /runs/{run}", "GET /deletions/{deletion}",
+        "DELETE /admin/tenants/{tenant}/data", "GET /admin/deletions/{deletion}",
         "POST /blobs", "GET /blobs/{blob}",
         "POST /webhooks", "GET /webhooks",
         "GET /webhooks/{webhook}", "PATCH /webhooks/{webhook}",

@@ -54,7 +54,7 @@ class Dispatcher:
         )
         self._batches = BatchDesk(ports, options, self._attendance)
         self._standing = Standing(store, self._attendance)
-        self._cleaner = Cleaner(store, ports.blobs, options, self._sweeper)
+        self._cleaner = Cleaner(ports, options, self._sweeper)
         self._rollout = RolloutKeeper(ports, options)
         self._caller = (
             None if ports.receivers is None else Caller(store, ports.receivers, options, chance)
@@ -81,6 +81,7 @@ class Dispatcher:
             group.create_task(self._upkeep_loop(stop))
             group.create_task(self._batches_loop(stop))
             group.create_task(self._purge_loop(stop))
+            group.create_task(self._erase_loop(stop))
             group.create_task(self._standing_loop(stop))
             group.create_task(self._collect_loop(stop))
             group.create_task(self._guard_loop(stop))
@@ -138,6 +139,10 @@ class Dispatcher:
         options = self._options
         every, limit = options.purge_every, options.turn_limit
         await loop("purge", self._cleaner.purge, Wake(), stop, every=every, limit=limit)
+
+    async def _erase_loop(self, stop: asyncio.Event) -> None:
+        every, limit = self._options.poll, self._options.turn_limit
+        await loop("erase", self._cleaner.erase, Wake(), stop, every=every, limit=limit)
 
     async def _standing_loop(self, stop: asyncio.Event) -> None:
         turn, limit = self._standing.turn, self._options.turn_limit

@@ -60,8 +60,8 @@ class Blobs(Protocol):
     async def delete(self, tenant: TenantId, blob: BlobId) -> None:
         """Idempotent. Raises Unavailable."""
 
-    async def page(self, *, after: str, limit: int) -> BlobPage:
-        """All tenants' blobs behind this place ('' is before the first). Raises Unavailable."""
+    async def page(self, *, after: str, limit: int, of: TenantId | None = None) -> BlobPage:
+        """All tenants' blobs, or one's, behind this place ('' is before the first). Raises Unavailable."""
 
     async def ping(self) -> None:
         """Raises Unavailable."""

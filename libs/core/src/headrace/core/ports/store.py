@@ -15,6 +15,7 @@ from headrace.core.job import Job, State
 from headrace.core.ports.batches import Batches
 from headrace.core.ports.checkpoints import Checkpoints
 from headrace.core.ports.dead_letters import DeadLetters
+from headrace.core.ports.deletions import Deletions
 from headrace.core.ports.figures import Figures
 from headrace.core.ports.keys import Keys
 from headrace.core.ports.operations import Operations
@@ -147,6 +148,7 @@ class Transaction(
     Batches,
     Checkpoints,
     DeadLetters,
+    Deletions,
     Figures,
     Keys,
     Operations,

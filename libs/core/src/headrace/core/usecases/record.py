@@ -10,7 +10,7 @@ from typing import Any, assert_never
 
 import msgspec
 
-from headrace.contracts.ids import JobId
+from headrace.contracts.ids import BlobId, JobId
 from headrace.contracts.messages import JobError, Result
 from headrace.core.announce import announcement
 from headrace.core.blob_names import kept_for
@@ -57,6 +57,7 @@ async def record(
         await tx.use_blobs([use for move in done for use in _uses(move)])
         await tx.bury(letters_of([move.change.after for move in done]))
         let_go += await tx.drop_checkpoints([job for move in done if (job := _needs_none(move))])
+        await tx.note_late(_of_nobody(results, jobs))
     won = {id(move.result) for move in done}
     return Recorded(
         [_announced(move) for move in done],
@@ -78,7 +79,14 @@ def _needs_none(move: _Move) -> JobId | None:
 def _uses(move: _Move) -> list[BlobUse]:
     job = move.change.after
     named = [*kept_for(job.output), *move.result.blobs]
-    return [BlobUse(job.owner, blob, job.id) for blob in dict.fromkeys(named)]
+    return [BlobUse(job.owner, blob, job.id, made=True) for blob in dict.fromkeys(named)]
+
+
+def _of_nobody(results: Sequence[Result], jobs: Mapping[JobId, Job]) -> dict[JobId, list[BlobId]]:
+    """What came for jobs that are gone: they may have been deleted while it was on its way."""
+    return {
+        each.job: [*kept_for(each.output), *each.blobs] for each in results if each.job not in jobs
+    }
 
 
 def _is_loss(result: Result) -> bool:

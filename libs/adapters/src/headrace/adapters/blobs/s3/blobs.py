@@ -137,8 +137,9 @@ class S3Blobs(Blobs):
             await _in_thread(partial(self._remove, _path(tenant, blob)))
 
     @override
-    async def page(self, *, after: str, limit: int) -> BlobPage:
-        return await _in_thread(partial(self._page, after, limit))
+    async def page(self, *, after: str, limit: int, of: TenantId | None = None) -> BlobPage:
+        within = None if of is None else folder(of)
+        return await _in_thread(partial(self._page, after, limit, within))
 
     @override
     async def ping(self) -> None:
@@ -170,8 +171,8 @@ class S3Blobs(Blobs):
         with suppress(NotFoundError, FileNotFoundError):
             obstore.delete(self._store, path)
 
-    def _page(self, after: str, limit: int) -> BlobPage:
-        pages = obstore.list(self._store, offset=after or None, chunk_size=limit)
+    def _page(self, after: str, limit: int, within: str | None) -> BlobPage:
+        pages = obstore.list(self._store, within, offset=after or None, chunk_size=limit)
         found = next(iter(pages), [])
         now = datetime.now(UTC)  # noqa: TID251  # beside what the server says
         refs = [

@@ -198,6 +198,7 @@ idempotency_keys: Final = Table(
     Column("created_at", Instant, nullable=False),
 )
 Index("idempotency_keys_age", idempotency_keys.c.created_at)
+Index("idempotency_keys_job", idempotency_keys.c.job)
 
 tenants: Final = Table(
     "tenants",

@@ -31,6 +31,7 @@ from headrace.adapters.store.sql import (
 )
 from headrace.adapters.store.sql.batch_verbs import BatchVerbs
 from headrace.adapters.store.sql.checkpoint_verbs import CheckpointVerbs
+from headrace.adapters.store.sql.deletion_verbs import DeletionVerbs
 from headrace.adapters.store.sql.figure_verbs import FigureVerbs
 from headrace.adapters.store.sql.remote_verbs import RemoteVerbs
 from headrace.adapters.store.sql.rollout_verbs import RolloutVerbs
@@ -73,6 +74,7 @@ from headrace.core.ports.upkeep import Answer, BlobUse, Purged, Question, Recoll
 class SqlTransaction(
     BatchVerbs,
     CheckpointVerbs,
+    DeletionVerbs,
     FigureVerbs,
     RemoteVerbs,
     RolloutVerbs,

@@ -57,7 +57,11 @@ _recall: Final = select(answers).where(*_these)
 _remember: Final = (
     update(answers)
     .where(*_these)
-    .values(status=bindparam("code", type_=Integer), body=bindparam("said"))
+    .values(
+        status=bindparam("code", type_=Integer),
+        body=bindparam("said"),
+        about=bindparam("whose", type_=Name),
+    )
 )
 
 
@@ -70,11 +74,12 @@ async def recall(session: Session, question: Question) -> Recollection:
     row = (await session.run(_recall, **where)).one()
     if row.fingerprint != question.fingerprint:
         return Different()
-    return Answer(row.status, row.body)
+    return Answer(row.status, row.body, row.about)
 
 
 async def remember(session: Session, question: Question, answer: Answer) -> None:
-    await session.run(_remember, **_where(question), code=answer.status, said=answer.body)
+    said = {"code": answer.status, "said": answer.body, "whose": answer.about}
+    await session.run(_remember, **_where(question), **said)
 
 
 def _where(question: Question) -> dict[str, str]:

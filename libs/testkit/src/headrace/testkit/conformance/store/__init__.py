@@ -6,6 +6,7 @@ from headrace.testkit.conformance.store.burying import Burying
 from headrace.testkit.conformance.store.calling import Calling, Subscribing
 from headrace.testkit.conformance.store.checkpoints import Checkpointing
 from headrace.testkit.conformance.store.counting import Counting
+from headrace.testkit.conformance.store.erasing import Erasing
 from headrace.testkit.conformance.store.giving_up import GivingUp
 from headrace.testkit.conformance.store.holding import Holding
 from headrace.testkit.conformance.store.keeping_keys import KeepingKeys
@@ -44,6 +45,7 @@ class StoreConformance(
     Fleet,
     Hinting,
     Burying,
+    Erasing,
     Recurring,
     KeepingRuns,
     KeepingBatches,

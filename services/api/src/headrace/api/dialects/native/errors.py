@@ -17,6 +17,7 @@ from headrace.core.errors import (
     BatchNotFound,
     BlobNotFound,
     CallNotFound,
+    DeletionNotFound,
     EmptyBatch,
     EndpointNotFound,
     HeadraceError,
@@ -25,6 +26,7 @@ from headrace.core.errors import (
     JobNotFound,
     JobNotOver,
     JobNotWaiting,
+    JobOfRun,
     KeyNotFound,
     LetterNotFound,
     LetterSettled,
@@ -41,6 +43,7 @@ from headrace.core.errors import (
     StageNotFound,
     TenantQueueFull,
     TooLarge,
+    TooManyDeletions,
     TooManyEndpoints,
     TooManyItems,
     Unavailable,
@@ -64,6 +67,7 @@ _MISSING: Final[Mapping[type[Exception], str]] = {
     UserNotFound: "user",
     EndpointNotFound: "webhook",
     CallNotFound: "delivery",
+    DeletionNotFound: "deletion",
 }
 # Those that have nothing more to say than their words.
 _PLAIN: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
@@ -75,6 +79,7 @@ _PLAIN: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     NobodyToCall: (409, "nobody-to-call", "There is nobody to call any more"),
     RunNotReady: (409, "run-not-ready", "This cannot be asked of the run now"),
     EmptyBatch: (422, "empty-batch", "There is nothing in this batch"),
+    TooManyDeletions: (429, "too-many-deletions", "As many deletions wait as may"),
     PathMissing: (422, "path-missing", "Nobody could run them there"),
     IdempotencyConflict: (422, "idempotency-conflict", "This key belongs to another request"),
 }
@@ -91,6 +96,9 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
             return Problem(*plain, str(error))
         case RolloutFixed() | RolloutMoved() | RolloutUnsaid():
             return _about_rollout(error)
+        case JobOfRun():
+            which = {"run": error.run}
+            return Problem(409, "job-of-run", "It goes with its run", str(error), which)
         case BadWebhook():
             at = {"pointer": error.pointer}
             return Problem(422, "bad-webhook", "It would not be called", str(error), at)
