@@ -23,6 +23,7 @@ class LaneOptions:
     slots: int = 1
     preload: str | None = None  # the model to load at start; None: with the first job
     settings: Mapping[str, str] = field(default_factory=dict)  # for the engine's `configure`
+    on_gpu: bool = False  # each of its children is given one, where there are any to give
     engine: str = ""  # 'package.module:Class'; empty: whom the entry point of this lane names
 
     @property
@@ -62,6 +63,7 @@ class WorkerOptions:
     worker: WorkerId
     lanes: Sequence[LaneOptions]
     new_id: Callable[[], str]
+    gpus: Sequence[str] | None = None  # to give to children in turn; None: they see what we see
     limits: Limits = field(default_factory=Limits)
     monotonic: Callable[[], float] = time.monotonic
     random: Random = field(default_factory=Random)

@@ -15,6 +15,7 @@ import msgspec
 
 from headrace.contracts.messages import JobError
 from headrace.core.ports.blobs import Blob
+from headrace.gpu_worker.gpus import environment_for
 from headrace.gpu_worker.host import wire
 from headrace.gpu_worker.host.process import Host, HostLost
 from headrace.gpu_worker.options import LaneOptions, Limits
@@ -41,15 +42,20 @@ class RunEnded:
 
 
 class Keeper:
-    def __init__(self, lane: LaneOptions, limits: Limits) -> None:
+    def __init__(self, lane: LaneOptions, limits: Limits, gpu: str | None = None) -> None:
         self._lane = lane
         self._limits = limits
+        self._environment = environment_for(gpu)
         self._host: Host | None = None
         self._idle = False
         self._runs = 0
         self._running: int | None = None
         self._serves: Mapping[str, str] = {}
         self.model: str | None = None  # the one that is warm
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._host is None else self._host.pid
 
     @property
     def memory_bytes(self) -> int:
@@ -108,7 +114,7 @@ class Keeper:
 
     async def _start(self) -> None:
         lane = self._lane
-        self._host = host = await Host.spawn(lane.lane)
+        self._host = host = await Host.spawn(lane.lane, self._environment)
         host.serves(self._serves)
         request = wire.Prepare(wire.PROTOCOL, lane.lane, lane.engine, dict(lane.settings))
         answer = await self._settled(request, self._limits.spawn_s, "start")
