@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -21,6 +22,11 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 NOTHING: Final = "-"  # an empty list; an empty variable is as if it were not there
 _HTTP: Final = r"^(https?://\S+)?$"
 MOST_SLOTS: Final = 64  # of one lane in one worker
+
+
+def _visible_gpus() -> str | None:
+    """What somebody has narrowed this process down to; empty there means none, and so it is here."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
 class Settings(BaseSettings):
@@ -75,10 +81,18 @@ class Settings(BaseSettings):
     model_memory_mib: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)
     model_cache_dir: Path | None = None  # None: in data_dir
     model_cache_mib: Annotated[int, Field(ge=1, le=100_000_000)] = 20_480
+    gpus: Annotated[str, Field(pattern=r"^(auto|none|\d{1,3}(,\d{1,3})*)$")] = "auto"
+    cuda_visible_devices: str | None = Field(default_factory=_visible_gpus)
     text_threads: Annotated[int, Field(ge=1, le=64)] = 1
     upstream_url: str = ""
     upstream_models: Annotated[tuple[str, ...], NoDecode] = ()
     upstream_api_key: SecretStr = SecretStr("")
+    transformers_models: str = ""  # name=folder,name=folder
+    diffusers_models: str = ""
+    torch_device: str = "auto"
+    torch_dtype: str = "auto"
+    torch_threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    torch_memory_mib: Annotated[int, Field(ge=1)] | None = None  # None: all of the GPU
 
     lease_s: Annotated[float, Field(ge=1, le=600)] = 30
     drain_s: Annotated[float, Field(ge=0, le=86_400)] = 60

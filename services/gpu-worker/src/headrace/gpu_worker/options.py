@@ -25,6 +25,7 @@ class LaneOptions:
     preload: str | None = None  # the model to load at start; None: with the first job
     memory_mib: int | None = None  # for models, of all its slots together; None: what there is
     settings: Mapping[str, str] = field(default_factory=dict)  # for the engine's `configure`
+    on_gpu: bool = False  # each of its children is given one, where there are any to give
     engine: str = ""  # 'package.module:Class'; empty: whom the entry point of this lane names
 
     @property
@@ -74,6 +75,7 @@ class WorkerOptions:
     new_id: Callable[[], str]
     models: Path = Path("var/models")  # where artefacts of registered models are kept
     models_mib: int = 20_480  # that they may take
+    gpus: Sequence[str] | None = None  # to give to children in turn; None: they see what we see
     limits: Limits = field(default_factory=Limits)
     monotonic: Callable[[], float] = time.monotonic
     random: Random = field(default_factory=Random)

@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import cycle, repeat
 
 from headrace.contracts.messages import Goodbye, Hello, Message, Vitals, encode
 from headrace.core.errors import Unavailable
@@ -56,7 +57,7 @@ class Worker:
             gate,
             Artefacts(options),
         )
-        self._slots = [Slot(lane, desk) for lane in options.lanes for _ in range(lane.slots)]
+        self._slots = list(_slots(desk))
 
     async def serve(self, stop: asyncio.Event) -> None:
         options = self._options
@@ -151,3 +152,12 @@ class Worker:
         parcel = Parcel(self._options.topology.heartbeats, encode(message))
         (sent,) = await self._options.bus.send([parcel])
         return sent
+
+
+def _slots(desk: Desk) -> Iterator[Slot]:
+    """Those that want a GPU take turns over what there is, whatever their lanes."""
+    gpus = desk.options.gpus
+    turns = repeat(None) if gpus is None else cycle(gpus or [""])
+    for lane in desk.options.lanes:
+        for _ in range(lane.slots):
+            yield Slot(lane, desk, next(turns) if lane.on_gpu else None)

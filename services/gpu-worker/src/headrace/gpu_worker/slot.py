@@ -63,17 +63,24 @@ class Desk:
 
 
 class Slot:
-    def __init__(self, lane: LaneOptions, desk: Desk) -> None:
+    def __init__(self, lane: LaneOptions, desk: Desk, gpu: str | None = None) -> None:
+        """`gpu`: the one that its engine may use; empty: none, None: nobody chose."""
         self.lane = lane
+        self.gpu = gpu
         self.ready = False
         self._desk = desk
         self._options = desk.options
-        self._keeper = Keeper(lane, desk.options.limits, desk.heartbeater.soon)
+        self._keeper = Keeper(lane, desk.options.limits, desk.heartbeater.soon, gpu)
         self._at_start = None if lane.preload is None else Weights(lane.preload)
         self._pauses = self._new_pauses()
         self.busy = False
         self._deliveries: Deliveries | None = None
         self._heard_at: float | None = None  # while it waits for an offer
+
+    @property
+    def pid(self) -> int | None:
+        """Of its engine's process; None while there is none."""
+        return self._keeper.pid
 
     @property
     def memory_bytes(self) -> int:

@@ -19,6 +19,7 @@ import msgspec
 from headrace.contracts.ids import Lane
 from headrace.contracts.messages import JobError
 from headrace.core.ports.blobs import Blob
+from headrace.gpu_worker.gpus import environment_for
 from headrace.gpu_worker.host import wire
 from headrace.gpu_worker.host.process import Host, HostLost
 from headrace.gpu_worker.host.shelf import Shelf, Warm, Weights
@@ -49,11 +50,16 @@ class RunEnded:
 
 class Keeper:
     def __init__(
-        self, lane: LaneOptions, limits: Limits, changed: Callable[[], None] = lambda: None
+        self,
+        lane: LaneOptions,
+        limits: Limits,
+        changed: Callable[[], None] = lambda: None,
+        gpu: str | None = None,
     ) -> None:
         """`changed` is called when other models are warm than before."""
         self._lane = lane
         self._limits = limits
+        self._environment = environment_for(gpu)
         self._host: Host | None = None
         self._idle = False
         self._runs = 0
@@ -66,6 +72,10 @@ class Keeper:
     @property
     def lane(self) -> Lane:
         return self._lane.lane
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._host is None else self._host.pid
 
     @property
     def memory_bytes(self) -> int:
@@ -150,7 +160,7 @@ class Keeper:
 
     async def _start(self) -> None:
         lane = self._lane
-        self._host = host = await Host.spawn(lane.lane)
+        self._host = host = await Host.spawn(lane.lane, self._environment)
         host.serves(self._serves)
         request = wire.Prepare(wire.PROTOCOL, lane.lane, lane.engine, dict(lane.settings))
         answer = await self._settled(request, self._limits.spawn_s, "start")
