@@ -90,8 +90,9 @@ DEAD_LETTERS: Final = CATALOG.counters(
 CLAIMS: Final = CATALOG.counters(
     "headrace_claims_total",
     "Claims of workers, by the answer.",
-    do="Some `taken` and `stale` are usual after a restart; many all the time: offers are repeated, below.",
-    answer=("granted", "unknown", "stale", "taken", "over"),
+    do="Some `taken` and `stale` are usual after a restart; many all the time: offers are repeated, below. "
+    "`elsewhere`: its model is loaded on another worker, to which it is offered again.",
+    answer=("granted", "unknown", "stale", "taken", "over", "elsewhere"),
 )
 OFFERS_SENT: Final = CATALOG.counter(
     "headrace_offers_sent_total",

@@ -97,6 +97,7 @@ class Settings(BaseSettings):
     lease_s: Annotated[float, Field(ge=1, le=600)] = 30
     drain_s: Annotated[float, Field(ge=0, le=86_400)] = 60
     cancel_grace_s: Annotated[float, Field(ge=0, le=600)] = 5
+    prefer_warm: bool = True
     retry_failures: Annotated[int, Field(ge=1, le=100)] = 3
     retry_losses: Annotated[int, Field(ge=1, le=100)] = 3
     retry_base_s: Annotated[float, Field(gt=0, le=3600)] = 5

@@ -26,6 +26,7 @@ from headrace.core.ports.bus import Delivery, Parcel
 from headrace.core.usecases.checkpoint import keep_checkpoints
 from headrace.core.usecases.claim import claim
 from headrace.core.usecases.heartbeat import heartbeat
+from headrace.core.usecases.placement import Placement
 from headrace.core.usecases.purge import delete_blobs
 from headrace.core.usecases.record import Recorded as Outcome
 from headrace.core.usecases.record import record
@@ -53,6 +54,9 @@ class Inbox:
         self._blobs = ports.blobs
         self._options, self._random = options, random
         self._room, self._taker = room, taker
+        self._placement = (
+            Placement(options.path, options.monotonic) if options.prefers_warm else None
+        )
 
     async def claims(self, message: Message, delivery: Delivery) -> None:
         """Idempotent by claim id: a message that comes twice gets the same grants."""
@@ -64,7 +68,11 @@ class Inbox:
             raise BadMessage(f"{type(message).__name__} does not belong among claims")
         with span("job.claim", parent=delivery.headers.get("traceparent"), kind=SpanKind.CONSUMER):
             claimed = await claim(
-                self._store, message.worker, message.claims, lease=self._options.lease
+                self._store,
+                message.worker,
+                message.claims,
+                lease=self._options.lease,
+                placement=self._placement,
             )
             self._room()
             # Before the grant leaves: the worker's frames must find the epoch opened.

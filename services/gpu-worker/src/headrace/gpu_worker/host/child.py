@@ -130,15 +130,12 @@ class Child:
     def _load(self, request: wire.Load) -> wire.ToWorker:
         engine: Any = self._prepared
         before, started = self._memory.held(), time.monotonic()
-        try:
-            if request.path is None:
-                engine.load(request.model)
-            else:
-                engine.load_artefact(request.model, Path(request.path))
-        except BaseException:
-            give_back()  # what it had taken until then, so that another try has room
-            raise
+        if request.path is None:
+            engine.load(request.model)
+        else:
+            engine.load_artefact(request.model, Path(request.path))
         took_s = time.monotonic() - started
+        give_back()  # what loading needed on the way is not the model's
         added = self._memory.held().since(before)
         return wire.Loaded(request.model, took_s, self._rss_mb(), added)
 
