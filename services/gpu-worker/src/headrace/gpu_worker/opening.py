@@ -65,7 +65,7 @@ def choose_lanes(
         LaneOptions(
             card=card(Lane(lane), engine := found.present[Lane(lane)]),
             slots=settings.slots.get(lane, 1),
-            preload=engine.models[0],
+            preload=next(iter(engine.models), None),
             settings=options.get(lane, {}),
         )
         for lane in wanted
