@@ -17,7 +17,13 @@ export interface Calls {
   "POST /jobs/inference": {
     path: undefined;
     query: undefined;
-    body: JobRequest;
+    body: InferenceRequest;
+    answer: JobView;
+  };
+  "POST /jobs/training": {
+    path: undefined;
+    query: undefined;
+    body: TrainingRequest;
     answer: JobView;
   };
   "GET /jobs/statuses": {
@@ -726,6 +732,28 @@ export interface GuardView {
   at_least: number;
   errors_over: number;
   slower_by: number;
+}
+
+export interface InferenceRequest {
+  /** Any but `training`. */
+  kind?: string;
+  /** The kind's default when left out. */
+  model?: string | null;
+  /** Fits the `input_schema` that `GET /models` tells for the kind and model. */
+  input: Record<string, unknown>;
+  /** Higher first, within one tenant. */
+  priority?: number;
+  /** Not before this time. */
+  run_at?: string | null;
+  /** Fail if it has not started by then. */
+  start_deadline?: string | null;
+  /** Seconds one attempt may run. */
+  timeout?: number;
+  labels?: Record<string, unknown>;
+  /** What becomes of it when its last watcher has left. Unwatched jobs go on. */
+  on_disconnect?: string | CancelAfter;
+  /** Who is called when it ends: an address, or one with `events`. */
+  webhook?: string | WebhookRequest | null;
 }
 
 /** Which jobs, of all tenants. */
@@ -1525,6 +1553,27 @@ export interface TimelineView {
 export interface Token {
   type: "token";
   text: string;
+}
+
+export interface TrainingRequest {
+  kind?: string;
+  /** The kind's default when left out. */
+  model?: string | null;
+  /** Fits the `input_schema` that `GET /models` tells for the kind and model. */
+  input: Record<string, unknown>;
+  /** Higher first, within one tenant. */
+  priority?: number;
+  /** Not before this time. */
+  run_at?: string | null;
+  /** Fail if it has not started by then. */
+  start_deadline?: string | null;
+  /** Seconds one attempt may run. */
+  timeout?: number;
+  labels?: Record<string, unknown>;
+  /** What becomes of it when its last watcher has left. Unwatched jobs go on. */
+  on_disconnect?: string | CancelAfter;
+  /** Who is called when it ends: an address, or one with `events`. */
+  webhook?: string | WebhookRequest | null;
 }
 
 export interface TrippedView {
