@@ -309,3 +309,22 @@ class RunNotReady(HeadraceError):
     def __init__(self, run: str, why: str) -> None:
         super().__init__(f"run {run} {why}")
         self.run, self.why = run, why
+
+
+class BatchNotFound(HeadraceError):
+    """No such batch for this tenant."""
+
+    def __init__(self, batch: str) -> None:
+        super().__init__(f"no batch {batch}")
+        self.batch = batch
+
+
+class EmptyBatch(HeadraceError):
+    def __init__(self) -> None:
+        super().__init__("a batch has at least one item")
+
+
+class TooManyItems(HeadraceError):
+    def __init__(self, items: int, limit: int) -> None:
+        super().__init__(f"a batch of {items} items; {limit} are the most")
+        self.items, self.limit = items, limit

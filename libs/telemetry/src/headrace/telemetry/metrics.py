@@ -115,6 +115,12 @@ SCHEDULES_FIRED: Final = CATALOG.counters(
     do="`failed` and `refused` say why in `headrace schedules show`.",
     outcome=("job", "failed", "refused", "skipped"),
 )
+BATCH_ITEMS: Final = CATALOG.counters(
+    "headrace_batch_items_total",
+    "Items of batches that began as jobs, or ended at once and without one.",
+    do="`rejected` ones say why in `headrace batch results BATCH --errors`.",
+    outcome=("begun", "rejected", "cancelled"),
+)
 WEBHOOK_CALLS: Final = CATALOG.counters(
     "headrace_webhook_calls_total",
     "Calls to receivers of webhooks; `failed` ones are made again later.",
@@ -269,6 +275,26 @@ ENGINE_MEMORY: Final = CATALOG.gauges(
     "headrace_engine_memory_bytes",
     "Resident memory of a lane's engine processes, with what they started.",
     do="Grows from job to job: the engine leaks. Near the limit: fewer slots.",
+    lane=LANES,
+)
+MODEL_LOADS: Final = CATALOG.counters(
+    "headrace_model_loads_total",
+    "Jobs that came to a slot, by whether their model was loaded there already (`warm`).",
+    do="Many `no`: models change too often. More memory for the lane, or more workers: `headrace workers`.",
+    lane=LANES,
+    warm=("yes", "no"),
+)
+MODEL_LOAD: Final = CATALOG.histograms(
+    "headrace_model_load_seconds",
+    "How long an engine took to load a model, what a job waits that comes to a cold slot.",
+    do="Slow: the disk, or the engine; the download of an artefact is not in it.",
+    buckets=_LONG,
+    lane=LANES,
+)
+MODEL_EVICTIONS: Final = CATALOG.counters(
+    "headrace_model_evictions_total",
+    "Models that were let go of, so that another has room.",
+    do="As many as cold loads: the lane's memory does not hold what is asked for; raise MODEL_MEMORY_MIB.",
     lane=LANES,
 )
 GPU_UTILISATION: Final = CATALOG.gauges(

@@ -43,6 +43,9 @@ class MemoryBlobs:
             raise BlobNotFound(blob)
         return self.kept[tenant, blob]
 
+    async def read(self, tenant: TenantId, blob: BlobId, start: int, length: int) -> bytes:
+        return (await self.get(tenant, blob)).data[start : start + length]
+
     async def delete(self, tenant: TenantId, blob: BlobId) -> None:
         await self.ping()
         self.kept.pop((tenant, blob), None)

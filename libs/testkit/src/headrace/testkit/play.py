@@ -17,7 +17,7 @@ CRASH_CODE = 42
 Act = Literal[
     "say", "wait", "hang", "crash", "abort", "copy", "large", "print", "preview",
     "bad input", "busy", "out of memory", "device out of memory", "broken", "not a dict",
-    "deaf", "pid", "flood", "half", "leave behind", "stand still",
+    "deaf", "pid", "flood", "half", "leave behind", "stand still", "segment",
 ]  # fmt: skip
 
 
@@ -147,6 +147,11 @@ def _flood(work: Work[PlayInput]) -> dict[str, Any]:
     return {}
 
 
+def _segment(work: Work[PlayInput]) -> dict[str, Any]:
+    piece = work.segment(b"a piece", "video/webm", duration_s=1.0)
+    return {"pieces": [piece.as_output()], "whole": work.blob(b"all", "video/webm").as_output()}
+
+
 def _half(work: Work[PlayInput]) -> dict[str, Any]:
     work.progress(0.5)
     return _wait(work)
@@ -189,4 +194,5 @@ _ACTS: dict[str, Callable[[Work[PlayInput]], dict[str, Any]]] = {
     "half": _half,
     "leave behind": _leave_behind,
     "stand still": _stand_still,
+    "segment": _segment,
 }

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from headrace.contracts.frames import Frame, Log, Metric, Preview, Progress, Token
+from headrace.contracts.frames import Frame, Log, Metric, Preview, Progress, Segment, Token
 from headrace.engines.engine import BlobRef, Checkpoint, Engine, Stopped
 from headrace.engines.registry import decode_input
 
@@ -62,6 +62,11 @@ class RecordedWork:
         self.check()
         ref = BlobRef(f"blob-{len(self.blobs) + 1}")
         self.blobs[ref.id] = (data, media_type)
+        return ref
+
+    def segment(self, data: bytes, media_type: str, *, duration_s: float | None = None) -> BlobRef:
+        ref = self.blob(data, media_type)
+        self._say(Segment(ref.id, media_type, duration_s))
         return ref
 
     def read(self, reference: Mapping[str, str]) -> bytes:

@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     engines: Annotated[tuple[str, ...], NoDecode] = ()  # empty: all that are installed
     pipelines: Annotated[tuple[str, ...], NoDecode] = ()  # beside what is installed: module:NAME
     slots: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)
+    model_memory_mib: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)
+    model_cache_dir: Path | None = None  # None: in data_dir
+    model_cache_mib: Annotated[int, Field(ge=1, le=100_000_000)] = 20_480
     text_threads: Annotated[int, Field(ge=1, le=64)] = 1
     upstream_url: str = ""
     upstream_models: Annotated[tuple[str, ...], NoDecode] = ()
@@ -128,6 +131,11 @@ class Settings(BaseSettings):
     def _slots(cls, value: object) -> object:
         return _pairs(value, "=", "write lane=number, as in smollm2=1,echo=4")
 
+    @field_validator("model_memory_mib", mode="before")
+    @classmethod
+    def _model_memory(cls, value: object) -> object:
+        return _pairs(value, "=", "write lane=MiB, as in sklearn-serve=500,torch-serve=16000")
+
     @field_validator("api_keys", mode="before")
     @classmethod
     def _api_keys(cls, value: object) -> object:
@@ -147,6 +155,13 @@ class Settings(BaseSettings):
     def _some_slots(cls, value: dict[str, int]) -> dict[str, int]:
         if any(not 1 <= number <= MOST_SLOTS for number in value.values()):
             raise ValueError(f"give each lane between 1 and {MOST_SLOTS} slots")
+        return value
+
+    @field_validator("model_memory_mib")
+    @classmethod
+    def _some_memory(cls, value: dict[str, int]) -> dict[str, int]:
+        if any(number < 1 for number in value.values()):
+            raise ValueError("give each lane at least 1 MiB")
         return value
 
     @field_validator("webhook_networks")
@@ -237,6 +252,11 @@ class Settings(BaseSettings):
     @property
     def store_url(self) -> str:
         return self.database_url or f"sqlite:///{self.data_dir / 'headrace.db'}"
+
+    @property
+    def models_dir(self) -> Path:
+        """Where a worker keeps the artefacts of registered models."""
+        return self.model_cache_dir or self.data_dir / "models"
 
     @property
     def has_keys(self) -> bool:

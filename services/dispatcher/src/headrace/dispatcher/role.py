@@ -7,6 +7,7 @@ import asyncio
 from headrace.contracts.topology import Topology
 from headrace.core.consume import Handle, consume
 from headrace.dispatcher.attendance import Attendance
+from headrace.dispatcher.batches import BatchDesk
 from headrace.dispatcher.calling import Caller
 from headrace.dispatcher.cleaning import Cleaner
 from headrace.dispatcher.inbox import Inbox
@@ -51,6 +52,7 @@ class Dispatcher:
             if ports.producers is None
             else ProducersDesk(ports, ports.producers, options, self._attendance)
         )
+        self._batches = BatchDesk(ports, options, self._attendance)
         self._standing = Standing(store, self._attendance)
         self._cleaner = Cleaner(store, ports.blobs, options, self._sweeper)
         self._rollout = RolloutKeeper(ports, options)
@@ -77,6 +79,7 @@ class Dispatcher:
             group.create_task(self._takes_loop(stop))
             group.create_task(self._sweep_loop(stop))
             group.create_task(self._upkeep_loop(stop))
+            group.create_task(self._batches_loop(stop))
             group.create_task(self._purge_loop(stop))
             group.create_task(self._standing_loop(stop))
             group.create_task(self._collect_loop(stop))
@@ -126,6 +129,10 @@ class Dispatcher:
         fired = await self._recurring.fire()
         replayed = await self._undertaker.replay()
         return fired or replayed
+
+    async def _batches_loop(self, stop: asyncio.Event) -> None:
+        every, limit = self._options.poll, self._options.turn_limit
+        await loop("batches", self._batches.turn, Wake(), stop, every=every, limit=limit)
 
     async def _purge_loop(self, stop: asyncio.Event) -> None:
         options = self._options

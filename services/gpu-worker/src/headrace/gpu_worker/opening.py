@@ -36,6 +36,8 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Worker
                 worker=WorkerId(f"{socket.gethostname()}-{os.getpid()}-{new_id()[:4]}"),
                 lanes=lanes,
                 new_id=new_id,
+                models=settings.models_dir,
+                models_mib=settings.model_cache_mib,
                 limits=_limits(settings),
             )
         )
@@ -66,6 +68,7 @@ def choose_lanes(
             card=card(Lane(lane), engine := found.present[Lane(lane)]),
             slots=settings.slots.get(lane, 1),
             preload=next(iter(engine.models), None),
+            memory_mib=settings.model_memory_mib.get(lane),
             settings=options.get(lane, {}),
         )
         for lane in wanted

@@ -27,6 +27,7 @@ from headrace.telemetry.logs import get_logger
 
 MAX_OUTPUT_BLOBS: Final = 512  # their names travel in the result
 MAX_INPUT_BYTES: Final = 128 * 2**20
+AT_ONCE_S: Final = 3.0  # meanwhile the engine waits, and hears no order to stop
 _log = get_logger("gpu_worker.payloads")
 
 T = TypeVar("T")
@@ -95,17 +96,31 @@ class Payloads:
                 raise _bad_input(f"its blobs are over {MAX_INPUT_BYTES} bytes together")
         return fetched
 
+    async def keep_at_once(self, tenant: TenantId, blob: Blob) -> BlobId | None:
+        """None: it could not be kept soon enough for the engine to wait for it."""
+        try:
+            async with asyncio.timeout(AT_ONCE_S):
+                return await self._options.blobs.put(tenant, blob)
+        except (TooLarge, Unavailable, TimeoutError) as error:
+            _log.warning("segment.not_shown", error=str(error) or "took too long")
+            return None
+
     async def store(
-        self, tenant: TenantId, output: dict[str, Any], made: Mapping[str, Blob]
+        self,
+        tenant: TenantId,
+        output: dict[str, Any],
+        made: Mapping[str, Blob],
+        kept: Mapping[str, BlobId],
     ) -> Stored:
-        """The output as the dispatcher gets it. Raises PayloadFailed."""
+        """The output as the dispatcher gets it; `kept`: what was stored before. Raises PayloadFailed."""
         wanted = dict.fromkeys(blob_ids(output))
         if len(wanted) > MAX_OUTPUT_BLOBS:
             why = f"the output names {len(wanted)} blobs; the limit is {MAX_OUTPUT_BLOBS}"
             raise PayloadFailed(JobError("internal", why))
         async with self._in_time("store its output"):
-            kept = {blob: await self._put(tenant, made[blob]) for blob in wanted if blob in made}
-            output = renamed(output, kept)
+            new = [blob for blob in wanted if blob in made and blob not in kept]
+            names = {**kept, **{blob: await self._put(tenant, made[blob]) for blob in new}}
+            output = renamed(output, names)
             encoded = msgspec.json.encode(output)
             if len(encoded) <= MAX_INLINE_BYTES:
                 return Stored(output, [])

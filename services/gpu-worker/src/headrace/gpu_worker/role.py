@@ -14,6 +14,7 @@ from contextlib import suppress
 from headrace.contracts.messages import Goodbye, Hello, Message, Vitals, encode
 from headrace.core.errors import Unavailable
 from headrace.core.ports.bus import Parcel, Sent
+from headrace.gpu_worker.artefacts import Artefacts
 from headrace.gpu_worker.attempts import Attempts, Why
 from headrace.gpu_worker.checkup import Checkup
 from headrace.gpu_worker.gate import Gate
@@ -45,7 +46,16 @@ class Worker:
         reports = Reports(options)
         post = Post(obey=self._heartbeater.obey, give_back=reports.give_back)
         self._post = post
-        desk = Desk(options, self._attempts, post, reports, self._heartbeater, self._news, gate)
+        desk = Desk(
+            options,
+            self._attempts,
+            post,
+            reports,
+            self._heartbeater,
+            self._news,
+            gate,
+            Artefacts(options),
+        )
         self._slots = [Slot(lane, desk) for lane in options.lanes for _ in range(lane.slots)]
 
     async def serve(self, stop: asyncio.Event) -> None:

@@ -57,9 +57,10 @@ async def purge(store: Store, blobs: Blobs, *, kept: Kept, limit: int) -> bool:
     async with store.begin() as tx:
         then = await tx.now() - max(kept.jobs, KEYS_KEPT)
         runs = await tx.purge_runs(finished_before=then, limit=limit)
+        batches = await tx.purge_batches(finished_before=then, limit=limit)
         purged = await tx.purge_jobs(finished_before=then, limit=limit)
-    await delete_blobs(blobs, [*runs.orphans, *purged.orphans])
-    return max(others, runs.runs, purged.jobs) >= limit
+    await delete_blobs(blobs, [*runs.orphans, *batches.orphans, *purged.orphans])
+    return max(others, runs.runs, batches.batches, purged.jobs) >= limit
 
 
 async def _purge_api_keys(tx: Transaction, now: datetime, kept: Kept, limit: int) -> int:

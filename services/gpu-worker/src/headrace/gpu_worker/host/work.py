@@ -90,13 +90,27 @@ class ChildWork:
         self._say(frames.Metric(name, value, step))
 
     def blob(self, data: bytes, media_type: str) -> BlobRef:
+        return self._hand_over(data, media_type)
+
+    def segment(self, data: bytes, media_type: str, *, duration_s: float | None = None) -> BlobRef:
+        return self._hand_over(data, media_type, shown=True, duration_s=duration_s)
+
+    def _hand_over(
+        self,
+        data: bytes,
+        media_type: str,
+        *,
+        shown: bool = False,
+        duration_s: float | None = None,
+    ) -> BlobRef:
         self.check()
         self._made += 1
         self._made_bytes += len(data)
         if self._made_bytes > MAX_MADE_BYTES:
             raise ValueError(f"one job hands over at most {MAX_MADE_BYTES} bytes")
         reference = BlobRef(f"made-{self._request.run}-{self._made}")
-        self._send(Made(self._request.run, reference.id, media_type, data))
+        run = self._request.run
+        self._send(Made(run, reference.id, media_type, data, shown, duration_s))
         return reference
 
     def read(self, reference: Mapping[str, str]) -> bytes:

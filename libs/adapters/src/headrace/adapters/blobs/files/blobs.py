@@ -75,6 +75,16 @@ class FileBlobs(Blobs):
         return Blob(kind, data)
 
     @override
+    async def read(self, tenant: TenantId, blob: BlobId, start: int, length: int) -> bytes:
+        if media_type(blob) is None:
+            raise BlobNotFound(blob)
+        path = self._root / folder(tenant) / blob
+        data = await _in_thread(partial(_read_range, path, start, length))
+        if data is None:
+            raise BlobNotFound(blob)
+        return data
+
+    @override
     async def delete(self, tenant: TenantId, blob: BlobId) -> None:
         if media_type(blob) is None:
             return
@@ -118,6 +128,15 @@ def _make_durable(folder: Path) -> None:
 def _read(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _read_range(path: Path, start: int, length: int) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(length)
     except FileNotFoundError:
         return None
 

@@ -230,6 +230,20 @@ def card_rows(cards: Sequence[EngineCard]) -> list[dict[str, Any]]:
     return [rows[key] for key in sorted(rows)]  # in one order everywhere: no deadlocks
 
 
+def format_rows(cards: Sequence[EngineCard]) -> list[dict[str, Any]]:
+    """One for each format and lane; of two, the later."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for card in cards:
+        for each in card.formats:
+            rows[each, card.lane] = {
+                "format": each,
+                "lane": card.lane,
+                "kind": card.kind,
+                "card": msgspec.to_builtins(card),
+            }
+    return [rows[key] for key in sorted(rows)]  # in one order everywhere: no deadlocks
+
+
 def to_cards(rows: Sequence[Row[Any]]) -> list[EngineCard]:
     """Models that still are what one card said are one card again."""
     cards: list[EngineCard] = []

@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from headrace.adapters.store.sql.types import Instant, Json, Name, Number
 
-REVISION: Final = "0018"  # the newest migration; this build works on it, and on the next one
+REVISION: Final = "0020"  # the newest migration; this build works on it, and on the next one
 
 metadata: Final = MetaData(
     naming_convention={
@@ -225,7 +225,7 @@ workers: Final = Table(
     Column("seen_at", Instant, nullable=False),
     Column("path", Name),
     Column("drain_asked_at", Instant),  # it is to take no new offers until it leaves
-    Column("vitals", Json),  # as it last said; for people, nothing is decided by it
+    Column("vitals", Json),  # as it last said; for people, and for where a model is warm
 )
 
 paths: Final = Table(
@@ -245,4 +245,14 @@ catalog: Final = Table(
     Column("title", Text, nullable=False),
     Column("input_schema", Json, nullable=False),
     Column("seen_at", Instant),  # when a worker last said so; empty: to an older build
+)
+
+catalog_formats: Final = Table(
+    "catalog_formats",
+    metadata,
+    Column("format", Name, primary_key=True),  # of artefacts that the engine of this lane can load
+    Column("lane", Name, primary_key=True),
+    Column("kind", Name, nullable=False),
+    Column("card", Json, nullable=False),
+    Column("seen_at", Instant, nullable=False),
 )

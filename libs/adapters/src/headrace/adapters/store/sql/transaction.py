@@ -29,6 +29,7 @@ from headrace.adapters.store.sql import (
     upkeep,
     watching,
 )
+from headrace.adapters.store.sql.batch_verbs import BatchVerbs
 from headrace.adapters.store.sql.checkpoint_verbs import CheckpointVerbs
 from headrace.adapters.store.sql.figure_verbs import FigureVerbs
 from headrace.adapters.store.sql.remote_verbs import RemoteVerbs
@@ -70,9 +71,16 @@ from headrace.core.ports.upkeep import Answer, BlobUse, Purged, Question, Recoll
 
 
 class SqlTransaction(
-    CheckpointVerbs, RolloutVerbs, RunVerbs, RemoteVerbs, UserVerbs, FigureVerbs, WebhookVerbs
+    BatchVerbs,
+    CheckpointVerbs,
+    FigureVerbs,
+    RemoteVerbs,
+    RolloutVerbs,
+    RunVerbs,
+    UserVerbs,
+    WebhookVerbs,
 ):
-    """Those of checkpoints, rollouts, runs, remote workers, users, figures and webhooks are beside it, for the length of this."""
+    """What belongs to one thing alone stands in a module beside it, for the length of this."""
 
     async def now(self) -> datetime:
         return await self._session.now()
@@ -201,6 +209,9 @@ class SqlTransaction(
 
     async def announce_engines(self, cards: Sequence[EngineCard]) -> None:
         await fleet.announce_engines(self._session, cards)
+
+    async def serving(self, artefact_format: str) -> list[EngineCard]:
+        return await fleet.serving(self._session, artefact_format)
 
     async def catalog(self) -> list[EngineCard]:
         return await fleet.read_catalog(self._session)

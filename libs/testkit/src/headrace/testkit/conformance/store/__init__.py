@@ -1,6 +1,7 @@
 """What every store promises: bind it by subclassing `StoreConformance` and giving it a `store`."""
 
 from headrace.testkit.conformance.store.attending import Attending
+from headrace.testkit.conformance.store.batches import KeepingBatches
 from headrace.testkit.conformance.store.burying import Burying
 from headrace.testkit.conformance.store.calling import Calling, Subscribing
 from headrace.testkit.conformance.store.checkpoints import Checkpointing
@@ -45,6 +46,7 @@ class StoreConformance(
     Burying,
     Recurring,
     KeepingRuns,
+    KeepingBatches,
     Remembering,
     KeepingKeys,
     KeepingUsers,

@@ -14,8 +14,10 @@ from headrace.core.errors import (
     BadPipeline,
     BadSchedule,
     BadWebhook,
+    BatchNotFound,
     BlobNotFound,
     CallNotFound,
+    EmptyBatch,
     EndpointNotFound,
     HeadraceError,
     IdempotencyConflict,
@@ -40,6 +42,7 @@ from headrace.core.errors import (
     TenantQueueFull,
     TooLarge,
     TooManyEndpoints,
+    TooManyItems,
     Unavailable,
     UnknownModel,
     UnknownPipeline,
@@ -53,6 +56,7 @@ _MISSING: Final[Mapping[type[Exception], str]] = {
     BlobNotFound: "blob",
     ScheduleNotFound: "schedule",
     RunNotFound: "run",
+    BatchNotFound: "batch",
     StageNotFound: "stage",
     LetterNotFound: "dead letter",
     KeyNotFound: "key",
@@ -70,6 +74,7 @@ _PLAIN: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     TooManyEndpoints: (409, "too-many-webhooks", "This tenant has as many webhooks as it may"),
     NobodyToCall: (409, "nobody-to-call", "There is nobody to call any more"),
     RunNotReady: (409, "run-not-ready", "This cannot be asked of the run now"),
+    EmptyBatch: (422, "empty-batch", "There is nothing in this batch"),
     PathMissing: (422, "path-missing", "Nobody could run them there"),
     IdempotencyConflict: (422, "idempotency-conflict", "This key belongs to another request"),
 }
@@ -102,6 +107,9 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
             where = f"/input{error.pointer}"
             title = "The input does not fit"
             return Problem(422, "invalid-input", title, str(error), {"pointer": where})
+        case TooManyItems():
+            limit = {"limit": error.limit}
+            return Problem(413, "too-many-items", "The batch is too long", str(error), limit)
         case TooLarge():
             limit = {"limit": error.limit}
             return Problem(413, "too-large", "The body is too large", str(error), limit)

@@ -24,9 +24,9 @@ from headrace.api.dialects.native.schemas import (
 from headrace.api.dialects.native.translate import job_view, submission
 from headrace.api.gateways.race import race
 from headrace.api.gateways.watching import find, frames
-from headrace.api.inputs import check_input
 from headrace.api.tracing import received_traceparent
 from headrace.core.errors import UnknownModel
+from headrace.core.inputs import check_input
 from headrace.core.job import Job
 from headrace.core.ports.store import IdempotencyKey
 from headrace.core.usecases.submit import Submission, Submitted, submit

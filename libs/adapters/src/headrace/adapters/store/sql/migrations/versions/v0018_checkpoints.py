@@ -9,7 +9,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision: Final = "0018"
-down_revision: Final = "0014"
+down_revision: Final = "0015"
 
 JSON: Final = JSONB().with_variant(sa.Text(), "sqlite")
 
