@@ -93,7 +93,7 @@ class RecordedWork:
 
 def work_for(engine: type[Engine], given: Mapping[str, Any], **rest: Any) -> RecordedWork:
     """Work whose input is decoded as a worker would; raises BadInput where that would."""
-    rest.setdefault("model", next(iter(engine.models)))
+    rest.setdefault("model", next(iter(engine.models), ""))
     return RecordedWork(input=decode_input(engine, given), **rest)
 
 

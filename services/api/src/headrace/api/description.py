@@ -66,6 +66,8 @@ def _models() -> dict[str, Any]:
     _, definitions = models_json_schema(
         [
             (schemas.JobRequest, "validation"),
+            (schemas.InferenceRequest, "validation"),
+            (schemas.TrainingRequest, "validation"),
             (schemas_schedules.ScheduleRequest, "validation"),
             (schemas_admin.ManyRequest, "validation"),
             (schemas_admin.MoveRequest, "validation"),

@@ -95,6 +95,14 @@ class JobRequest(_Asked):
     )
 
 
+class InferenceRequest(JobRequest):
+    kind: str = Field("inference", min_length=1, max_length=64, description="Any but `training`.")
+
+
+class TrainingRequest(JobRequest):
+    kind: Literal["training"] = "training"
+
+
 class ListQuery(BaseModel):
     """Which jobs to list."""
 
