@@ -328,3 +328,11 @@ class TooManyItems(HeadraceError):
     def __init__(self, items: int, limit: int) -> None:
         super().__init__(f"a batch of {items} items; {limit} are the most")
         self.items, self.limit = items, limit
+
+
+class TooManyBatches(HeadraceError):
+    """As many of the tenant's are under way as may be."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} batches of yours are not over, which are the most")
+        self.limit = limit
