@@ -350,3 +350,11 @@ class TooManyDeletions(HeadraceError):
             f"{limit} deletions of this tenant wait already; ask again when some are over"
         )
         self.limit = limit
+
+
+class TooManyBatches(HeadraceError):
+    """As many of the tenant's are under way as may be."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} batches of yours are not over, which are the most")
+        self.limit = limit

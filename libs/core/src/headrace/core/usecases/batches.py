@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from headrace.contracts.ids import BatchId, BlobId, JobId, KeyId, TenantId
-from headrace.core.batch import MOST_ITEMS, Batch, left_for
-from headrace.core.errors import BatchNotFound, EmptyBatch, TooManyItems
+from headrace.core.batch import MOST_AT_A_TIME, MOST_ITEMS, Batch, left_for
+from headrace.core.errors import BatchNotFound, EmptyBatch, TooManyBatches, TooManyItems
 from headrace.core.ports.batches import Look
 from headrace.core.ports.store import Store, Transaction
 from headrace.core.ports.upkeep import BlobUse
@@ -34,11 +34,13 @@ class BatchRequest:
 async def create_batch(
     tx: Transaction, asked: BatchRequest, *, path: Callable[[str], str], new_id: Callable[[], str]
 ) -> Batch:
-    """Raises UnknownModel, EmptyBatch, TooManyItems. What is wrong with an item is not known here."""
+    """Raises UnknownModel, EmptyBatch, TooManyItems, TooManyBatches. What is wrong with an item is not known here."""
     if asked.total == 0:
         raise EmptyBatch
     if asked.total > MOST_ITEMS:
         raise TooManyItems(asked.total, MOST_ITEMS)
+    if await tx.open_batches(asked.tenant) >= MOST_AT_A_TIME:
+        raise TooManyBatches(MOST_AT_A_TIME)
     pick_engine(await tx.catalog(), asked.kind, asked.model)
     batch = Batch(
         id=BatchId(new_id()),

@@ -34,7 +34,9 @@ from headrace.core.usecases.submit import (
     prepared,
 )
 
-HELD_FOR: Final = timedelta(seconds=30)  # longer than a turn may take
+HELD_FOR: Final = timedelta(
+    seconds=15
+)  # longer than a turn may take; who died in one is waited for
 # Of the places there are to wait in: a batch leaves some to what else its tenant, and others, submit.
 SHARE: Final = 0.9
 _KEPT: Final = 2  # sources

@@ -132,6 +132,18 @@ async def page(
     return [_to_look(row) for row in rows]
 
 
+_going: Final = (
+    select(func.count())
+    .select_from(batches)
+    .where(batches.c.tenant == bindparam("owner", type_=Name), batches.c.finished_at.is_(None))
+)
+
+
+async def count_open(session: Session, tenant: TenantId) -> int:
+    count: int = (await session.run(_going, owner=tenant)).scalar_one()
+    return count
+
+
 _ask_cancel: Final = (
     update(batches)
     .where(

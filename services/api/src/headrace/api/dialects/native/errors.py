@@ -43,6 +43,7 @@ from headrace.core.errors import (
     StageNotFound,
     TenantQueueFull,
     TooLarge,
+    TooManyBatches,
     TooManyDeletions,
     TooManyEndpoints,
     TooManyItems,
@@ -121,6 +122,9 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
         case TooLarge():
             limit = {"limit": error.limit}
             return Problem(413, "too-large", "The body is too large", str(error), limit)
+        case TooManyBatches():
+            title, limit = "Too many of your batches are under way", {"limit": error.limit}
+            return Problem(429, "too-many-batches", title, str(error), limit, _in(60))
         case TenantQueueFull() | QueuesFull():
             return _too_many(error)
         case Unavailable():
