@@ -79,7 +79,7 @@ class Causal:
         if prompt >= window:
             field = "prompt" if given.messages is None else "messages"
             raise BadInput(field, f"has {prompt} tokens; this model reads {window}")
-        return min(wanted, window - prompt)
+        return min(wanted, int(window) - prompt)
 
     @property
     def _ends(self) -> frozenset[int]:
