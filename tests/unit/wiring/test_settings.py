@@ -131,11 +131,13 @@ def test_nobody_is_the_tenant_of_the_shadows(monkeypatch: pytest.MonkeyPatch) ->
 def test_lists_and_pairs_are_read_from_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENGINES", "echo, smollm2")
     monkeypatch.setenv("SLOTS", "echo=4")
+    monkeypatch.setenv("ENGINE_MEMORY_MIB", "sklearn-train=800")
     monkeypatch.setenv("API_KEYS", "alice:one:two")
 
     settings = load_settings()
 
     assert settings.engines == ("echo", "smollm2")
+    assert settings.engine_memory_mib == {"sklearn-train": 800}
     assert settings.slots == {"echo": 4}
     assert settings.api_keys["alice"].get_secret_value() == "one:two"
 

@@ -18,6 +18,7 @@ Act = Literal[
     "say", "wait", "hang", "crash", "abort", "copy", "large", "print", "preview",
     "bad input", "busy", "out of memory", "device out of memory", "broken", "not a dict",
     "deaf", "pid", "flood", "half", "leave behind", "stand still", "segment",
+    "grow",
 ]  # fmt: skip
 
 
@@ -177,6 +178,15 @@ def _stand_still(work: Work[PlayInput]) -> dict[str, Any]:
     return {}
 
 
+def _grow(work: Work[PlayInput]) -> dict[str, Any]:
+    """By two MiB at a time, until somebody puts an end to it."""
+    held = []
+    while True:
+        work.check()
+        held.append(b"x" * 2**21)
+        time.sleep(0.002)
+
+
 _ACTS: dict[str, Callable[[Work[PlayInput]], dict[str, Any]]] = {
     "say": _say,
     "wait": _wait,
@@ -194,5 +204,6 @@ _ACTS: dict[str, Callable[[Work[PlayInput]], dict[str, Any]]] = {
     "half": _half,
     "leave behind": _leave_behind,
     "stand still": _stand_still,
+    "grow": _grow,
     "segment": _segment,
 }

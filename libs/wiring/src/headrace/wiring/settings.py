@@ -79,6 +79,7 @@ class Settings(BaseSettings):
     pipelines: Annotated[tuple[str, ...], NoDecode] = ()  # beside what is installed: module:NAME
     slots: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)
     model_memory_mib: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)
+    engine_memory_mib: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)
     model_cache_dir: Path | None = None  # None: in data_dir
     model_cache_mib: Annotated[int, Field(ge=1, le=100_000_000)] = 20_480
     gpus: Annotated[str, Field(pattern=r"^(auto|none|\d{1,3}(,\d{1,3})*)$")] = "auto"
@@ -146,9 +147,9 @@ class Settings(BaseSettings):
     def _slots(cls, value: object) -> object:
         return _pairs(value, "=", "write lane=number, as in smollm2=1,echo=4")
 
-    @field_validator("model_memory_mib", mode="before")
+    @field_validator("model_memory_mib", "engine_memory_mib", mode="before")
     @classmethod
-    def _model_memory(cls, value: object) -> object:
+    def _lanes_memory(cls, value: object) -> object:
         return _pairs(value, "=", "write lane=MiB, as in sklearn-serve=500,torch-serve=16000")
 
     @field_validator("api_keys", mode="before")
@@ -172,7 +173,7 @@ class Settings(BaseSettings):
             raise ValueError(f"give each lane between 1 and {MOST_SLOTS} slots")
         return value
 
-    @field_validator("model_memory_mib")
+    @field_validator("model_memory_mib", "engine_memory_mib")
     @classmethod
     def _some_memory(cls, value: dict[str, int]) -> dict[str, int]:
         if any(number < 1 for number in value.values()):

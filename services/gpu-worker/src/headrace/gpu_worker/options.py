@@ -24,6 +24,7 @@ class LaneOptions:
     slots: int = 1
     preload: str | None = None  # the model to load at start; None: with the first job
     memory_mib: int | None = None  # for models, of all its slots together; None: what there is
+    process_mib: int | None = None  # that each slot's child may hold; None: what there is
     settings: Mapping[str, str] = field(default_factory=dict)  # for the engine's `configure`
     on_gpu: bool = False  # each of its children is given one, where there are any to give
     engine: str = ""  # 'package.module:Class'; empty: whom the entry point of this lane names
@@ -36,6 +37,10 @@ class LaneOptions:
     def model_bytes(self) -> int | None:
         """What each slot's child may have loaded."""
         return None if self.memory_mib is None else self.memory_mib * 2**20 // self.slots
+
+    @property
+    def process_bytes(self) -> int | None:
+        return None if self.process_mib is None else self.process_mib * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,7 @@ class Limits:
     aside_s: float = 0.15  # left to a worker that has the model loaded, at most
     blobs_s: float = 60.0  # to fetch all of a job's inputs, or to store all of its outputs
     checkpoint_s: float = 1.0  # between two checkpoints of one job; those in between are skipped
+    memory_s: float = 0.25  # between two looks at what an engine's process holds
     append_s: float = 2.0
     flush_s: float = 2.0  # for the last frames, before the result is sent
     retry_cap_s: float = 10.0
