@@ -183,8 +183,13 @@ async def test_a_bad_item_fails_alone(http: httpx.AsyncClient, hands: Hands) -> 
     assert "NUL" in wrong[1]["error"]["message"]
     assert over["state"] == "ended"
     assert over["counts"] == {
-        "waiting": 0, "running": 0, "cancelled": 0, "dead": 0,
-        "succeeded": 3, "failed": 1, "rejected": 3,
+        "waiting": 0,
+        "running": 0,
+        "cancelled": 0,
+        "dead": 0,
+        "succeeded": 3,
+        "failed": 1,
+        "rejected": 3,
     }
 
 
