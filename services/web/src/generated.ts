@@ -634,7 +634,7 @@ export interface ErrorView {
   detail?: string | null;
 }
 
-export type EventType = "job.started" | "job.succeeded" | "job.failed" | "job.cancelled" | "job.dead";
+export type EventType = "job.started" | "job.succeeded" | "job.failed" | "job.cancelled" | "job.dead" | "batch.ended";
 
 /** Why a job is where it is. */
 export interface ExplainView {

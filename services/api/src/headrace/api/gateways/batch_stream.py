@@ -17,15 +17,15 @@ from headrace.contracts.frames import Entry
 from headrace.contracts.ids import START, BatchId
 from headrace.core.batch import Ended
 from headrace.core.errors import BatchNotFound, Unavailable
-from headrace.core.ports.batches import Look
 from headrace.core.ports.streams import Take
+from headrace.core.usecases.batches import Standing, find_batch
 
 JSON_LINES: Final = "application/jsonl"
 _PAGE: Final = 200
 _LOOK_EVERY_S: Final = 1.0
 
 Line: TypeAlias = Callable[[Ended], bytes]  # with its end
-Standing: TypeAlias = Callable[[Look], bytes]  # as the data of an event
+Say: TypeAlias = Callable[[Standing], bytes]  # as the data of an event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +50,11 @@ async def open_results(
 
 
 async def open_progress(
-    deps: ApiDeps, viewer: Holder, batch: BatchId, standing: Standing
+    deps: ApiDeps, viewer: Holder, batch: BatchId, say: Say
 ) -> EventStreamResponse:
     """Raises Refused or BatchNotFound."""
     first = await _look(deps, viewer, batch)
-    watching: Watching = partial(_progress, deps, viewer, standing, first)
+    watching: Watching = partial(_progress, deps, viewer, say, first)
     if viewer.by_ticket:
         watching = until(deps.limits.ticket_session_s, watching)
     return _response(deps, viewer, watching)
@@ -132,34 +132,31 @@ async def _results(  # what is asked for, by whom, and what was found first
             turn = _Turn((), was_over=False)
 
 
-async def _look(deps: ApiDeps, viewer: Holder, batch: BatchId) -> Look:
+async def _look(deps: ApiDeps, viewer: Holder, batch: BatchId) -> Standing:
     async with deps.store.begin() as tx:
-        look = await tx.look_at_batch(viewer.tenant, batch)
-    if look is None:
-        raise BatchNotFound(batch)
-    return look
+        return await find_batch(tx, viewer.tenant, batch)
 
 
 async def _progress(
     deps: ApiDeps,
     viewer: Holder,
-    standing: Standing,
-    look: Look,
+    say: Say,
+    found: Standing,
     tell: Take,  # noqa: ARG001  # all of it comes in batches
 ) -> Batches:
     said = b""
     while True:
-        data = standing(look)
+        data = say(found)
         if data != said:
             said = data
             event = b"event: batch\ndata: %b\n\n" % data
             yield [Entry(position=START, type="batch", data=event)]
-        if look.batch.over:
+        if found.look.batch.over:
             return
         yield ()
         await _pause()
         try:
-            look = await _look(deps, viewer, look.batch.id)
+            found = await _look(deps, viewer, found.look.batch.id)
         except BatchNotFound:
             return
         except Unavailable:

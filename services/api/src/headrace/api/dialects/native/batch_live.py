@@ -15,7 +15,7 @@ from headrace.api.gateways.batch_stream import JSON_LINES, Wanted, open_progress
 from headrace.api.tickets import Viewer
 from headrace.contracts.ids import JobId
 from headrace.core.batch import Ended
-from headrace.core.ports.batches import Look
+from headrace.core.usecases.batches import Standing
 
 router = APIRouter(tags=["batches"])
 _MOST: Final = 2**31 - 1
@@ -74,5 +74,5 @@ def _line(ended: Ended) -> bytes:
     return translate.result(ended).model_dump_json().encode() + b"\n"
 
 
-def _standing(look: Look) -> bytes:
-    return translate.batch_view(look, None).model_dump_json().encode()
+def _standing(found: Standing) -> bytes:
+    return translate.batch_view(found.look, found.left).model_dump_json().encode()
