@@ -220,6 +220,8 @@ async def test_results_longer_than_a_page_come_whole(http: httpx.AsyncClient, ha
     await hands.begin(limit=450)
 
     assert [each["item"] for each in await results(http, batch)] == list(range(450))
+    some = await results(http, batch, limit=230, after=10)
+    assert [each["item"] for each in some] == list(range(10, 240))
 
 
 async def test_who_follows_gets_each_result_as_it_comes_and_leaves_with_the_last(

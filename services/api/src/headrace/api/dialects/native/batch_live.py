@@ -40,7 +40,7 @@ _EVENTS: Final[dict[str, Any]] = {
     response_class=Response,
     responses={200: _LINES, **documents.problems(403, 404, 422)},
 )
-async def get_results(
+async def get_results(  # noqa: PLR0913  # a query has as many parts as it has
     deps: Deps,
     viewer: Viewer,
     batch: BatchInPath,
@@ -52,10 +52,11 @@ async def get_results(
     follow: Annotated[
         bool, Query(description="Wait for more, until the batch is over or five minutes are.")
     ] = False,
+    limit: Annotated[int | None, Query(ge=1, le=_MOST, description="Lines at most.")] = None,
 ) -> Response:
     """The results so far: whenever you like, from wherever you were."""
     viewer.must_fit(JobId(batch))
-    wanted = Wanted(batch=batch, after=after, wrong=errors, follow=follow)
+    wanted = Wanted(batch=batch, after=after, wrong=errors, follow=follow, most=limit)
     return await open_results(deps, viewer, wanted, _line)
 
 
