@@ -38,6 +38,12 @@ export interface Calls {
     body: undefined;
     answer: JobView;
   };
+  "DELETE /jobs/{job}": {
+    path: { job: string };
+    query: { cancel?: boolean };
+    body: undefined;
+    answer: DeletionView;
+  };
   "GET /jobs/{job}/status": {
     path: { job: string };
     query: undefined;
@@ -86,6 +92,36 @@ export interface Calls {
     body: undefined;
     answer: JobView;
   };
+  "DELETE /runs/{run}": {
+    path: { run: string };
+    query: { cancel?: boolean };
+    body: undefined;
+    answer: DeletionView;
+  };
+  "GET /runs/{run}": {
+    path: { run: string };
+    query: undefined;
+    body: undefined;
+    answer: RunView;
+  };
+  "POST /jobs/delete": {
+    path: undefined;
+    query: undefined;
+    body: DeletionRequest;
+    answer: DeletionView;
+  };
+  "DELETE /admin/tenants/{tenant}/data": {
+    path: { tenant: string };
+    query: undefined;
+    body: undefined;
+    answer: DeletionView;
+  };
+  "GET /admin/deletions/{deletion}": {
+    path: { deletion: string };
+    query: undefined;
+    body: undefined;
+    answer: DeletionView;
+  };
   "GET /jobs/{job}/events": {
     path: { job: string };
     query: { after?: string | null; ticket?: string | null };
@@ -128,12 +164,6 @@ export interface Calls {
     body: undefined;
     answer: RunsPage;
   };
-  "GET /runs/{run}": {
-    path: { run: string };
-    query: undefined;
-    body: undefined;
-    answer: RunView;
-  };
   "POST /runs/{run}/cancel": {
     path: { run: string };
     query: undefined;
@@ -161,6 +191,42 @@ export interface Calls {
   "GET /runs/{run}/events": {
     path: { run: string };
     query: { after?: string | null; ticket?: string | null };
+    body: undefined;
+    answer: Blob;
+  };
+  "POST /batches": {
+    path: undefined;
+    query: { kind?: string | null; model?: string | null; priority?: number; timeout?: number; label?: string[] };
+    body: BatchRequest;
+    answer: BatchView;
+  };
+  "GET /batches": {
+    path: undefined;
+    query: { limit?: number; cursor?: string | null };
+    body: undefined;
+    answer: BatchesPage;
+  };
+  "GET /batches/{batch}": {
+    path: { batch: string };
+    query: undefined;
+    body: undefined;
+    answer: BatchView;
+  };
+  "POST /batches/{batch}/cancel": {
+    path: { batch: string };
+    query: undefined;
+    body: undefined;
+    answer: BatchView;
+  };
+  "GET /batches/{batch}/results": {
+    path: { batch: string };
+    query: { after?: number; errors?: boolean; follow?: boolean; limit?: number | null; ticket?: string | null };
+    body: undefined;
+    answer: Blob;
+  };
+  "GET /batches/{batch}/events": {
+    path: { batch: string };
+    query: { ticket?: string | null };
     body: undefined;
     answer: Blob;
   };
@@ -556,6 +622,90 @@ export interface AuditPage {
   next: number | null;
 }
 
+/** All of them together are the total. */
+export interface BatchCounts {
+  /** Also those that are no jobs yet. */
+  waiting: number;
+  running: number;
+  succeeded: number;
+  failed: number;
+  cancelled: number;
+  /** They used up their attempts. */
+  dead: number;
+  /** No job could be made of them. */
+  rejected: number;
+}
+
+export interface BatchLinks {
+  self: string;
+  results: string;
+  errors: string;
+  events: string;
+  cancel: string;
+}
+
+/** Either `items`, or the `blob` that they were uploaded as: a JSON object a line. An item may say another model or priority, and more labels. */
+export interface BatchRequest {
+  kind: string;
+  /** The kind's default when left out. */
+  model?: string | null;
+  /** Higher first, within one tenant. */
+  priority?: number;
+  /** Seconds one attempt may run. */
+  timeout?: number;
+  labels?: Record<string, unknown>;
+  /** Each an object with `input` and, if wanted, `custom_id`, `model`, `priority` and `labels`. One that is wrong is rejected alone, when its turn comes. */
+  items?: unknown[] | null;
+  /** Of `POST /blobs`. */
+  blob?: string | null;
+}
+
+/** A line of the results: an item that has ended. */
+export interface BatchResult {
+  /** Which line of the batch it is, from 0. */
+  item: number;
+  custom_id: string | null;
+  state: ItemState;
+  /** Null: none could be made of it. */
+  job: string | null;
+  model: string | null;
+  result: Record<string, unknown> | null;
+  error: ErrorView | null;
+  ended_at: string;
+  /** Of this line: `?after=` it come those that ended later. */
+  cursor: number;
+}
+
+export type BatchState = "running" | "cancelling" | "ended" | "cancelled";
+
+export interface BatchView {
+  id: string;
+  kind: string;
+  model: string | null;
+  state: BatchState;
+  total: number;
+  counts: BatchCounts;
+  /** 0 to 1: how much of it has ended. */
+  progress: number;
+  /** Why no more of it begins now. */
+  held_up: string | null;
+  /** If it goes on as it went of late; null: nobody can say. */
+  seconds_left: number | null;
+  priority: number;
+  timeout: number;
+  labels: Record<string, string>;
+  created_at: string | null;
+  finished_at: string | null;
+  trace_id: string | null;
+  links: BatchLinks;
+}
+
+export interface BatchesPage {
+  batches: BatchView[];
+  /** The `cursor` of the next page; null on the last one. */
+  next: string | null;
+}
+
 export interface BlobView {
   blob: string;
   media_type: string;
@@ -619,6 +769,32 @@ export interface DeedView {
   detail: Record<string, unknown>;
 }
 
+/** Which jobs, of those that are there now: all that is said holds for each. */
+export interface DeletionRequest {
+  labels?: Record<string, unknown>;
+  /** Those that ended before this time. */
+  ended_before?: string | null;
+  /** Also those that have not ended: they are cancelled first. */
+  cancel?: boolean;
+}
+
+/** The receipt: it names what was removed, and says nothing of what was in it. */
+export interface DeletionView {
+  id: string;
+  tenant: string;
+  /** `job ID`, `run ID`, `jobs` or `tenant`. */
+  subject: string;
+  state: "removing" | "done";
+  /** How many of what: jobs, runs, attempts, streams, blobs, deliveries, ... */
+  removed: Record<string, number>;
+  /** Pieces that are known and still there. */
+  left: number;
+  /** The id of the key, or who the operator is. */
+  asked_by: string;
+  asked_at: string | null;
+  finished_at: string | null;
+}
+
 /** All that the filter finds. Without any filter, `all` must be true. */
 export interface DiscardRequest {
   fingerprint?: string | null;
@@ -650,7 +826,7 @@ export interface ErrorView {
   detail?: string | null;
 }
 
-export type EventType = "job.started" | "job.succeeded" | "job.failed" | "job.cancelled" | "job.dead";
+export type EventType = "job.started" | "job.succeeded" | "job.failed" | "job.cancelled" | "job.dead" | "batch.ended";
 
 /** Why a job is where it is. */
 export interface ExplainView {
@@ -755,6 +931,8 @@ export interface InferenceRequest {
   /** Who is called when it ends: an address, or one with `events`. */
   webhook?: string | WebhookRequest | null;
 }
+
+export type ItemState = "open" | "succeeded" | "failed" | "cancelled" | "dead" | "rejected";
 
 /** Which jobs, of all tenants. */
 export interface JobFilter {

@@ -8,17 +8,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from httpx_sse import aconnect_sse
 
 from headrace.adapters.streams.inprocess.streams import InProcessStreams
 from headrace.api.app import create_app
 from headrace.api.deps import ApiDeps
-from headrace.contracts.ids import BatchId
+from headrace.api.dialects.native.schemas_batches import BatchView
+from headrace.contracts.ids import BatchId, JobId
 from headrace.contracts.messages import JobError
 from headrace.core.batch import job_of_item
 from headrace.core.inputs import check_input
 from headrace.core.ports.store import Store
+from headrace.core.ports.webhooks import CallQuery
 from headrace.core.usecases.admit import Admission, Caps
 from headrace.core.usecases.batches import stop_batches
 from headrace.core.usecases.expand import Expansion, Sources, expand
@@ -217,6 +220,8 @@ async def test_results_longer_than_a_page_come_whole(http: httpx.AsyncClient, ha
     await hands.begin(limit=450)
 
     assert [each["item"] for each in await results(http, batch)] == list(range(450))
+    some = await results(http, batch, limit=230, after=10)
+    assert [each["item"] for each in some] == list(range(10, 240))
 
 
 async def test_who_follows_gets_each_result_as_it_comes_and_leaves_with_the_last(
@@ -264,7 +269,7 @@ async def test_how_it_stands_is_told_as_it_changes(live: httpx.AsyncClient, hand
                 await hands.begin()
                 await hands.do(batch, 0, 1, 2, 3)
 
-    assert told[0] == {**batch, "seconds_left": None}
+    assert told[0] == batch
     assert (told[-1]["state"], told[-1]["progress"]) == ("ended", 1.0)
 
 
@@ -291,6 +296,36 @@ async def test_what_is_left_is_cancelled(http: httpx.AsyncClient, hands: Hands) 
     assert (asked.status_code, asked.json()["state"]) == (202, "cancelling")
     assert (again.status_code, again.json()["state"]) == (200, "cancelled")
     assert (again.json()["counts"]["cancelled"], again.json()["counts"]["succeeded"]) == (3, 1)
+
+
+async def test_a_webhook_tells_of_its_end_what_the_door_shows(
+    http: httpx.AsyncClient, hands: Hands, store: Store
+) -> None:
+    hook = {"url": "https://receiver.example/hook", "events": ["batch.ended"]}
+    assert (await http.post("/webhooks", json=hook, headers=RED)).status_code == 201
+    batch = await hand_in(http, labels={"a": "b"}, timeout=7)
+    await hands.begin()
+    await hands.do(batch, 0, 1, 2, 3)
+
+    calls = (
+        await http.get("/webhooks/deliveries", params={"job": batch["id"]}, headers=RED)
+    ).json()
+    async with store.begin() as tx:
+        (call,) = await tx.calls(CallQuery(job=JobId(batch["id"])))
+
+    assert [each["type"] for each in calls["deliveries"]] == ["batch.ended"]
+    assert BatchView.model_validate_json(msgspec.json.encode(json.loads(call.body)["data"])) == (
+        BatchView.model_validate(await shown(http, batch))
+    )
+
+
+async def test_a_job_has_no_end_of_a_batch_to_tell(http: httpx.AsyncClient) -> None:
+    webhook = {"url": "https://receiver.example/hook", "events": ["batch.ended"]}
+    asked = {"kind": "echo", "input": {"text": "a"}, "webhook": webhook}
+
+    answer = await http.post("/jobs", json=asked, headers=RED)
+
+    assert (answer.status_code, answer.json()["pointer"]) == (422, "/webhook/events")
 
 
 async def test_another_tenants_batch_is_as_none(http: httpx.AsyncClient) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from headrace.contracts.ids import BatchId, JobId, TenantId
@@ -33,6 +34,7 @@ from headrace.core.errors import (
 from headrace.core.job import State
 from headrace.core.ports.blobs import BlobRef
 from headrace.core.ports.store import Store, Terms
+from headrace.core.ports.webhooks import CallQuery
 from headrace.core.usecases.batches import cancel_batch, find_batch, stop_batches
 from headrace.core.usecases.cancel import honour_cancels
 from headrace.core.usecases.expand import Sources, expand
@@ -40,7 +42,7 @@ from headrace.core.usecases.purge import Kept, purge
 from headrace.core.usecases.record import record
 from headrace.core.usecases.retry import retry
 from headrace.core.usecases.sweep import sweep
-from headrace.testkit.builders import LONG_AGO, a_batch, a_job, a_job_id
+from headrace.testkit.builders import LONG_AGO, a_batch, a_job, a_job_id, an_endpoint
 from headrace.testkit.deciding import (
     ANY,
     ECHO,
@@ -314,6 +316,33 @@ async def test_what_is_left_of_a_cancelled_batch_begins_no_more_and_all_of_it_is
     assert await stop_batches(store, path=PATH, limit=10) == []
     async with store.begin() as tx:
         assert (await cancel_batch(tx, TENANT, batch.id)).look.batch == over
+
+
+async def test_the_end_of_a_batch_is_told_once_to_who_asked_for_it(
+    store: Store, blobs: MemoryBlobs
+) -> None:
+    async with store.begin() as tx:
+        wants, *_ = [
+            await tx.insert_endpoint(an_endpoint(tenant=tenant, events=events))
+            for tenant, events in (
+                (TENANT, ("batch.ended",)),
+                (TENANT, ()),
+                (TenantId("other"), ("batch.ended",)),
+            )
+        ]
+    batch = await hand_in(store, blobs, [GOOD, BAD])
+    await turn(store, blobs)
+    (job,) = await jobs_of(store, batch)
+    await end(store, job)
+
+    async with store.begin() as tx:
+        calls = await tx.calls(CallQuery(job=JobId(batch.id)))
+
+    (call,) = calls
+    assert (call.endpoint, call.type, call.tenant) == (wants.id, "batch.ended", TENANT)
+    data = msgspec.json.decode(call.body)["data"]
+    assert (data["id"], data["state"]) == (batch.id, "ended")
+    assert (data["counts"]["succeeded"], data["counts"]["rejected"]) == (1, 1)
 
 
 async def test_a_batch_is_its_tenants_alone(store: Store, blobs: MemoryBlobs) -> None:
