@@ -34,6 +34,7 @@ from headrace.adapters.store.sql.figure_verbs import FigureVerbs
 from headrace.adapters.store.sql.remote_verbs import RemoteVerbs
 from headrace.adapters.store.sql.rollout_verbs import RolloutVerbs
 from headrace.adapters.store.sql.run_verbs import RunVerbs
+from headrace.adapters.store.sql.upload_verbs import UploadVerbs
 from headrace.adapters.store.sql.user_verbs import UserVerbs
 from headrace.adapters.store.sql.webhook_verbs import WebhookVerbs
 from headrace.contracts.ids import JobId, KeyId, Lane, ScheduleId, TenantId, WorkerId
@@ -70,7 +71,14 @@ from headrace.core.ports.upkeep import Answer, BlobUse, Purged, Question, Recoll
 
 
 class SqlTransaction(
-    RolloutVerbs, RunVerbs, RemoteVerbs, UserVerbs, FigureVerbs, WebhookVerbs, DeletionVerbs
+    RolloutVerbs,
+    RunVerbs,
+    RemoteVerbs,
+    UserVerbs,
+    FigureVerbs,
+    WebhookVerbs,
+    DeletionVerbs,
+    UploadVerbs,
 ):
     """Many of its verbs are beside it, by what they are about, for the length of this."""
 
