@@ -93,6 +93,8 @@ async def test_every_route_is_described(document: dict[str, Any]) -> None:
         "GET /admin/rollout", "PUT /admin/rollout", "POST /admin/rollout/rollback",
         "DELETE /jobs/{job}", "POST /jobs/delete", "DELETE /runs/{run}", "GET /deletions/{deletion}",
         "DELETE /admin/tenants/{tenant}/data", "GET /admin/deletions/{deletion}",
+        "OPTIONS /uploads", "POST /uploads", "HEAD /uploads/{upload}", "GET /uploads/{upload}",
+        "PATCH /uploads/{upload}", "DELETE /uploads/{upload}",
         "POST /blobs", "GET /blobs/{blob}",
         "POST /webhooks", "GET /webhooks",
         "GET /webhooks/{webhook}", "PATCH /webhooks/{webhook}",

@@ -358,3 +358,49 @@ class TooManyBatches(HeadraceError):
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} batches of yours are not over, which are the most")
         self.limit = limit
+
+
+class UploadNotFound(HeadraceError):
+    """No such upload for this tenant, or it has expired."""
+
+    def __init__(self, upload: str) -> None:
+        super().__init__(f"no upload {upload}")
+        self.upload = upload
+
+
+class UploadHeld(HeadraceError):
+    """Somebody else sends for it at this moment."""
+
+    def __init__(self, upload: str) -> None:
+        super().__init__(f"somebody sends for upload {upload} already; ask again in a moment")
+        self.upload = upload
+
+
+class UploadMoved(HeadraceError):
+    """What was sent does not begin where what is kept ends."""
+
+    def __init__(self, upload: str, received: int) -> None:
+        super().__init__(f"upload {upload} goes on at {received}")
+        self.upload, self.received = upload, received
+
+
+class TooManyUploads(HeadraceError):
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(
+            f"this tenant has as many uploads under way as it may, or {most_bytes} bytes of them; end one"
+        )
+        self.most_bytes = most_bytes
+
+
+class TooManyPieces(HeadraceError):
+    def __init__(self, upload: str, limit: int) -> None:
+        super().__init__(
+            f"upload {upload} came in {limit} pieces, which are the most: send larger ones"
+        )
+        self.upload, self.limit = upload, limit
+
+
+class WrongChecksum(HeadraceError):
+    def __init__(self, upload: str) -> None:
+        super().__init__(f"what came for upload {upload} is not what its checksum says")
+        self.upload = upload

@@ -95,6 +95,10 @@ class Settings(BaseSettings):
     torch_threads: Annotated[int, Field(ge=1, le=1024)] = 1
     torch_memory_mib: Annotated[int, Field(ge=1)] | None = None  # None: all of the GPU
 
+    upload_max_bytes: Annotated[int, Field(ge=1, le=2**40)] = 2**30
+    uploads_per_tenant_bytes: Annotated[int, Field(ge=1, le=2**44)] = 4 * 2**30  # under way
+    upload_hours: Annotated[float, Field(gt=0, le=720)] = 24  # without a word
+
     lease_s: Annotated[float, Field(ge=1, le=600)] = 30
     drain_s: Annotated[float, Field(ge=0, le=86_400)] = 60
     cancel_grace_s: Annotated[float, Field(ge=0, le=600)] = 5

@@ -37,6 +37,7 @@ from headrace.core.usecases.admit import Admission, Caps
 from headrace.core.usecases.census import Census, census
 from headrace.core.usecases.overview import Overviews
 from headrace.core.usecases.submit import Submitted
+from headrace.core.usecases.upload import Bounds
 from headrace.core.usecases.users import Welcome
 from headrace.core.webhook_signing import SECRET_BYTES, secret_of
 
@@ -98,6 +99,7 @@ class ApiDeps:
     outside: bool = False  # whether a producer that is no worker of ours can reach the streams
     trace_url: str | None = None  # of one trace, with {trace_id} in it
     limits: Limits = field(default_factory=Limits)
+    uploads: Bounds = field(default_factory=Bounds)
     stopping: Stopping = field(default_factory=Stopping)  # set: streams say goodbye
     version: str = "0.0.0"
     current_traceparent: Callable[[], str | None] = lambda: None

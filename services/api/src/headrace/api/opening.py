@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from headrace.core.ports.users import ANONYMOUS_TENANT
 from headrace.core.roll import Roll
 from headrace.core.usecases.admit import Admission, Caps
 from headrace.core.usecases.submit import Submitted
+from headrace.core.usecases.upload import Bounds
 from headrace.core.usecases.users import Welcome
 from headrace.telemetry.logs import get_logger
 from headrace.telemetry.tracing import about, traceparent
@@ -56,6 +58,11 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
             desk=RemoteDesk(wiring.bus, wiring.topology, new_id=new_id),
             limits=Limits(
                 long_poll_s=settings.long_poll_timeout, remote_ttl_s=settings.remote_ttl_s
+            ),
+            uploads=Bounds(
+                upload_bytes=settings.upload_max_bytes,
+                tenant_bytes=settings.uploads_per_tenant_bytes,
+                kept=timedelta(hours=settings.upload_hours),
             ),
             tickets=await stack.enter_async_context(wiring.tickets()),
             steering=await _steering(store, settings),

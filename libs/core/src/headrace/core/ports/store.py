@@ -26,6 +26,7 @@ from headrace.core.ports.rollouts import Rollouts
 from headrace.core.ports.runs import Runs
 from headrace.core.ports.schedules import Schedules
 from headrace.core.ports.upkeep import Upkeep
+from headrace.core.ports.uploads import Uploads
 from headrace.core.ports.users import Users
 from headrace.core.ports.webhooks import Webhooks
 
@@ -158,6 +159,7 @@ class Transaction(
     Runs,
     Schedules,
     Upkeep,
+    Uploads,
     Users,
     Webhooks,
     Protocol,

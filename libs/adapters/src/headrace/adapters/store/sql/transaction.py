@@ -36,6 +36,7 @@ from headrace.adapters.store.sql.figure_verbs import FigureVerbs
 from headrace.adapters.store.sql.remote_verbs import RemoteVerbs
 from headrace.adapters.store.sql.rollout_verbs import RolloutVerbs
 from headrace.adapters.store.sql.run_verbs import RunVerbs
+from headrace.adapters.store.sql.upload_verbs import UploadVerbs
 from headrace.adapters.store.sql.user_verbs import UserVerbs
 from headrace.adapters.store.sql.webhook_verbs import WebhookVerbs
 from headrace.contracts.ids import JobId, KeyId, Lane, ScheduleId, TenantId, WorkerId
@@ -79,6 +80,7 @@ class SqlTransaction(
     RemoteVerbs,
     RolloutVerbs,
     RunVerbs,
+    UploadVerbs,
     UserVerbs,
     WebhookVerbs,
 ):

@@ -152,15 +152,16 @@ class Erasing(StoreRoom):
                 await tx.insert_schedule(a_schedule(tenant=tenant, path=tenant))
             await tx.insert_schedule(a_schedule(tenant=TenantId(f"{tenant}-other"), path=tenant))
             await tx.insert_endpoint(an_endpoint(tenant=tenant))
+        asked = await wish(store, tenant)
         async with store.begin() as tx:
             soon = await tx.now() + SOON
-            assert await tx.erase_around(tenant, before=soon - 2 * SOON, limit=2) == {}
-            first = await tx.erase_around(tenant, before=soon, limit=2)
-            second = await tx.erase_around(tenant, before=soon, limit=2)
+            assert await tx.erase_around(asked.id, tenant, before=soon - 2 * SOON, limit=2) == {}
+            first = await tx.erase_around(asked.id, tenant, before=soon, limit=2)
+            second = await tx.erase_around(asked.id, tenant, before=soon, limit=2)
 
             assert first == {"schedules": 2, "webhooks": 1}
             assert second == {"schedules": 1}
-            assert await tx.erase_around(tenant, before=soon, limit=2) == {}
+            assert await tx.erase_around(asked.id, tenant, before=soon, limit=2) == {}
             other = TenantId(f"{tenant}-other")
             assert len(await tx.schedules(other, before=None, limit=9)) == 1
 

@@ -47,11 +47,17 @@ from headrace.core.errors import (
     TooManyDeletions,
     TooManyEndpoints,
     TooManyItems,
+    TooManyPieces,
+    TooManyUploads,
     Unavailable,
     UnknownModel,
     UnknownPipeline,
+    UploadHeld,
+    UploadMoved,
+    UploadNotFound,
     UserNotFound,
     WorkerNotFound,
+    WrongChecksum,
 )
 
 _RETRY = {"Retry-After": "2"}
@@ -68,6 +74,7 @@ _MISSING: Final[Mapping[type[Exception], str]] = {
     UserNotFound: "user",
     EndpointNotFound: "webhook",
     CallNotFound: "delivery",
+    UploadNotFound: "upload",
     DeletionNotFound: "deletion",
 }
 # Those that have nothing more to say than their words.
@@ -81,6 +88,11 @@ _PLAIN: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     RunNotReady: (409, "run-not-ready", "This cannot be asked of the run now"),
     EmptyBatch: (422, "empty-batch", "There is nothing in this batch"),
     TooManyDeletions: (429, "too-many-deletions", "As many deletions wait as may"),
+    TooManyUploads: (429, "too-many-uploads", "As much is under way as may"),
+    TooManyPieces: (413, "too-many-pieces", "Send larger pieces"),
+    UploadHeld: (423, "upload-held", "Somebody sends for it at this moment"),
+    UploadMoved: (409, "upload-moved", "It goes on elsewhere"),
+    WrongChecksum: (460, "wrong-checksum", "It is not what its checksum says"),
     PathMissing: (422, "path-missing", "Nobody could run them there"),
     IdempotencyConflict: (422, "idempotency-conflict", "This key belongs to another request"),
 }
