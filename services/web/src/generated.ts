@@ -670,7 +670,7 @@ export interface FleetView {
   busy: number;
 }
 
-export type Frame = Queued | Started | Attempt | Progress | Token | Preview | Log | Metric | Reset | Cancelling | Succeeded | Failed | Cancelled | Dead;
+export type Frame = Queued | Started | Attempt | Progress | Token | Preview | Segment | Log | Metric | Reset | Cancelling | Succeeded | Failed | Cancelled | Dead;
 
 export interface GpuView {
   name: string;
@@ -1343,6 +1343,14 @@ export interface RunsPage {
 
 /** What a key is good for. See `includes`: some are good for what others are, too. */
 export type Scope = "submit" | "read" | "worker" | "admin" | "admin:read";
+
+/** A piece of what is being made that can be played already, in order; the result names them all. */
+export interface Segment {
+  type: "segment";
+  blob: string;
+  media_type: string;
+  duration_s?: number | null;
+}
 
 export type Settled = "replayed" | "discarded";
 
