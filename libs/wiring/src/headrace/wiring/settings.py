@@ -133,8 +133,8 @@ class Settings(BaseSettings):
         if value == NOTHING:
             return {}
         said = _pairs(value, "=", "write name=rates, as in ask=2/s 90/min,check=10/s")
-        if not isinstance(said, dict):
-            return said
+        if not isinstance(value, str) or not isinstance(said, dict):
+            return value
         return {**RATES, **{name: rates(text) for name, text in said.items()}}
 
     @field_validator(
