@@ -130,6 +130,7 @@ class Keyring:
             return
         if found is None:
             del self._known[digest]
+            _remember(self._unknown, digest, asked_at + UNKNOWN_S)
         else:
             known.key, known.asked_at = found, max(known.asked_at, asked_at)
 
