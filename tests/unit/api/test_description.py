@@ -28,6 +28,8 @@ HORDE = {
     "DELETE /api/v2/interrogate/status/{id}",
     "POST /api/v2/generate/async", "GET /api/v2/generate/check/{id}",
     "GET /api/v2/generate/status/{id}", "DELETE /api/v2/generate/status/{id}",
+    "POST /api/v2/generate/video/async", "GET /api/v2/generate/video/check/{id}",
+    "GET /api/v2/generate/video/status/{id}", "DELETE /api/v2/generate/video/status/{id}",
     "POST /api/v2/generate/text/async", "GET /api/v2/generate/text/status/{id}",
     "DELETE /api/v2/generate/text/status/{id}", "GET /api/v2/blobs/{blob}", "PUT /api/v2/blobs/{blob}",
     "GET /api/v2/generate/{id}/stream", "GET /api/v2/workers", "GET /api/v2/workers/{worker}", "GET /api/v2/workers/name/{name}",
@@ -36,7 +38,7 @@ HORDE = {
         f"POST /api/v2/{path}"
         for path in (
             "generate/pop", "generate/text/pop", "interrogate/pop", "generate/submit", "generate/text/submit",
-            "interrogate/submit", "generate/progress", "generate/preview/{generation}",
+            "generate/video/pop", "generate/video/submit", "interrogate/submit", "generate/progress", "generate/preview/{generation}",
         )
     ),
     *(
@@ -44,6 +46,8 @@ HORDE = {
         for path in (
             "status/heartbeat", "status/models", "status/models/{name}", "status/performance", "status/news",
             "status/modes", "stats/img/totals", "stats/img/models", "stats/text/totals", "stats/text/models",
+            "styles/image", "styles/text", "styles/image/{id}", "styles/text/{id}", "styles/image_by_name/{id}",
+            "styles/text_by_name/{id}", "collections", "collections/{id}", "collection_by_name/{id}", "teams", "teams/{id}",
         )
     ),
 }  # fmt: skip

@@ -25,6 +25,14 @@ ASKED_OF_NOBODY = {"/livez", "/readyz", "/health", "/metrics"} | {
         "generate/{id}/stream",
         "generate/status/{id}",
         "generate/text/status/{id}",
+        "generate/video/check/{id}",
+        "generate/video/status/{id}",
+        *("collections", "collections/{id}", "collection_by_name/{id}", "teams", "teams/{id}"),
+        *(
+            f"styles/{of}{which}"
+            for of in ("image", "text")
+            for which in ("", "/{id}", "_by_name/{id}")
+        ),
         "blobs/{blob}",
         *(f"status/{each}" for each in ("models", "models/{name}", "performance", "news", "modes")),
         *(f"stats/{of}/{each}" for of in ("img", "text") for each in ("totals", "models")),

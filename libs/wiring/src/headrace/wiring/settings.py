@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -15,11 +16,21 @@ from headrace.core.addresses import Reach, networks
 from headrace.core.errors import Misconfigured
 from headrace.core.job import SHADOWS
 from headrace.core.ports.paths import DISTRIBUTED, LOCAL
+from headrace.core.rates import Rate, RateName, rates
 from headrace.core.rollout import Basis, Fixed
 from headrace.wiring.modes import Mode
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 NOTHING: Final = "-"  # an empty list; an empty variable is as if it were not there
+RATES: Final[Mapping[RateName, tuple[Rate, ...]]] = {
+    "ask": rates("2/s 90/min"),
+    "key": rates("2/s"),
+    "anonymous": rates("60/s"),
+    "check": rates("10/s"),
+    "status": rates("10/min"),
+    "text-status": rates("60/min"),
+    "progress": rates("30/s"),
+}
 _HTTP: Final = r"^(https?://\S+)?$"
 MOST_SLOTS: Final = 64  # of one lane in one worker
 
@@ -113,6 +124,10 @@ class Settings(BaseSettings):
     engines_kept_days: Annotated[float, Field(ge=0.125, le=36_500)] = 7
     long_poll_timeout: Annotated[float, Field(ge=1, le=60)] = 30  # of remote workers, in seconds
     remote_ttl_s: Annotated[float, Field(ge=1, le=3600)] = 150
+    horde_rates: Annotated[dict[RateName, tuple[Rate, ...]], NoDecode] = Field(
+        default_factory=lambda: dict(RATES)
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()  # whose word for the client counts
     stream_ttl_s: Annotated[int, Field(ge=5, le=604_800)] = 3600
 
     # None: what is stored says, by /admin/rollout. Set, these hold in this process whatever is stored.
@@ -128,7 +143,27 @@ class Settings(BaseSettings):
     metrics_host: str = "127.0.0.1"
     trace_url: Annotated[str, Field(pattern=r"^(https?://.*\{trace_id\}.*)?$")] = ""
 
-    @field_validator("engines", "pipelines", "upstream_models", "cors_origins", mode="before")
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        networks(",".join(value))
+        return value
+
+    @field_validator("horde_rates", mode="before")
+    @classmethod
+    def _rates(cls, value: object) -> object:
+        """What is not named keeps its own; `-` is none at all."""
+        if value == NOTHING:
+            return {}
+        said = _pairs(value, "=", "write name=rates, as in ask=2/s 90/min,check=10/s")
+        if not isinstance(value, str) or not isinstance(said, dict):
+            return value
+        return {**RATES, **{name: rates(text) for name, text in said.items()}}
+
+    @field_validator(
+        *("engines", "pipelines", "upstream_models", "cors_origins", "trusted_proxies"),
+        mode="before",
+    )
     @classmethod
     def _comma_list(cls, value: object) -> object:
         if not isinstance(value, str):

@@ -31,6 +31,7 @@ from headrace.core.ports.keys import Scope
 from headrace.core.ports.store import Store
 from headrace.core.ports.streams import Streams
 from headrace.core.ports.tickets import Tickets
+from headrace.core.rates import Rate, RateName, Windows
 from headrace.core.roll import Roll
 from headrace.core.shared_look import SharedLook
 from headrace.core.usecases.admit import Admission, Caps
@@ -85,6 +86,8 @@ class ApiDeps:
     desk: RemoteDesk | None = None  # speaks with dispatchers for remote workers; None: nobody can
     renewals: Renewals = field(default_factory=Renewals)
     admission: Admission = field(default_factory=lambda: Admission(Caps()))
+    rates: Mapping[RateName, Sequence[Rate]] = field(default_factory=dict)  # others are not counted
+    windows: Windows = field(default_factory=Windows)
     admin_key: str | None = None  # None: nobody may
     welcome: Welcome = field(default_factory=Welcome)  # what a user begins with
     registration: Registration | None = None  # None: operators alone make users

@@ -94,6 +94,7 @@ def _models() -> dict[str, Any]:
             (schemas.ProblemView, "serialization"),
             (horde.HordeErrorView, "serialization"),
             (horde_asked.HordeImageRequest, "validation"),
+            (horde_asked.HordeVideoRequest, "validation"),
             (horde_asked.TextRequest, "validation"),
             (horde_asked.AlchemyRequest, "validation"),
             *((each, "validation") for each in horde_work.BODIES),

@@ -73,6 +73,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
             ),
             welcome=_welcome(settings),
             registration=Registration() if settings.self_registration else None,
+            rates=settings.horde_rates,
             admin_key=settings.admin_key.get_secret_value() or None,
             reach=settings.reach,
             cors_origins=frozenset(settings.cors_origins),
@@ -87,7 +88,8 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
             on_submitted=_log_submitted,
             middleware=[Middleware(OwnNameOnly)] if _open_to_this_machine(settings) else (),
         )
-        yield Api(create_app(deps), host=settings.host, port=settings.port)
+        trusted = settings.trusted_proxies
+        yield Api(create_app(deps), host=settings.host, port=settings.port, trusted=trusted)
 
 
 async def _steering(store: Store, settings: Settings) -> Steering:
