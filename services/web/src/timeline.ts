@@ -15,6 +15,8 @@ export interface Row {
   /** Null while it runs. */
   outcome: string | null;
   worker: string | null;
+  /** Its model was not loaded where it came. */
+  cold: boolean;
   bars: Bar[];
 }
 
@@ -54,7 +56,8 @@ function rowOf(attempt: Attempt, since: Since): Row {
     const told = stages.load_s + stages.run_s + stages.store_s;
     if (attempt.ended_at !== null) parts.push(["record", ended - granted - told]);
   }
-  return { attempt: attempt.attempt, outcome, worker, bars: inARow(granted - waited, parts) };
+  const cold = stages?.cold ?? false;
+  return { attempt: attempt.attempt, outcome, worker, cold, bars: inARow(granted - waited, parts) };
 }
 
 /** What waits for its first attempt, or for the next one. */
@@ -62,7 +65,7 @@ function waitingRow({ state, attempts, created_at }: Timeline, since: Since): Ro
   if (state !== "queued" && state !== "scheduled") return null;
   const from = since(attempts.at(-1)?.ended_at ?? created_at);
   const bars: Bar[] = [{ stage: "wait", start: from, length: since(null) - from }];
-  return { attempt: attempts.length + 1, outcome: null, worker: null, bars };
+  return { attempt: attempts.length + 1, outcome: null, worker: null, cold: false, bars };
 }
 
 function inARow(start: number, parts: [Stage, number][]): Bar[] {
