@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 from headrace.contracts.frames import Started, encode_frame, frame_type
 from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import (
+    Artefact,
     Claim,
     Claims,
     Goodbye,
@@ -45,6 +46,7 @@ class Wanted:
     timeout_s: float
     epoch: int
     attempt: int = 1
+    artefact: Artefact | None = None
 
 
 @dataclass
@@ -81,9 +83,10 @@ class ScriptedDispatcher:
         model: str = "calm",
         epoch: int = 0,
         timeout_s: float = 60.0,
+        artefact: Artefact | None = None,
         **given: Any,
     ) -> JobId:
-        self.wanted[job] = Wanted(model, given, timeout_s, epoch + 1)
+        self.wanted[job] = Wanted(model, given, timeout_s, epoch + 1, artefact=artefact)
         queue = self.topology.work(Lane(lane))
         await self.bus.declare([queue])
         offer = Offer(job=JobId(job), epoch=epoch, lane=Lane(lane))
@@ -124,6 +127,7 @@ class ScriptedDispatcher:
             model=wanted.model,
             input=wanted.input,
             timeout_s=wanted.timeout_s,
+            artefact=wanted.artefact,
         )
 
     async def _listen(self, queue: str) -> None:
