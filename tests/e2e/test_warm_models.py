@@ -17,14 +17,18 @@ from headrace.testkit.waits import eventually
 pytestmark = [pytest.mark.e2e, pytest.mark.real, pytest.mark.timeout(180)]
 
 ADMIN = "key-of-admin"
-HOARD = {"ADMIN_KEY": ADMIN, "ALLOW_ANONYMOUS": "true", MIB: "8", LOAD_S: "1"}
+HOARD: dict[str, Any] = {"ADMIN_KEY": ADMIN, "ALLOW_ANONYMOUS": "true", MIB: "8", LOAD_S: "1"}
 
 
 def using(system: System) -> User:
-    headers = {"apikey": ADMIN}
-    return User(
-        httpx.AsyncClient(base_url=system.url, headers=headers, trust_env=False, timeout=20)
-    )
+    return User(httpx.AsyncClient(base_url=system.url, trust_env=False, timeout=20))
+
+
+async def workers(user: User) -> list[dict[str, Any]]:
+    answer = await user.http.get("/admin/workers", headers={"apikey": ADMIN})
+    assert answer.is_success, answer.text
+    found: list[dict[str, Any]] = answer.json()["workers"]
+    return found
 
 
 async def ran(user: User, model: str) -> dict[str, Any]:
@@ -37,8 +41,8 @@ async def ran(user: User, model: str) -> dict[str, Any]:
 
 
 async def loaded(user: User) -> dict[str, list[str]]:
-    workers = (await user.http.get("/admin/workers")).json()["workers"]
-    return {each["id"]: [m["model"] for m in each["models"] or ()] for each in workers}
+    told = await workers(user)
+    return {each["id"]: [m["model"] for m in each["models"] or ()] for each in told}
 
 
 @pytest.fixture
@@ -60,7 +64,7 @@ async def test_a_job_is_quick_where_its_model_is_warm_and_a_swap_is_seen(system:
         await ran(user, "three")  # 20 MiB hold two of 8
 
         await eventually(lambda: _so(user, ["three", "two"]), within=10)
-        (worker,) = (await user.http.get("/admin/workers")).json()["workers"]
+        (worker,) = await workers(user)
         assert all(each["load_s"] >= 1 for each in worker["models"])
         assert all(each["memory_bytes"] > 4 << 20 for each in worker["models"])
         assert (await ran(user, "one"))["stages"]["cold"]
@@ -71,7 +75,7 @@ async def _so(user: User, models: list[str]) -> bool:
 
 
 async def test_each_of_two_workers_gets_the_jobs_of_its_model(tmp_path: Path) -> None:
-    async with running("EDA", tmp_path, module=MODULE, **HOARD, **{PRELOAD: "one"}) as system:
+    async with running("EDA", tmp_path, module=MODULE, **HOARD | {PRELOAD: "one"}) as system:
         await system.start("gpu-worker@2", **{PRELOAD: "two"})
         user = using(system)
         async with user.http:
