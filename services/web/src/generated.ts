@@ -808,6 +808,8 @@ export interface DiscardRequest {
 export interface EligibleView {
   worker: string;
   slots: number;
+  /** That have its model loaded. */
+  warm_slots: number;
   seen_at: string;
 }
 
@@ -839,6 +841,8 @@ export interface ExplainView {
   relax: string[];
   lane: string;
   paused_since: string | null;
+  /** What loading its model took where it is loaded: what a cold slot costs it. Null: it is loaded nowhere, or nobody says. */
+  swap_s: number | null;
   workers: EligibleView[];
   /** Of these workers, for this lane. */
   slots: number;
@@ -1638,6 +1642,8 @@ export interface StagesView {
   load_s: number;
   run_s: number;
   store_s: number;
+  /** Its model was not loaded where it came; `load_s` has the load. */
+  cold: boolean;
 }
 
 export type Standing = "alive" | "draining" | "silent";
@@ -1823,6 +1829,17 @@ export interface UsersPage {
   next: number | null;
 }
 
+export interface WarmModelView {
+  lane: string;
+  model: string;
+  /** That have it loaded. */
+  slots: number;
+  /** What loading it added: on the GPU, or else resident. */
+  memory_bytes: number;
+  /** What loading it took. */
+  load_s: number;
+}
+
 export interface WebhookRequest {
   url: string;
   /** None: its end, whatever that is. */
@@ -1856,6 +1873,8 @@ export interface WorkerView {
   memory_bytes: number | null;
   /** Null: it cannot tell. */
   gpus: GpuView[] | null;
+  /** Loaded now, so that their jobs start at once. Null: it cannot tell. */
+  models: WarmModelView[] | null;
   /** Whether an offer and its grant would reach it. */
   receives: boolean | null;
   why: string;

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 from headrace.contracts.frames import Started, encode_frame, frame_type
 from headrace.contracts.ids import BlobId, JobId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import (
+    Artefact,
     Claim,
     Claims,
     Goodbye,
@@ -46,6 +47,7 @@ class Wanted:
     epoch: int
     attempt: int = 1
     left_behind: tuple[BlobId, int] | None = None
+    artefact: Artefact | None = None
 
 
 @dataclass
@@ -83,9 +85,12 @@ class ScriptedDispatcher:
         epoch: int = 0,
         timeout_s: float = 60.0,
         left_behind: tuple[BlobId, int] | None = None,
+        artefact: Artefact | None = None,
         **given: Any,
     ) -> JobId:
-        self.wanted[job] = Wanted(model, given, timeout_s, epoch + 1, left_behind=left_behind)
+        self.wanted[job] = Wanted(
+            model, given, timeout_s, epoch + 1, left_behind=left_behind, artefact=artefact
+        )
         queue = self.topology.work(Lane(lane))
         await self.bus.declare([queue])
         offer = Offer(job=JobId(job), epoch=epoch, lane=Lane(lane))
@@ -129,6 +134,7 @@ class ScriptedDispatcher:
             timeout_s=wanted.timeout_s,
             checkpoint=checkpoint,
             checkpoint_step=step,
+            artefact=wanted.artefact,
         )
 
     async def _listen(self, queue: str) -> None:

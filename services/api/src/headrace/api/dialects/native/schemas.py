@@ -220,6 +220,7 @@ class StagesView(_Told):
     load_s: float
     run_s: float
     store_s: float
+    cold: bool = Field(description="Its model was not loaded where it came; `load_s` has the load.")
 
 
 class AttemptView(_Told):
@@ -261,6 +262,7 @@ class EligibleView(_Told):
 
     worker: str
     slots: int
+    warm_slots: int = Field(description="That have its model loaded.")
     seen_at: datetime
 
 
@@ -283,6 +285,10 @@ class ExplainView(_Told):
     relax: list[str] = Field(description="What would help; any of these.")
     lane: str
     paused_since: datetime | None
+    swap_s: float | None = Field(
+        description="What loading its model took where it is loaded: what a cold slot costs it. "
+        "Null: it is loaded nowhere, or nobody says."
+    )
     workers: list[EligibleView]
     slots: int = Field(description="Of these workers, for this lane.")
     running_in_lane: int

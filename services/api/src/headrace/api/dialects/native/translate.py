@@ -246,8 +246,14 @@ def explain_view(facts: Facts) -> schemas.ExplainView:
         relax=list(said.relax),
         lane=job.lane,
         paused_since=facts.paused.get(job.lane),
+        swap_s=facts.swap_s,
         workers=[
-            schemas.EligibleView(worker=each.id, slots=each.slots[job.lane], seen_at=each.seen_at)
+            schemas.EligibleView(
+                worker=each.id,
+                slots=each.slots[job.lane],
+                warm_slots=facts.warm[each.id].slots if each.id in facts.warm else 0,
+                seen_at=each.seen_at,
+            )
             for each in facts.eligible
         ],
         slots=facts.slots,
