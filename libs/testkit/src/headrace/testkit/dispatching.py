@@ -76,7 +76,7 @@ class ScriptedDispatcher:
             for each in listening:
                 each.cancel()
 
-    async def offer(
+    async def offer(  # noqa: PLR0913  # what a job may be, each by its name
         self,
         job: str,
         lane: str,
