@@ -42,6 +42,16 @@ class Claims(msgspec.Struct, frozen=True, tag_field="kind", tag="claims.v1"):
     claims: list[Claim]
 
 
+class Artefact(msgspec.Struct, frozen=True):
+    """The weights of a registered model: a blob, and what its bytes must be."""
+
+    tenant: TenantId  # whose blob it is
+    blob: BlobId
+    format: str  # as engines declare what they can load: 'sklearn-npz', 'torch-safetensors', ...
+    sha256: str  # hexadecimal
+    bytes: int
+
+
 class Grant(msgspec.Struct, frozen=True, tag_field="type", tag="grant", omit_defaults=True):
     """Run it: this execution alone holds `epoch`, for `lease_s` seconds from now on."""
 
@@ -57,6 +67,7 @@ class Grant(msgspec.Struct, frozen=True, tag_field="type", tag="grant", omit_def
     timeout_s: float
     trace: str | None = None  # W3C traceparent of the request that submitted the job
     previous: str | None = None  # that of the attempt before this one
+    artefact: Artefact | None = None  # of the model; None: the engine has its weights by itself
 
 
 class Refusal(msgspec.Struct, frozen=True, tag_field="type", tag="refusal"):
@@ -135,7 +146,7 @@ class Orders(msgspec.Struct, frozen=True, tag_field="kind", tag="orders.v1", omi
     drain: bool = False
 
 
-class EngineCard(msgspec.Struct, frozen=True):
+class EngineCard(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a worker's engine can do, so that the api can refuse what nobody runs."""
 
     lane: Lane
@@ -143,6 +154,7 @@ class EngineCard(msgspec.Struct, frozen=True):
     models: list[str]
     input_schema: dict[str, Any]  # JSON Schema
     title: str = ""
+    formats: list[str] = []  # of the artefacts that it can serve
 
 
 class Hello(msgspec.Struct, frozen=True, tag_field="kind", tag="hello.v1"):

@@ -15,6 +15,7 @@ from headrace.core.job import Job, State
 from headrace.core.ports.dead_letters import DeadLetters
 from headrace.core.ports.figures import Figures
 from headrace.core.ports.keys import Keys
+from headrace.core.ports.models import Models
 from headrace.core.ports.operations import Operations
 from headrace.core.ports.paths import Paths
 from headrace.core.ports.queries import Query as Query  # noqa: PLC0414  # said here too
@@ -144,6 +145,7 @@ class Transaction(
     DeadLetters,
     Figures,
     Keys,
+    Models,
     Operations,
     Paths,
     Remotes,

@@ -125,4 +125,5 @@ def grant_of(job: Job, lease: timedelta, previous: str | None) -> Grant:
         timeout_s=job.spec.timeout_s,
         trace=job.trace,
         previous=previous,
+        artefact=job.artefact,
     )

@@ -13,12 +13,14 @@ from sqlalchemy.dialects.postgresql import insert
 from headrace.adapters.store.sql.expressions import batch, clock
 from headrace.adapters.store.sql.rows import (
     card_rows,
+    format_rows,
     to_cards,
     to_held,
     to_member,
     to_worker,
 )
 from headrace.adapters.store.sql.schema import HELD, attempts, catalog, jobs, workers
+from headrace.adapters.store.sql.schema_models import formats
 from headrace.adapters.store.sql.session import Session
 from headrace.adapters.store.sql.types import Instant
 from headrace.contracts.ids import Lane, WorkerId
@@ -62,10 +64,23 @@ _announce: Final = _insert_cards.on_conflict_do_update(
 _catalog: Final = select(catalog).order_by(
     catalog.c.kind, catalog.c.lane, catalog.c.rank, catalog.c.model
 )
-
+_format_columns: Final = ("lane", "format", "kind", "title", "input_schema")
+_serving: Final = batch(**{name: formats.c[name].type for name in _format_columns})
+_insert_formats: Final = insert(formats).from_select(
+    [*_format_columns, "seen_at"],
+    select(*(_serving.c[name] for name in _format_columns), clock()).where(true()),
+)
+_serve: Final = _insert_formats.on_conflict_do_update(
+    index_elements=[formats.c.lane, formats.c.format],
+    set_={
+        name: _insert_formats.excluded[name]
+        for name in ("kind", "title", "input_schema", "seen_at")
+    },
+)
+_served: Final = select(formats).order_by(formats.c.lane, formats.c.format)
 
 _then: Final = bindparam("then", type_=Instant)
-_silent: Final = delete(catalog).where(catalog.c.seen_at < _then)
+_silent: Final = [delete(table).where(table.c.seen_at < _then) for table in (catalog, formats)]
 
 
 async def see_worker(
@@ -130,11 +145,15 @@ async def announce_engines(session: Session, cards: Sequence[EngineCard]) -> Non
     rows = card_rows(cards)
     if rows:
         await session.run_batch(_announce, rows)
+    if rows := format_rows(cards):
+        await session.run_batch(_serve, rows)
 
 
 async def read_catalog(session: Session) -> list[EngineCard]:
-    return to_cards((await session.run(_catalog)).all())
+    served = (await session.run(_served)).all()
+    return to_cards((await session.run(_catalog)).all(), served)
 
 
 async def purge_engines(session: Session, announced_before: datetime) -> None:
-    await session.run(_silent, then=announced_before)
+    for statement in _silent:
+        await session.run(statement, then=announced_before)

@@ -10,8 +10,9 @@ from sqlalchemy import Row
 
 from headrace.adapters.store.sql.types import written
 from headrace.contracts.ids import ClaimId, JobId, KeyId, Lane, TenantId, WorkerId
-from headrace.contracts.messages import EngineCard, Stages, Vitals
+from headrace.contracts.messages import Artefact, EngineCard, Stages, Vitals
 from headrace.core.job import Job, Spec, State, Webhook
+from headrace.core.models import version_id
 from headrace.core.ports.operations import Held, Member
 from headrace.core.ports.store import (
     AttemptEnd,
@@ -51,6 +52,9 @@ def new_row(new: NewJob) -> dict[str, Any]:
         "api_key": job.api_key,
         "price": job.price,
         "webhook": None if spec.webhook is None else msgspec.to_builtins(spec.webhook),
+        "register_as": spec.register_as,
+        "artefact": None if job.artefact is None else msgspec.to_builtins(job.artefact),
+        "version": None if job.artefact is None else version_id(job.artefact.tenant, spec.model),
     }
 
 
@@ -113,6 +117,7 @@ def to_job(row: Row[Any]) -> Job:
         progress=row.progress,
         output=row.output,
         error=row.error,
+        artefact=None if row.artefact is None else msgspec.convert(row.artefact, Artefact),
         api_key=None if row.api_key is None else KeyId(row.api_key),
         price=row.price,
         trace=row.trace,
@@ -137,6 +142,7 @@ def _to_spec(row: Row[Any]) -> Spec:
         wants=row.wants,
         payload=row.payload,
         webhook=None if row.webhook is None else msgspec.convert(row.webhook, Webhook),
+        register_as=row.register_as,
     )
 
 
@@ -217,11 +223,39 @@ def card_rows(cards: Sequence[EngineCard]) -> list[dict[str, Any]]:
     return [rows[key] for key in sorted(rows)]  # in one order everywhere: no deadlocks
 
 
-def to_cards(rows: Sequence[Row[Any]]) -> list[EngineCard]:
-    """Models that still are what one card said are one card again."""
+def format_rows(cards: Sequence[EngineCard]) -> list[dict[str, Any]]:
+    rows = {
+        (card.lane, each): {
+            "lane": card.lane,
+            "format": each,
+            "kind": card.kind,
+            "title": card.title,
+            "input_schema": card.input_schema,
+        }
+        for card in cards
+        for each in card.formats
+    }
+    return [rows[key] for key in sorted(rows)]
+
+
+def to_cards(rows: Sequence[Row[Any]], served: Sequence[Row[Any]]) -> list[EngineCard]:
+    """Models that still are what one card said are one card again; an engine may have formats alone."""
+    cards = _with_models(rows)
+    for row in served:
+        card = EngineCard(Lane(row.lane), row.kind, [], row.input_schema, row.title, [row.format])
+        for other in cards:
+            if _same_engine(other, card):
+                other.formats.append(row.format)
+                break
+        else:
+            cards.append(card)
+    return cards
+
+
+def _with_models(rows: Sequence[Row[Any]]) -> list[EngineCard]:
     cards: list[EngineCard] = []
     for row in rows:
-        card = EngineCard(Lane(row.lane), row.kind, [row.model], row.input_schema, row.title)
+        card = EngineCard(Lane(row.lane), row.kind, [row.model], row.input_schema, row.title, [])
         if cards and _same_engine(cards[-1], card):
             cards[-1].models.append(row.model)
         else:

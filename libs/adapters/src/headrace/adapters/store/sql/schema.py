@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from headrace.adapters.store.sql.types import Instant, Json, Name, Number
 
-REVISION: Final = "0014"  # the newest migration; this build works on it, and on the next one
+REVISION: Final = "0019"  # the newest migration; this build works on it, and on the next one
 
 metadata: Final = MetaData(
     naming_convention={
@@ -51,6 +51,7 @@ SENT: Final = "sent_at IS NOT NULL"
 OFFERED: Final = "(sent_at IS NOT NULL OR reserved_until IS NOT NULL)"
 WANTING: Final = "wants IS NOT NULL"
 ENDED: Final = "finished_at IS NOT NULL"
+SERVED: Final = "version IS NOT NULL"
 IS_SHADOW: Final = "shadow_of IS NOT NULL"
 COUNTS: Final = f"{ENDED} AND shadow_of IS NULL"  # of how a path does
 SAID: Final = "conversation IS NOT NULL"
@@ -104,6 +105,9 @@ jobs: Final = Table(
     Column("wants", Name),  # of a remote worker; empty: not for those
     Column("payload", Json),  # what a remote worker is told in place of the input
     Column("webhook", Json),  # who is to be told of this job
+    Column("register_as", Name),  # the model that what it makes is a version of
+    Column("artefact", Json),  # of the registered model's version that it was given
+    Column("version", Name),  # that version, by its id among all tenants'
     UniqueConstraint("id"),
     sqlite_autoincrement=True,
 )
@@ -130,6 +134,7 @@ _partial("jobs_said", jobs.c.tenant, jobs.c.conversation, jobs.c.created_at, job
 
 _partial("jobs_paid", jobs.c.tenant, where=PAID)
 _partial("jobs_ended_on", jobs.c.path, jobs.c.finished_at, where=COUNTS)
+_partial("jobs_of_version", jobs.c.version, jobs.c.finished_at, where=SERVED)
 _partial("jobs_shadows", jobs.c.shadow_of, where=IS_SHADOW)
 
 outbox: Final = Table(

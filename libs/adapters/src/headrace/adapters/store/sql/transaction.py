@@ -30,6 +30,7 @@ from headrace.adapters.store.sql import (
     watching,
 )
 from headrace.adapters.store.sql.figure_verbs import FigureVerbs
+from headrace.adapters.store.sql.model_verbs import ModelVerbs
 from headrace.adapters.store.sql.remote_verbs import RemoteVerbs
 from headrace.adapters.store.sql.rollout_verbs import RolloutVerbs
 from headrace.adapters.store.sql.run_verbs import RunVerbs
@@ -68,8 +69,10 @@ from headrace.core.ports.store import (
 from headrace.core.ports.upkeep import Answer, BlobUse, Purged, Question, Recollection
 
 
-class SqlTransaction(RolloutVerbs, RunVerbs, RemoteVerbs, UserVerbs, FigureVerbs, WebhookVerbs):
-    """Those of rollouts, runs, remote workers, users, figures and webhooks are beside it, for the length of this."""
+class SqlTransaction(
+    RolloutVerbs, RunVerbs, RemoteVerbs, UserVerbs, FigureVerbs, WebhookVerbs, ModelVerbs
+):
+    """Those of rollouts, runs, remote workers, users, figures, webhooks and models are beside it."""
 
     async def now(self) -> datetime:
         return await self._session.now()

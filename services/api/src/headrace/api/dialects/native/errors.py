@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from headrace.api.problems import INTERNAL, Problem, Refused, invalid, of_status
 from headrace.core.errors import (
+    BadModel,
     BadPipeline,
     BadSchedule,
     BadWebhook,
@@ -26,6 +27,8 @@ from headrace.core.errors import (
     KeyNotFound,
     LetterNotFound,
     LetterSettled,
+    ModelNotFound,
+    ModelNotReady,
     NobodyToCall,
     NotEnoughKudos,
     PathMissing,
@@ -44,6 +47,7 @@ from headrace.core.errors import (
     UnknownModel,
     UnknownPipeline,
     UserNotFound,
+    VersionNotFound,
     WorkerNotFound,
 )
 
@@ -60,6 +64,8 @@ _MISSING: Final[Mapping[type[Exception], str]] = {
     UserNotFound: "user",
     EndpointNotFound: "webhook",
     CallNotFound: "delivery",
+    ModelNotFound: "model",
+    VersionNotFound: "version",
 }
 # Those that have nothing more to say than their words.
 _PLAIN: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
@@ -70,6 +76,7 @@ _PLAIN: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     TooManyEndpoints: (409, "too-many-webhooks", "This tenant has as many webhooks as it may"),
     NobodyToCall: (409, "nobody-to-call", "There is nobody to call any more"),
     RunNotReady: (409, "run-not-ready", "This cannot be asked of the run now"),
+    ModelNotReady: (409, "model-not-ready", "This cannot be asked of the model now"),
     PathMissing: (422, "path-missing", "Nobody could run them there"),
     IdempotencyConflict: (422, "idempotency-conflict", "This key belongs to another request"),
 }
@@ -89,6 +96,9 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
         case BadWebhook():
             at = {"pointer": error.pointer}
             return Problem(422, "bad-webhook", "It would not be called", str(error), at)
+        case BadModel():
+            at = {"pointer": error.pointer}
+            return Problem(422, "bad-model", "This model cannot be as asked", str(error), at)
         case BadSchedule():
             at = {"pointer": error.pointer}
             return Problem(422, "bad-schedule", "It would never fire", str(error), at)
