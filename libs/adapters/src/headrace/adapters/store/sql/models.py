@@ -110,9 +110,10 @@ _find: Final = (
     .order_by((models.c.tenant == _owner).desc())
     .limit(1)
 )
-_lock: Final = _look.where(models.c.tenant == _owner, models.c.name == _called).with_for_update(
-    of=models
-)
+_mine: Final = (models.c.tenant == _owner, models.c.name == _called)
+# Apart: who waited for the lock would join the row as it is now with routes as they were before.
+_lock: Final = select(models.c.name).where(*_mine).with_for_update()
+_find_mine: Final = _look.where(*_mine)
 
 
 async def find(session: Session, tenant: TenantId, name: str) -> Model | None:
@@ -121,7 +122,8 @@ async def find(session: Session, tenant: TenantId, name: str) -> Model | None:
 
 
 async def lock(session: Session, owner: TenantId, name: str) -> Model | None:
-    row = (await session.run(_lock, owner=owner, called=name)).one_or_none()
+    await session.run(_lock, owner=owner, called=name)
+    row = (await session.run(_find_mine, owner=owner, called=name)).one_or_none()
     return None if row is None else _to_model(row)
 
 
@@ -200,11 +202,7 @@ _note: Final = (
     .from_select([*_fields, "changed_at"], select(*(_said.c[name] for name in _fields), clock()))
     .returning(model_routes)
 )
-_hold: Final = (
-    update(models)
-    .where(models.c.tenant == _owner, models.c.name == _called)
-    .values(route=bindparam("held", type_=Integer))
-)
+_hold: Final = update(models).where(*_mine).values(route=bindparam("held", type_=Integer))
 
 
 async def add_route(session: Session, owner: TenantId, name: str, route: Route) -> Route:
@@ -230,7 +228,7 @@ _retire: Final = (
     .returning(model_versions)
 )
 _namesakes: Final = select(models).where(models.c.name == _called).with_for_update()
-_this: Final = update(models).where(models.c.tenant == _owner, models.c.name == _called)
+_this: Final = update(models).where(*_mine)
 _share: Final = _this.values(shared_at=clock())
 _unshare: Final = _this.values(shared_at=null())
 
