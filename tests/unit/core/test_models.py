@@ -1,53 +1,30 @@
-"""Registered models: a route shares out, sticks, and is taken back; a version is made once, by who may."""
+"""Registered models: a route shares out and is taken back; a version is made once, and stays while it is needed."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from itertools import count
 from typing import Any
 
 import pytest
 
-from headrace.contracts.ids import BlobId, ClaimId, Lane, TenantId
-from headrace.contracts.messages import Claim, EngineCard, Grant, Result
+from headrace.contracts.ids import BlobId, TenantId
 from headrace.core.errors import (
     BadModel,
     ModelNotFound,
     ModelNotReady,
-    NoDefault,
-    NotServed,
-    UnknownModel,
     UnknownVersion,
     VersionNotFound,
 )
-from headrace.core.job import Event, Job, State, advance
-from headrace.core.models import (
-    How,
-    Model,
-    Route,
-    Version,
-    check_name,
-    check_weights,
-    place_of,
-    read_asked,
-)
+from headrace.core.job import Job, State
+from headrace.core.models import How, Model, Route, check_name, check_weights, place_of, read_asked
 from headrace.core.ports.blobs import Blob, BlobRef
-from headrace.core.ports.store import Change, Store
+from headrace.core.ports.store import Store
 from headrace.core.usecases import models as use
-from headrace.core.usecases.claim import claim
-from headrace.core.usecases.model_looks import what_can_be_run
 from headrace.core.usecases.record import record
-from headrace.core.usecases.retry import retry
-from headrace.core.usecases.submit import Submission, Taking, submit_together
-from headrace.testkit.builders import a_new_version, an_artefact
-from headrace.testkit.deciding import ANY, ECHO, LEASE, PATH, POLICY, WORKER, outbox, read
+from headrace.testkit.deciding import ANY, ECHO, POLICY, a_result, read, taken
 from headrace.testkit.memory_blobs import MemoryBlobs
+from headrace.testkit.registering import SERVES, TENANT, TRAINS, asked, registered, routed
 
-TENANT, OTHER = TenantId("tenant"), TenantId("other")
-SERVES = EngineCard(Lane("serve"), "inference", [], {}, "Serves", ["test-weights"])
-TRAINS = EngineCard(Lane("train"), "training", ["digits-mlp"], {})
-_ids = count(1)
+OTHER = TenantId("other")
 
 
 @pytest.fixture(autouse=True)
@@ -56,40 +33,9 @@ async def _engines(store: Store) -> None:
         await tx.announce_engines([SERVES, TRAINS, ECHO])
 
 
-async def registered(store: Store, versions: int = 1, **fields: Any) -> list[Version]:
-    made = []
-    for _ in range(versions):
-        async with store.begin() as tx:
-            new = a_new_version(**{"tenant": TENANT, "name": "digits", **fields})
-            made.append(await use.register(tx, new))
-    return made
-
-
 async def model_of(store: Store, name: str = "digits", tenant: TenantId = TENANT) -> Model:
     async with store.begin() as tx:
         return await use.find_model(tx, tenant, name)
-
-
-async def routed(store: Store, weights: dict[int, float]) -> Model:
-    async with store.begin() as tx:
-        return await use.route(tx, TENANT, "digits", weights, who="me")
-
-
-async def asked(store: Store, **fields: Any) -> Job:
-    return (await asked_together(store, [fields]))[0]
-
-
-async def asked_together(store: Store, each: Iterable[dict[str, Any]]) -> list[Job]:
-    usual: dict[str, Any] = {"tenant": TENANT, "kind": "inference", "model": "digits", "input": {}}
-    requests = [Submission(**{**usual, **fields}) for fields in each]
-    how = Taking(PATH, lambda: f"job-{next(_ids)}", lambda card, given: None)
-    return [made.job for made in await submit_together(store, MemoryBlobs(), requests, how)]
-
-
-async def given_to(store: Store, users: Sequence[str]) -> dict[str, str]:
-    """The version that each of them got."""
-    jobs = await asked_together(store, [{"sticky": user} for user in users])
-    return {user: job.spec.model for user, job in zip(users, jobs, strict=True)}
 
 
 # -- what a route says ------------------------------------------------------------------------------
@@ -157,150 +103,6 @@ def test_a_name_that_could_not_be_asked_for_is_refused(name: str) -> None:
 def test_weights_that_share_nothing_out_are_refused(weights: dict[int, float]) -> None:
     with pytest.raises(BadModel):
         check_weights(weights)
-
-
-# -- 1,000 inferences -------------------------------------------------------------------------------
-
-
-async def test_a_thousand_inferences_split_as_routed_stick_and_are_rolled_back(
-    store: Store,
-) -> None:
-    await registered(store, 2)
-    await routed(store, {1: 90, 2: 10})
-    users = [f"user-{n}" for n in range(1000)]
-
-    first = await given_to(store, users)
-    again = await given_to(store, users)
-    async with store.begin() as tx:
-        await use.roll_back(tx, TENANT, "digits", who="me")
-    back = await given_to(store, users)
-
-    split = Counter(first.values())
-    assert set(split) == {"digits@1", "digits@2"}
-    assert 870 <= split["digits@1"] <= 930  # three standard deviations
-    assert again == first
-    assert set(back.values()) == {"digits@1"}
-
-
-async def test_without_a_sticky_key_a_tenant_has_one_version(store: Store) -> None:
-    await registered(store, 2)
-    await routed(store, {1: 50, 2: 50})
-
-    assert len({(await asked(store)).spec.model for _ in range(20)}) == 1
-
-
-# -- who runs it ------------------------------------------------------------------------------------
-
-
-async def test_a_job_is_given_its_version_its_engine_and_its_weights(store: Store) -> None:
-    (version,) = await registered(store)
-
-    job = await asked(store)
-
-    assert (job.spec.model, job.lane) == ("digits@1", SERVES.lane)
-    assert job.artefact == version.artefact
-    assert [row.job for row in await outbox(store, SERVES.lane)] == [job.id]
-    assert (await granted(store, job)).artefact == version.artefact
-
-
-async def test_a_number_names_one_version_whatever_the_route_says(store: Store) -> None:
-    await registered(store, 3)
-
-    assert (await asked(store, model="digits@3")).spec.model == "digits@3"
-    assert (await asked(store)).spec.model == "digits@1"
-
-
-async def test_a_change_of_the_route_holds_for_the_next_job_and_not_for_those_before(
-    store: Store,
-) -> None:
-    await registered(store, 2)
-    before = await asked(store)
-    async with store.begin() as tx:
-        await use.promote(tx, TENANT, "digits", 2, who="me")
-
-    assert (await asked(store)).spec.model == "digits@2"
-    assert (await read(store, before.id)).spec.model == "digits@1"
-
-
-async def test_a_retry_by_hand_keeps_version_and_weights(store: Store) -> None:
-    await registered(store, 2)
-    job = await asked(store)
-    async with store.begin() as tx:
-        await tx.save([Change(job, advance(job, Event.CANCEL_ASKED)[1])])
-        await use.promote(tx, TENANT, "digits", 2, who="me")
-        again = await retry(tx, TENANT, job.id, new_id=lambda: "again", trace=None)
-
-    assert (again.spec.model, again.artefact) == ("digits@1", job.artefact)
-
-
-async def granted(store: Store, job: Job) -> Grant:
-    asked_for = Claim(ClaimId(f"claim of {job.id}"), job.id, job.epoch)
-    (answer,) = (await claim(store, WORKER, [asked_for], lease=LEASE)).answers
-    assert isinstance(answer, Grant)
-    return answer
-
-
-async def test_an_engines_own_model_goes_before_a_registered_one_of_its_name(store: Store) -> None:
-    own = EngineCard(Lane("own"), "inference", ["digits"], {})
-    async with store.begin() as tx:
-        await tx.announce_engines([own])
-    await registered(store)
-
-    assert (await asked(store)).lane == own.lane
-    assert (await asked(store, model="digits@1")).lane == SERVES.lane
-
-
-@pytest.mark.parametrize(
-    ("fields", "error", "told"),
-    [
-        ({"model": "letters"}, UnknownModel, "known: digits, odd"),
-        ({"model": "digits@4"}, UnknownVersion, "'digits@4'; known: digits@2, digits@1"),
-        ({"model": "odd"}, NotServed, "'odd@1' is in the format 'odd-weights'"),
-        ({"model": None}, NoDefault, "name a registered one; known: digits, odd"),
-        ({"kind": "echo"}, NotServed, "no engine of kind 'echo' serves; served: none"),
-        ({"kind": "song"}, UnknownModel, "no engine runs kind 'song'"),
-        ({"tenant": OTHER}, UnknownModel, "no engine runs model 'digits'"),
-    ],
-)
-async def test_what_cannot_be_run_is_refused_and_told_what_there_is(
-    store: Store, fields: dict[str, Any], error: type[UnknownModel], told: str
-) -> None:
-    await registered(store, 2)
-    await registered(store, name="odd", artefact=an_artefact(format="odd-weights"))
-
-    with pytest.raises(error) as refused:
-        await asked(store, **fields)
-
-    assert told in str(refused.value)
-
-
-async def test_a_shared_model_is_everybodys_to_use_and_its_owners_to_change(store: Store) -> None:
-    await registered(store, 2)
-    async with store.begin() as tx:
-        await use.share(tx, TENANT, "digits", shared=True, who="operator")
-
-    job = await asked(store, tenant=OTHER)
-
-    assert (job.tenant, job.spec.model) == (OTHER, "digits@1")
-    assert job.artefact is not None
-    assert job.artefact.tenant == TENANT
-    async with store.begin() as tx:
-        with pytest.raises(ModelNotFound):
-            await use.promote(tx, OTHER, "digits", 2, who="other")
-
-
-async def test_what_can_be_run_is_told_of_each_tenant(store: Store) -> None:
-    await registered(store)
-    await registered(store, name="odd", artefact=an_artefact(format="odd-weights"))
-
-    async with store.begin() as tx:
-        mine = await what_can_be_run(tx, TENANT)
-        theirs = await what_can_be_run(tx, OTHER)
-
-    assert [(each.card.kind, each.model) for each in mine if each.registered] == [
-        ("inference", "digits")
-    ]
-    assert [each for each in theirs if each.registered] == []
 
 
 # -- routes and their history ------------------------------------------------------------------------
@@ -426,11 +228,9 @@ MADE = {
 
 
 async def trained(store: Store, output: dict[str, Any], **fields: Any) -> Job:
-    job = await asked(store, kind="training", model="digits-mlp", **fields)
-    grant = await granted(store, job)
+    (job,) = await taken(store, await asked(store, kind="training", model="digits-mlp", **fields))
     for _ in range(2):  # a result that comes twice
-        result = Result(job.id, grant.epoch, "succeeded", output=output)
-        await record(store, [result], policy=POLICY, random=ANY)
+        await record(store, [a_result(job, output=output)], policy=POLICY, random=ANY)
     return await read(store, job.id)
 
 

@@ -20,6 +20,7 @@ from headrace.api.dialects.native import (
     schemas_admin,
     schemas_keys,
     schemas_letters,
+    schemas_models,
     schemas_rollout,
     schemas_runs,
     schemas_schedules,
@@ -95,6 +96,7 @@ def _models() -> dict[str, Any]:
             (horde_users.TransferRequest, "validation"),
             (horde_users.SharedKeyTerms, "validation"),
             *((each, "validation") for each in schemas_users.BODIES),
+            *((each, "validation") for each in schemas_models.BODIES),
         ],
         ref_template=_REF,
     )

@@ -148,9 +148,9 @@ async def usable(session: Session, tenant: TenantId, after: str, limit: int) -> 
 
 
 async def everybodys(session: Session, after: tuple[str, str], limit: int) -> list[Model]:
-    key = tuple_(models.c.tenant, models.c.name)
+    key = (models.c.tenant, models.c.name)
     behind = tuple_(*(literal(each, Name) for each in after))
-    rows = await session.run(_look.where(key > behind).order_by(key).limit(limit))
+    rows = await session.run(_look.where(tuple_(*key) > behind).order_by(*key).limit(limit))
     return [_to_model(row) for row in rows]
 
 

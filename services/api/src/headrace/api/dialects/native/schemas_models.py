@@ -70,6 +70,15 @@ class FeedbackRequest(_Asked):
     value: Value
 
 
+BODIES: Final = (
+    VersionRequest,
+    ModelRouteRequest,
+    PromoteRequest,
+    SharedRequest,
+    FeedbackRequest,
+)
+
+
 class VersionView(_Told):
     """It never changes, but that it may be retired."""
 

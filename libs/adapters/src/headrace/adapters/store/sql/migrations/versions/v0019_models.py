@@ -19,6 +19,11 @@ JSON: Final = JSONB().with_variant(sa.Text(), "sqlite")
 
 def upgrade() -> None:
     _of_jobs()
+    _of_models()
+    _of_engines_and_results()
+
+
+def _of_models() -> None:
     op.create_table(
         "models",
         *_of_model(),
@@ -59,6 +64,9 @@ def upgrade() -> None:
         sa.Column("changed_at", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("tenant", "name", "number", name="model_routes_pkey"),
     )
+
+
+def _of_engines_and_results() -> None:
     op.create_table(
         "feedback",
         sa.Column("job", NAME, nullable=False),
