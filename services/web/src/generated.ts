@@ -68,12 +68,6 @@ export interface Calls {
     body: undefined;
     answer: ExplainView;
   };
-  "GET /models": {
-    path: undefined;
-    query: undefined;
-    body: undefined;
-    answer: ModelView[];
-  };
   "GET /jobs/{job}/logs": {
     path: { job: string };
     query: { limit?: number };
@@ -482,6 +476,102 @@ export interface Calls {
     body: undefined;
     answer: AnybodysDeliveryView;
   };
+  "GET /models": {
+    path: undefined;
+    query: undefined;
+    body: undefined;
+    answer: ModelView[];
+  };
+  "GET /models/registered": {
+    path: undefined;
+    query: { limit?: number; after?: string };
+    body: undefined;
+    answer: RegisteredPage;
+  };
+  "GET /models/{name}": {
+    path: { name: string };
+    query: undefined;
+    body: undefined;
+    answer: headrace__api__dialects__native__schemas_models__RegisteredView;
+  };
+  "POST /models/{name}/versions": {
+    path: { name: string };
+    query: undefined;
+    body: VersionRequest;
+    answer: VersionView;
+  };
+  "GET /models/{name}/versions": {
+    path: { name: string };
+    query: { limit?: number; below?: number | null };
+    body: undefined;
+    answer: VersionsPage;
+  };
+  "GET /models/{name}/versions/{version}": {
+    path: { name: string; version: number };
+    query: undefined;
+    body: undefined;
+    answer: VersionView;
+  };
+  "DELETE /models/{name}/versions/{version}": {
+    path: { name: string; version: number };
+    query: undefined;
+    body: undefined;
+    answer: undefined;
+  };
+  "POST /models/{name}/route": {
+    path: { name: string };
+    query: undefined;
+    body: ModelRouteRequest;
+    answer: headrace__api__dialects__native__schemas_models__RegisteredView;
+  };
+  "POST /models/{name}/promote": {
+    path: { name: string };
+    query: undefined;
+    body: PromoteRequest;
+    answer: headrace__api__dialects__native__schemas_models__RegisteredView;
+  };
+  "POST /models/{name}/rollback": {
+    path: { name: string };
+    query: undefined;
+    body: undefined;
+    answer: headrace__api__dialects__native__schemas_models__RegisteredView;
+  };
+  "GET /models/{name}/routes": {
+    path: { name: string };
+    query: { limit?: number; below?: number | null };
+    body: undefined;
+    answer: ModelRoutesPage;
+  };
+  "GET /models/{name}/performance": {
+    path: { name: string };
+    query: { version?: number[]; within_s?: number; metric?: string | null };
+    body: undefined;
+    answer: headrace__api__dialects__native__schemas_models__PerformanceView;
+  };
+  "POST /jobs/{job}/feedback": {
+    path: { job: string };
+    query: undefined;
+    body: FeedbackRequest;
+    answer: undefined;
+  };
+  "GET /admin/models": {
+    path: undefined;
+    query: { limit?: number; after?: string };
+    body: undefined;
+    answer: RegisteredPage;
+  };
+  "PUT /admin/models/{tenant}/{name}": {
+    path: { tenant: string; name: string };
+    query: undefined;
+    body: SharedRequest;
+    answer: headrace__api__dialects__native__schemas_models__RegisteredView;
+  };
+  "GET /admin/models/{tenant}/{name}/performance": {
+    path: { tenant: string; name: string };
+    query: { version?: number[]; within_s?: number; metric?: string | null };
+    body: undefined;
+    answer: headrace__api__dialects__native__schemas_models__PerformanceView;
+  };
 }
 
 export interface AccountView {
@@ -572,6 +662,8 @@ export interface AnybodysJobView {
   checkpoint: CheckpointView | null;
   priority: number;
   labels: Record<string, string>;
+  /** The registered model it makes a version of. */
+  register_as: string | null;
   input: Record<string, unknown>;
   /** What the engine made; null until it succeeded. */
   result: JsonValue;
@@ -706,6 +798,11 @@ export interface BatchesPage {
   next: string | null;
 }
 
+export interface BlobName {
+  /** As `POST /blobs` answered. */
+  blob: string;
+}
+
 export interface BlobView {
   blob: string;
   media_type: string;
@@ -742,6 +839,13 @@ export interface Cancelling {
 export interface CheckpointView {
   step: number;
   at: string;
+}
+
+export interface ComparisonView {
+  /** The version that the other is compared with. */
+  base: number;
+  version: number;
+  verdicts: VerdictView[];
 }
 
 export interface Dead {
@@ -860,6 +964,11 @@ export interface Failed {
   error: Record<string, unknown>;
 }
 
+export interface FeedbackRequest {
+  name: string;
+  value: number;
+}
+
 export interface FleetView {
   alive: number;
   slots: number;
@@ -914,10 +1023,13 @@ export interface GuardView {
   slower_by: number;
 }
 
+/** Why a route holds. */
+export type How = "first" | "routed" | "promoted" | "rolled_back";
+
 export interface InferenceRequest {
   /** Any but `training`. */
   kind?: string;
-  /** The kind's default when left out. */
+  /** An engine's own, or a registered one: `NAME`, `NAME@3`. The kind's default when left out. */
   model?: string | null;
   /** Fits the `input_schema` that `GET /models` tells for the kind and model. */
   input: Record<string, unknown>;
@@ -930,6 +1042,10 @@ export interface InferenceRequest {
   /** Seconds one attempt may run. */
   timeout?: number;
   labels?: Record<string, unknown>;
+  /** Whoever shares it gets the same version of a registered model; else all of a tenant. */
+  sticky?: string | null;
+  /** Of a training: the registered model it makes a version of. */
+  register_as?: string | null;
   /** What becomes of it when its last watcher has left. Unwatched jobs go on. */
   on_disconnect?: string | CancelAfter;
   /** Who is called when it ends: an address, or one with `events`. */
@@ -971,7 +1087,7 @@ export interface JobLogView {
 
 export interface JobRequest {
   kind: string;
-  /** The kind's default when left out. */
+  /** An engine's own, or a registered one: `NAME`, `NAME@3`. The kind's default when left out. */
   model?: string | null;
   /** Fits the `input_schema` that `GET /models` tells for the kind and model. */
   input: Record<string, unknown>;
@@ -984,6 +1100,10 @@ export interface JobRequest {
   /** Seconds one attempt may run. */
   timeout?: number;
   labels?: Record<string, unknown>;
+  /** Whoever shares it gets the same version of a registered model; else all of a tenant. */
+  sticky?: string | null;
+  /** Of a training: the registered model it makes a version of. */
+  register_as?: string | null;
   /** What becomes of it when its last watcher has left. Unwatched jobs go on. */
   on_disconnect?: string | CancelAfter;
   /** Who is called when it ends: an address, or one with `events`. */
@@ -1005,6 +1125,8 @@ export interface JobView {
   checkpoint: CheckpointView | null;
   priority: number;
   labels: Record<string, string>;
+  /** The registered model it makes a version of. */
+  register_as: string | null;
   input: Record<string, unknown>;
   /** What the engine made; null until it succeeded. */
   result: JsonValue;
@@ -1079,6 +1201,11 @@ export interface LaneView {
 
 export interface LanesView {
   lanes: LaneStandingView[];
+}
+
+export interface LatencyView {
+  p50_s: number;
+  p95_s: number;
 }
 
 /** Of books in order every number is zero. */
@@ -1201,11 +1328,38 @@ export interface Metric {
   step?: number | null;
 }
 
+export interface ModelRouteRequest {
+  /** By version, of any sum. */
+  weights: Record<string, unknown>;
+  /** The `number` of the route this one replaces; else 409. */
+  expect?: number | null;
+}
+
+export interface ModelRouteView {
+  number: number;
+  weights: Record<string, number>;
+  /** The same in percent. */
+  shares: Record<string, number>;
+  how: How;
+  /** The route that a roll back went to. */
+  restores: number | null;
+  changed_by: string;
+  changed_at: string | null;
+}
+
+export interface ModelRoutesPage {
+  routes: ModelRouteView[];
+  /** The `below` of the next page; null on the last one. */
+  next: number | null;
+}
+
 export interface ModelView {
   kind: string;
   model: string;
   title: string;
   input_schema: Record<string, unknown>;
+  /** By a tenant; `GET /models/{name}` tells more. */
+  registered: boolean;
 }
 
 /** Either `to` or `priority`. */
@@ -1378,6 +1532,10 @@ export interface Progress {
   note?: string | null;
 }
 
+export interface PromoteRequest {
+  version: number;
+}
+
 export interface Queued {
   type: "queued";
   position?: number | null;
@@ -1389,6 +1547,12 @@ export type Reason = "charge" | "reward" | "transfer" | "grant";
 export interface RefusedView {
   id: string;
   why: string;
+}
+
+export interface RegisteredPage {
+  models: headrace__api__dialects__native__schemas_models__RegisteredView[];
+  /** The `after` of the next page; null on the last one. */
+  next: string | null;
 }
 
 /** What a replay would do. */
@@ -1564,7 +1728,7 @@ export interface RunsPage {
 }
 
 /** What a key is good for. See `includes`: some are good for what others are, too. */
-export type Scope = "submit" | "read" | "worker" | "admin" | "admin:read";
+export type Scope = "submit" | "read" | "models" | "worker" | "admin" | "admin:read";
 
 /** A piece of what is being made that can be played already, in order; the result names them all. */
 export interface Segment {
@@ -1607,6 +1771,11 @@ export interface ShareView {
   max_running: number | null;
   running_in_lane: number;
   max_running_per_lane: number | null;
+}
+
+export interface SharedRequest {
+  /** Whether all tenants may use it. */
+  shared: boolean;
 }
 
 export type Source = "message" | "job";
@@ -1749,7 +1918,7 @@ export interface Token {
 
 export interface TrainingRequest {
   kind?: string;
-  /** The kind's default when left out. */
+  /** An engine's own, or a registered one: `NAME`, `NAME@3`. The kind's default when left out. */
   model?: string | null;
   /** Fits the `input_schema` that `GET /models` tells for the kind and model. */
   input: Record<string, unknown>;
@@ -1762,6 +1931,10 @@ export interface TrainingRequest {
   /** Seconds one attempt may run. */
   timeout?: number;
   labels?: Record<string, unknown>;
+  /** Whoever shares it gets the same version of a registered model; else all of a tenant. */
+  sticky?: string | null;
+  /** Of a training: the registered model it makes a version of. */
+  register_as?: string | null;
   /** What becomes of it when its last watcher has left. Unwatched jobs go on. */
   on_disconnect?: string | CancelAfter;
   /** Who is called when it ends: an address, or one with `events`. */
@@ -1829,6 +2002,78 @@ export interface UsersPage {
   next: number | null;
 }
 
+export interface VerdictView {
+  /** `failure_rate`, or the metric. */
+  of: string;
+  test: string;
+  /** null: too few to tell. */
+  p: number | null;
+  differs: boolean;
+  said: string;
+}
+
+export interface VersionFigures {
+  version: number;
+  /** The percent of its model's jobs that it gets now. */
+  share: number;
+  succeeded: number;
+  failed: number;
+  cancelled: number;
+  /** Of those that were not cancelled. */
+  failure_rate: number | null;
+  /** From when it could start to when it did. */
+  queue: LatencyView | null;
+  /** From its first start to its end. */
+  run: LatencyView | null;
+  metric_mean: number | null;
+  metric_count: number;
+}
+
+export interface VersionRequest {
+  artefact: BlobName;
+  format: string;
+  /** Of its bytes: refused if they are others. */
+  sha256?: string | null;
+  metrics?: Record<string, number>;
+  parameters?: Record<string, unknown>;
+  /** What it was trained on. */
+  data?: string;
+  /** The job of yours that made it. */
+  job?: string | null;
+  note?: string;
+}
+
+/** It never changes, but that it may be retired. */
+export interface VersionView {
+  model: string;
+  version: number;
+  /** The `model` of a job that wants this version. */
+  asked_as: string;
+  format: string;
+  /** The blob; its owner alone can read it. */
+  artefact: Record<string, string>;
+  sha256: string;
+  bytes: number;
+  metrics: Record<string, number>;
+  parameters: Record<string, unknown>;
+  data: string;
+  /** The training job that made it. */
+  job: string | null;
+  note: string;
+  made_by: string;
+  created_at: string;
+  retired_at: string | null;
+  retired_by: string | null;
+  /** The percent of its model's jobs that it gets now. */
+  share: number;
+}
+
+export interface VersionsPage {
+  versions: VersionView[];
+  /** The `below` of the next page; null on the last one. */
+  next: number | null;
+}
+
 export interface WarmModelView {
   lane: string;
   model: string;
@@ -1882,4 +2127,29 @@ export interface WorkerView {
 
 export interface WorkersView {
   workers: WorkerView[];
+}
+
+export interface headrace__api__dialects__native__schemas_models__PerformanceView {
+  model: string;
+  since: string;
+  /** Jobs of each version that are looked at: the latest ones. */
+  most: number;
+  metric: string | null;
+  versions: VersionFigures[];
+  /** Each other version with the one that gets most. */
+  comparisons: ComparisonView[];
+}
+
+export interface headrace__api__dialects__native__schemas_models__RegisteredView {
+  name: string;
+  /** Whose it is. */
+  tenant: string;
+  /** Whether it is yours to change. */
+  own: boolean;
+  /** All tenants may use it. */
+  shared: boolean;
+  /** The number of its newest version. */
+  latest: number;
+  route: ModelRouteView;
+  created_at: string | null;
 }

@@ -72,7 +72,7 @@ def test_what_changes_something_is_not_for_who_may_only_look(app: FastAPI) -> No
     for route in told(app):
         changes = route.methods & {"POST", "PUT", "PATCH", "DELETE"}
         if changes and route.scopes and route.path not in WATCHING:
-            assert route.scopes <= {Scope.SUBMIT, Scope.WORKER, Scope.ADMIN}, route
+            assert route.scopes <= {Scope.SUBMIT, Scope.MODELS, Scope.WORKER, Scope.ADMIN}, route
         else:
             looks = (
                 {Scope.READ, Scope.ADMIN_READ}
@@ -98,7 +98,7 @@ def test_the_description_says_it_too(app: FastAPI) -> None:
                 assert "403" in operation["responses"], route
 
 
-@pytest.mark.parametrize("held", ["read", "submit", "worker", "admin:read", "admin"])
+@pytest.mark.parametrize("held", ["read", "submit", "models", "worker", "admin:read", "admin"])
 async def test_every_route_refuses_a_key_that_lacks_its_scope(
     app: FastAPI, http: httpx.AsyncClient, keyed: Any, held: str
 ) -> None:

@@ -138,4 +138,5 @@ async def _tenant(connection: HTTPConnection, deps: Deps, needed: SecurityScopes
 Tenant: TypeAlias = Annotated[TenantId, Security(_tenant, scopes=[Scope.READ])]
 Owner: TypeAlias = Annotated[TenantId, Security(_tenant, scopes=[Scope.SUBMIT])]
 Watcher: TypeAlias = Annotated[Caller, Security(_caller, scopes=[Scope.READ])]
+Keeper: TypeAlias = Annotated[Caller, Security(_caller, scopes=[Scope.MODELS])]
 Submitter: TypeAlias = Annotated[Caller, Security(_caller, scopes=[Scope.SUBMIT])]

@@ -22,6 +22,7 @@ from headrace.api.dialects.native import (
     schemas_deletions,
     schemas_keys,
     schemas_letters,
+    schemas_models,
     schemas_rollout,
     schemas_runs,
     schemas_schedules,
@@ -103,6 +104,7 @@ def _models() -> dict[str, Any]:
             (horde_users.TransferRequest, "validation"),
             (horde_users.SharedKeyTerms, "validation"),
             *((each, "validation") for each in schemas_users.BODIES),
+            *((each, "validation") for each in schemas_models.BODIES),
         ],
         ref_template=_REF,
     )

@@ -12,7 +12,7 @@ from headrace.core.errors import BatchNotFound, EmptyBatch, TooManyBatches, TooM
 from headrace.core.ports.batches import Look
 from headrace.core.ports.store import Store, Transaction
 from headrace.core.ports.upkeep import BlobUse
-from headrace.core.usecases.submit import pick_engine
+from headrace.core.usecases.pick import pick
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ async def create_batch(
         raise TooManyItems(asked.total, MOST_ITEMS)
     if await tx.open_batches(asked.tenant) >= MOST_AT_A_TIME:
         raise TooManyBatches(MOST_AT_A_TIME)
-    pick_engine(await tx.catalog(), asked.kind, asked.model)
+    await pick(tx, await tx.catalog(), asked.tenant, asked.kind, asked.model)
     batch = Batch(
         id=BatchId(new_id()),
         tenant=asked.tenant,

@@ -16,6 +16,7 @@ from headrace.core.ports.store import NewJob, Transaction
 from headrace.core.ports.upkeep import BlobUse
 from headrace.core.rollout import Choose
 from headrace.core.usecases.kudos import hold
+from headrace.core.usecases.pick import weights_of
 from headrace.core.usecases.settle import settle_retried
 
 
@@ -90,7 +91,7 @@ async def retry_with(  # noqa: PLR0913  # what it makes, how and of what, each b
     again = _again(job, JobId(new_id()), trace, choose)
     new = replace(again, spec=replace(again.spec, input=given))
     await tx.insert([NewJob(new)])
-    await tx.use_blobs([BlobUse(job.tenant, blob, new.id) for blob in blobs])
+    await tx.use_blobs([BlobUse(job.tenant, blob, new.id) for blob in blobs] + weights_of(new))
     return (await tx.load([new.id]))[new.id]
 
 
@@ -107,6 +108,7 @@ def _again(job: Job, new: JobId, trace: str | None, choose: Choose | None) -> Jo
         tenant=job.tenant,
         spec=replace(job.spec, start_deadline=None),
         lane=job.lane,
+        artefact=job.artefact,
         path=job.path if choose is None else choose(job.tenant, job.spec.kind),
         state=State.QUEUED,
         retry_of=job.id,

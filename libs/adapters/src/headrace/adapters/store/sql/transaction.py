@@ -33,6 +33,7 @@ from headrace.adapters.store.sql.batch_verbs import BatchVerbs
 from headrace.adapters.store.sql.checkpoint_verbs import CheckpointVerbs
 from headrace.adapters.store.sql.deletion_verbs import DeletionVerbs
 from headrace.adapters.store.sql.figure_verbs import FigureVerbs
+from headrace.adapters.store.sql.model_verbs import ModelVerbs
 from headrace.adapters.store.sql.remote_verbs import RemoteVerbs
 from headrace.adapters.store.sql.rollout_verbs import RolloutVerbs
 from headrace.adapters.store.sql.run_verbs import RunVerbs
@@ -77,6 +78,7 @@ class SqlTransaction(
     CheckpointVerbs,
     DeletionVerbs,
     FigureVerbs,
+    ModelVerbs,
     RemoteVerbs,
     RolloutVerbs,
     RunVerbs,
@@ -213,9 +215,6 @@ class SqlTransaction(
 
     async def announce_engines(self, cards: Sequence[EngineCard]) -> None:
         await fleet.announce_engines(self._session, cards)
-
-    async def serving(self, artefact_format: str) -> list[EngineCard]:
-        return await fleet.serving(self._session, artefact_format)
 
     async def catalog(self) -> list[EngineCard]:
         return await fleet.read_catalog(self._session)

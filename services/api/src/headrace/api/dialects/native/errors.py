@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from headrace.api.problems import INTERNAL, Problem, Refused, invalid, of_status
 from headrace.core.errors import (
+    BadModel,
     BadPipeline,
     BadSchedule,
     BadWebhook,
@@ -30,6 +31,8 @@ from headrace.core.errors import (
     KeyNotFound,
     LetterNotFound,
     LetterSettled,
+    ModelNotFound,
+    ModelNotReady,
     NobodyToCall,
     NotEnoughKudos,
     PathMissing,
@@ -58,6 +61,7 @@ from headrace.core.errors import (
     UploadMoved,
     UploadNotFound,
     UserNotFound,
+    VersionNotFound,
     WorkerNotFound,
     WrongChecksum,
 )
@@ -78,6 +82,8 @@ _MISSING: Final[Mapping[type[Exception], str]] = {
     CallNotFound: "delivery",
     UploadNotFound: "upload",
     DeletionNotFound: "deletion",
+    ModelNotFound: "model",
+    VersionNotFound: "version",
 }
 # Those that have nothing more to say than their words.
 _PLAIN: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
@@ -97,6 +103,7 @@ _PLAIN: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     UploadHeld: (423, "upload-held", "Somebody sends for it at this moment"),
     UploadMoved: (409, "upload-moved", "It goes on elsewhere"),
     WrongChecksum: (460, "wrong-checksum", "It is not what its checksum says"),
+    ModelNotReady: (409, "model-not-ready", "This cannot be asked of the model now"),
     PathMissing: (422, "path-missing", "Nobody could run them there"),
     IdempotencyConflict: (422, "idempotency-conflict", "This key belongs to another request"),
 }
@@ -119,6 +126,9 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
         case BadWebhook():
             at = {"pointer": error.pointer}
             return Problem(422, "bad-webhook", "It would not be called", str(error), at)
+        case BadModel():
+            at = {"pointer": error.pointer}
+            return Problem(422, "bad-model", "This model cannot be as asked", str(error), at)
         case BadSchedule():
             at = {"pointer": error.pointer}
             return Problem(422, "bad-schedule", "It would never fire", str(error), at)
