@@ -1608,6 +1608,8 @@ export interface WorkerView {
   memory_bytes: number | null;
   /** Null: it cannot tell. */
   gpus: GpuView[] | null;
+  /** By lane, the GPU that each slot was given; a lane that sees them all is not there. */
+  placed: Record<string, string[]>;
   /** Whether an offer and its grant would reach it. */
   receives: boolean | null;
   why: string;

@@ -15,7 +15,9 @@ HERE = Path(__file__).parent
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
-            item.add_marker(pytest.mark.filterwarnings("default"))  # these libraries warn of themselves
+            item.add_marker(
+                pytest.mark.filterwarnings("default")
+            )  # these libraries warn of themselves
             item.add_marker(pytest.mark.timeout(180))
 
 

@@ -101,6 +101,7 @@ class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     gpus: list[Gpu] | None = None
     hears: dict[str, Hearing] | None = None  # by lane
     order_s: float | None = None  # since an order last reached its mailbox; None: none ever did
+    placed: dict[str, list[str]] | None = None  # by lane, the GPU that each slot was given
 
 
 class Heartbeats(

@@ -249,6 +249,9 @@ class WorkerView(_Told):
     running: list[RunningView]
     memory_bytes: int | None = Field(description="Resident, with its engines' processes.")
     gpus: list[GpuView] | None = Field(description="Null: it cannot tell.")
+    placed: dict[str, list[str]] = Field(
+        description="By lane, the GPU that each slot was given; a lane that sees them all is not there."
+    )
     receives: bool | None = Field(description="Whether an offer and its grant would reach it.")
     why: str
 
