@@ -38,7 +38,7 @@ from tests.gpu.settings import (
 )
 
 HERE = Path(__file__).resolve().parent
-WANTED = ("transformers", "diffusers", "torch-train", "torch-serve", "sklearn-train")
+WANTED = ("transformers", "diffusers", "torch-train", "sklearn-train")
 ADMIN_KEY = "gpu-check"
 PROMPT = "Explain in two sentences why the sky is blue."
 
