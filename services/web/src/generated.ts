@@ -56,12 +56,6 @@ export interface Calls {
     body: undefined;
     answer: ExplainView;
   };
-  "GET /models": {
-    path: undefined;
-    query: undefined;
-    body: undefined;
-    answer: ModelView[];
-  };
   "GET /jobs/{job}/logs": {
     path: { job: string };
     query: { limit?: number };
@@ -410,6 +404,102 @@ export interface Calls {
     body: undefined;
     answer: AnybodysDeliveryView;
   };
+  "GET /models": {
+    path: undefined;
+    query: undefined;
+    body: undefined;
+    answer: ModelView[];
+  };
+  "GET /models/registered": {
+    path: undefined;
+    query: { limit?: number; after?: string };
+    body: undefined;
+    answer: RegisteredPage;
+  };
+  "GET /models/{name}": {
+    path: { name: string };
+    query: undefined;
+    body: undefined;
+    answer: headrace__api__dialects__native__schemas_models__RegisteredView;
+  };
+  "POST /models/{name}/versions": {
+    path: { name: string };
+    query: undefined;
+    body: VersionRequest;
+    answer: VersionView;
+  };
+  "GET /models/{name}/versions": {
+    path: { name: string };
+    query: { limit?: number; below?: number | null };
+    body: undefined;
+    answer: VersionsPage;
+  };
+  "GET /models/{name}/versions/{version}": {
+    path: { name: string; version: number };
+    query: undefined;
+    body: undefined;
+    answer: VersionView;
+  };
+  "DELETE /models/{name}/versions/{version}": {
+    path: { name: string; version: number };
+    query: undefined;
+    body: undefined;
+    answer: undefined;
+  };
+  "POST /models/{name}/route": {
+    path: { name: string };
+    query: undefined;
+    body: ModelRouteRequest;
+    answer: headrace__api__dialects__native__schemas_models__RegisteredView;
+  };
+  "POST /models/{name}/promote": {
+    path: { name: string };
+    query: undefined;
+    body: PromoteRequest;
+    answer: headrace__api__dialects__native__schemas_models__RegisteredView;
+  };
+  "POST /models/{name}/rollback": {
+    path: { name: string };
+    query: undefined;
+    body: undefined;
+    answer: headrace__api__dialects__native__schemas_models__RegisteredView;
+  };
+  "GET /models/{name}/routes": {
+    path: { name: string };
+    query: { limit?: number; below?: number | null };
+    body: undefined;
+    answer: ModelRoutesPage;
+  };
+  "GET /models/{name}/performance": {
+    path: { name: string };
+    query: { version?: number[]; within_s?: number; metric?: string | null };
+    body: undefined;
+    answer: headrace__api__dialects__native__schemas_models__PerformanceView;
+  };
+  "POST /jobs/{job}/feedback": {
+    path: { job: string };
+    query: undefined;
+    body: FeedbackRequest;
+    answer: undefined;
+  };
+  "GET /admin/models": {
+    path: undefined;
+    query: { limit?: number; after?: string };
+    body: undefined;
+    answer: RegisteredPage;
+  };
+  "PUT /admin/models/{tenant}/{name}": {
+    path: { tenant: string; name: string };
+    query: undefined;
+    body: SharedRequest;
+    answer: headrace__api__dialects__native__schemas_models__RegisteredView;
+  };
+  "GET /admin/models/{tenant}/{name}/performance": {
+    path: { tenant: string; name: string };
+    query: { version?: number[]; within_s?: number; metric?: string | null };
+    body: undefined;
+    answer: headrace__api__dialects__native__schemas_models__PerformanceView;
+  };
 }
 
 export interface AccountView {
@@ -498,6 +588,8 @@ export interface AnybodysJobView {
   progress: number | null;
   priority: number;
   labels: Record<string, string>;
+  /** The registered model it makes a version of. */
+  register_as: string | null;
   input: Record<string, unknown>;
   /** What the engine made; null until it succeeded. */
   result: JsonValue;
@@ -546,6 +638,11 @@ export interface AuditPage {
   next: number | null;
 }
 
+export interface BlobName {
+  /** As `POST /blobs` answered. */
+  blob: string;
+}
+
 export interface BlobView {
   blob: string;
   media_type: string;
@@ -576,6 +673,13 @@ export interface Cancelled {
 
 export interface Cancelling {
   type: "cancelling";
+}
+
+export interface ComparisonView {
+  /** The version that the other is compared with. */
+  base: number;
+  version: number;
+  verdicts: VerdictView[];
 }
 
 export interface Dead {
@@ -664,6 +768,11 @@ export interface Failed {
   error: Record<string, unknown>;
 }
 
+export interface FeedbackRequest {
+  name: string;
+  value: number;
+}
+
 export interface FleetView {
   alive: number;
   slots: number;
@@ -718,6 +827,9 @@ export interface GuardView {
   slower_by: number;
 }
 
+/** Why a route holds. */
+export type How = "first" | "routed" | "promoted" | "rolled_back";
+
 /** Which jobs, of all tenants. */
 export interface JobFilter {
   id?: string | null;
@@ -751,7 +863,7 @@ export interface JobLogView {
 
 export interface JobRequest {
   kind: string;
-  /** The kind's default when left out. */
+  /** An engine's own, or a registered one: `NAME`, `NAME@3`. The kind's default when left out. */
   model?: string | null;
   /** Fits the `input_schema` that `GET /models` tells for the kind and model. */
   input: Record<string, unknown>;
@@ -764,6 +876,10 @@ export interface JobRequest {
   /** Seconds one attempt may run. */
   timeout?: number;
   labels?: Record<string, unknown>;
+  /** Whoever shares it gets the same version of a registered model; else all of a tenant. */
+  sticky?: string | null;
+  /** Of a training: the registered model it makes a version of. */
+  register_as?: string | null;
   /** What becomes of it when its last watcher has left. Unwatched jobs go on. */
   on_disconnect?: string | CancelAfter;
   /** Who is called when it ends: an address, or one with `events`. */
@@ -783,6 +899,8 @@ export interface JobView {
   progress: number | null;
   priority: number;
   labels: Record<string, string>;
+  /** The registered model it makes a version of. */
+  register_as: string | null;
   input: Record<string, unknown>;
   /** What the engine made; null until it succeeded. */
   result: JsonValue;
@@ -857,6 +975,11 @@ export interface LaneView {
 
 export interface LanesView {
   lanes: LaneStandingView[];
+}
+
+export interface LatencyView {
+  p50_s: number;
+  p95_s: number;
 }
 
 /** Of books in order every number is zero. */
@@ -979,11 +1102,38 @@ export interface Metric {
   step?: number | null;
 }
 
+export interface ModelRouteRequest {
+  /** By version, of any sum. */
+  weights: Record<string, unknown>;
+  /** The `number` of the route this one replaces; else 409. */
+  expect?: number | null;
+}
+
+export interface ModelRouteView {
+  number: number;
+  weights: Record<string, number>;
+  /** The same in percent. */
+  shares: Record<string, number>;
+  how: How;
+  /** The route that a roll back went to. */
+  restores: number | null;
+  changed_by: string;
+  changed_at: string | null;
+}
+
+export interface ModelRoutesPage {
+  routes: ModelRouteView[];
+  /** The `below` of the next page; null on the last one. */
+  next: number | null;
+}
+
 export interface ModelView {
   kind: string;
   model: string;
   title: string;
   input_schema: Record<string, unknown>;
+  /** By a tenant; `GET /models/{name}` tells more. */
+  registered: boolean;
 }
 
 /** Either `to` or `priority`. */
@@ -1156,6 +1306,10 @@ export interface Progress {
   note?: string | null;
 }
 
+export interface PromoteRequest {
+  version: number;
+}
+
 export interface Queued {
   type: "queued";
   position?: number | null;
@@ -1167,6 +1321,12 @@ export type Reason = "charge" | "reward" | "transfer" | "grant";
 export interface RefusedView {
   id: string;
   why: string;
+}
+
+export interface RegisteredPage {
+  models: headrace__api__dialects__native__schemas_models__RegisteredView[];
+  /** The `after` of the next page; null on the last one. */
+  next: string | null;
 }
 
 /** What a replay would do. */
@@ -1342,7 +1502,7 @@ export interface RunsPage {
 }
 
 /** What a key is good for. See `includes`: some are good for what others are, too. */
-export type Scope = "submit" | "read" | "worker" | "admin" | "admin:read";
+export type Scope = "submit" | "read" | "models" | "worker" | "admin" | "admin:read";
 
 export type Settled = "replayed" | "discarded";
 
@@ -1377,6 +1537,11 @@ export interface ShareView {
   max_running: number | null;
   running_in_lane: number;
   max_running_per_lane: number | null;
+}
+
+export interface SharedRequest {
+  /** Whether all tenants may use it. */
+  shared: boolean;
 }
 
 export type Source = "message" | "job";
@@ -1575,6 +1740,78 @@ export interface UsersPage {
   next: number | null;
 }
 
+export interface VerdictView {
+  /** `failure_rate`, or the metric. */
+  of: string;
+  test: string;
+  /** null: too few to tell. */
+  p: number | null;
+  differs: boolean;
+  said: string;
+}
+
+export interface VersionFigures {
+  version: number;
+  /** The percent of its model's jobs that it gets now. */
+  share: number;
+  succeeded: number;
+  failed: number;
+  cancelled: number;
+  /** Of those that were not cancelled. */
+  failure_rate: number | null;
+  /** From when it could start to when it did. */
+  queue: LatencyView | null;
+  /** From its first start to its end. */
+  run: LatencyView | null;
+  metric_mean: number | null;
+  metric_count: number;
+}
+
+export interface VersionRequest {
+  artefact: BlobName;
+  format: string;
+  /** Of its bytes: refused if they are others. */
+  sha256?: string | null;
+  metrics?: Record<string, number>;
+  parameters?: Record<string, unknown>;
+  /** What it was trained on. */
+  data?: string;
+  /** The job of yours that made it. */
+  job?: string | null;
+  note?: string;
+}
+
+/** It never changes, but that it may be retired. */
+export interface VersionView {
+  model: string;
+  version: number;
+  /** The `model` of a job that wants this version. */
+  asked_as: string;
+  format: string;
+  /** The blob; its owner alone can read it. */
+  artefact: Record<string, string>;
+  sha256: string;
+  bytes: number;
+  metrics: Record<string, number>;
+  parameters: Record<string, unknown>;
+  data: string;
+  /** The training job that made it. */
+  job: string | null;
+  note: string;
+  made_by: string;
+  created_at: string;
+  retired_at: string | null;
+  retired_by: string | null;
+  /** The percent of its model's jobs that it gets now. */
+  share: number;
+}
+
+export interface VersionsPage {
+  versions: VersionView[];
+  /** The `below` of the next page; null on the last one. */
+  next: number | null;
+}
+
 export interface WebhookRequest {
   url: string;
   /** None: its end, whatever that is. */
@@ -1615,4 +1852,29 @@ export interface WorkerView {
 
 export interface WorkersView {
   workers: WorkerView[];
+}
+
+export interface headrace__api__dialects__native__schemas_models__PerformanceView {
+  model: string;
+  since: string;
+  /** Jobs of each version that are looked at: the latest ones. */
+  most: number;
+  metric: string | null;
+  versions: VersionFigures[];
+  /** Each other version with the one that gets most. */
+  comparisons: ComparisonView[];
+}
+
+export interface headrace__api__dialects__native__schemas_models__RegisteredView {
+  name: string;
+  /** Whose it is. */
+  tenant: string;
+  /** Whether it is yours to change. */
+  own: boolean;
+  /** All tenants may use it. */
+  shared: boolean;
+  /** The number of its newest version. */
+  latest: number;
+  route: ModelRouteView;
+  created_at: string | null;
 }

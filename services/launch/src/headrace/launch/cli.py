@@ -16,6 +16,7 @@ from headrace.core.errors import HeadraceError, Unavailable
 from headrace.launch import (
     cli_dead_letters,
     cli_keys,
+    cli_models,
     cli_rollout,
     cli_schedules,
     cli_tenants,
@@ -64,6 +65,7 @@ app = App(
 for part in (
     cli_dead_letters,
     cli_keys,
+    cli_models,
     cli_rollout,
     cli_schedules,
     cli_tenants,
@@ -300,14 +302,6 @@ def audit(*, limit: Limit = 20, json: AsJson = False) -> None:
     from headrace.launch import tenants
 
     run(tenants.show_audit(settings(), console(), limit=limit, as_json=json))
-
-
-@app.command
-def models(*, json: AsJson = False) -> None:
-    """What can be run, and its inputs (* must be given)."""
-    from headrace.launch import jobs
-
-    run(jobs.show_models(settings(), console(), as_json=json))
 
 
 @app.command
