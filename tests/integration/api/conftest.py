@@ -87,9 +87,12 @@ async def serve(
         streams = await stack.enter_async_context(open_redis_streams(redis, prefix=prefix))
         async with store.begin() as tx:
             await tx.announce_engines([ANYTHING, *DONE])
-            for key, scope, who in ((RED, Scope.SUBMIT, "red"), (LOOKER, Scope.ADMIN_READ, "ops")):
+            for key, scopes, who in (
+                (RED, (Scope.SUBMIT, Scope.MODELS), "red"),
+                (LOOKER, (Scope.ADMIN_READ,), "ops"),
+            ):
                 await tx.insert_key(
-                    an_api_key(scope, tenant=TenantId(who)), digest_of(key["apikey"])
+                    an_api_key(*scopes, tenant=TenantId(who)), digest_of(key["apikey"])
                 )
         asked: asyncio.Queue[Job] = asyncio.Queue()
         blobs = await stack.enter_async_context(open_file_blobs(folder / "blobs"))

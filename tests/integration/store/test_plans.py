@@ -30,7 +30,7 @@ from headrace.core.ports.store import (
 )
 from headrace.core.ports.upkeep import Question
 from headrace.core.ports.webhooks import CallQuery
-from headrace.testkit.builders import LONG_AGO, a_new_job
+from headrace.testkit.builders import LONG_AGO, a_new_job, a_new_version
 from headrace.testkit.infra import fresh_database
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
@@ -60,11 +60,23 @@ SELECT 'call-' || n, 'msg-' || n, 'tenant-' || n % 1000, 'endpoint-' || n % 2000
        CASE WHEN n % 2 = 0 THEN 'waiting' ELSE 'delivered' END, 1, now(), now() - n * interval '1 second',
        CASE WHEN n % 2 = 0 THEN NULL ELSE now() END, '[]'
 FROM generate_series(1, 100000) AS n;
-UPDATE jobs SET finished_at = created_at WHERE state = 'succeeded';
+UPDATE jobs SET finished_at = created_at, started_at = created_at, output = '{"score": 1}',
+                version = 'tenant/m@' || number % 4 WHERE state = 'succeeded';
+INSERT INTO feedback (job, name, value, at) SELECT id, 'rating', 1, now() FROM jobs;
+INSERT INTO models (tenant, name, latest, route, created_at)
+SELECT 'tenant-' || n, 'm', 20, 1, now() FROM generate_series(1, 5000) AS n;
+INSERT INTO model_versions (tenant, name, number, blob, format, sha256, bytes, metrics, parameters, data, note,
+                            made_by, created_at)
+SELECT 'tenant-' || n, 'm', v, 'b', 'f', 's', 1, '{}', '{}', '', '', 'me', now()
+FROM generate_series(1, 5000) AS n, generate_series(1, 20) AS v;
+INSERT INTO model_routes (tenant, name, number, weights, how, changed_by, changed_at)
+SELECT 'tenant-' || n, 'm', v, '{"1": 1}', 'routed', 'me', now()
+FROM generate_series(1, 5000) AS n, generate_series(1, 20) AS v;
 ANALYZE
 """
 FROM_END_TO_END = re.compile(
-    r"Seq Scan on (jobs|outbox|attempts|idempotency_keys|api_keys|webhook_(?:calls|endpoints))"
+    r"Seq Scan on (jobs|outbox|attempts|idempotency_keys|api_keys|webhook_(?:calls|endpoints)"
+    r"|feedback|models|model_(?:versions|routes))"
 )
 ECHO = Lane("echo")
 
@@ -250,6 +262,27 @@ async def call_receivers(tx: Transaction) -> None:
     await tx.purge_calls(created_before=now - timedelta(hours=20), limit=100)
 
 
+async def look_at_models(tx: Transaction) -> None:
+    tenant, since = TenantId("tenant-7"), await tx.now() - timedelta(days=2)
+    for metric in (None, "output.score", "rating"):
+        found = await tx.outcomes("tenant/m@2", since=since, metric=metric, limit=5000)
+        assert [each.value for each in found[:1]] == [None if metric is None else 1.0]
+    await tx.note_feedback(SOME[0], "rating", 2.0, most=16)
+    model = await tx.model(tenant, "m")
+    assert model is not None
+    await tx.lock_model(tenant, "m")
+    await tx.models(tenant, after="", limit=50)
+    await tx.all_models(after=("tenant-7", ""), limit=50)
+    assert await tx.version(tenant, "m", 20) is not None
+    await tx.versions(tenant, "m", limit=5)
+    await tx.routes(tenant, "m", below=9, limit=5)
+    await tx.route(tenant, "m", 1)
+    await tx.add_version(a_new_version(tenant=tenant, name="m"))
+    await tx.share_model(tenant, "m", shared=True)
+    await tx.add_route(tenant, "m", replace(model.route, number=21))
+    await tx.retire_version(tenant, "m", 20, who="me")
+
+
 @pytest.mark.parametrize(
     "verbs",
     [
@@ -265,6 +298,7 @@ async def call_receivers(tx: Transaction) -> None:
         operate,
         keep_keys,
         roll_out,
+        look_at_models,
     ],
 )
 async def test_nothing_is_read_from_end_to_end(store: SqlStore, full: str, verbs: Any) -> None:

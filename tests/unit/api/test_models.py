@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from tests.unit.api.conftest import BLUE, ECHO, RED, Backstage, MakeKey
 
 from headrace.api.deps import ApiDeps
@@ -213,6 +214,23 @@ async def test_a_registered_model_of_texts_is_shown_and_asked_for_at_openais_doo
     assert "digits" not in listed
     assert unknown.status_code == 404
     assert "poet" in unknown.json()["error"]["message"]
+
+
+async def test_openais_user_is_who_shares_a_version(
+    http: httpx.AsyncClient, deps: ApiDeps, app: FastAPI
+) -> None:
+    for _ in range(2):
+        await register(http, "poet", format="test-words")
+    weights = {"weights": {"1": 1, "2": 1}}
+    await http.post("/models/poet/route", json=weights, headers=RED)
+    app.state.deps = replace(deps, limits=replace(deps.limits, answer_s=0.01))
+
+    for nth in range(12):  # nobody answers, and the job goes on
+        body = {"model": "poet", "prompt": "a", "user": f"u-{nth}", "on_disconnect": "continue"}
+        assert (await http.post("/v1/completions", json=body, headers=RED)).status_code == 504
+
+    jobs = (await get(http, "/jobs"))["jobs"]
+    assert {each["model"] for each in jobs} == {"poet@1", "poet@2"}
 
 
 async def test_a_training_registers_by_who_may_change_models(

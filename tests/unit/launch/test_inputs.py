@@ -15,6 +15,7 @@ from headrace.engines.text.smollm2 import SmolLm2Engine
 from headrace.engines.upscale.realesrgan import RealEsrganEngine
 from headrace.launch.errors import Misused
 from headrace.launch.inputs import build_input, pick_model, picture_name
+from headrace.launch.models import read_metrics, read_weights
 
 TEXT = input_schema(SmolLm2Engine)
 IMAGE = input_schema(EmojiFlowEngine)
@@ -105,3 +106,19 @@ def test_what_nobody_runs_is_refused_with_what_is_known(
 def test_an_empty_catalog_says_to_wait() -> None:
     with pytest.raises(Misused, match="still be loading"):
         pick_model([], "text", None)
+
+
+def test_weights_and_metrics_are_read_as_they_are_written() -> None:
+    assert read_weights("3=90, 4=10") == {"3": 90.0, "4": 10.0}
+    assert read_metrics(["accuracy=0.97", "loss=1e-3"]) == {"accuracy": 0.97, "loss": 0.001}
+    for text in ("3", "3=much"):
+        with pytest.raises(Misused):
+            read_weights(text)
+
+
+def test_any_version_of_a_registered_model_can_be_named() -> None:
+    digits = {"kind": "inference", "model": "digits", "registered": True}
+
+    assert pick_model([digits], "inference", "digits@3")["model"] == "digits@3"
+    with pytest.raises(Misused):
+        pick_model([{**digits, "registered": False}], "inference", "digits@3")

@@ -17,6 +17,7 @@ from headrace.launch import (
     cli_batches,
     cli_dead_letters,
     cli_keys,
+    cli_models,
     cli_rollout,
     cli_schedules,
     cli_tenants,
@@ -66,6 +67,7 @@ for part in (
     cli_batches,
     cli_dead_letters,
     cli_keys,
+    cli_models,
     cli_rollout,
     cli_schedules,
     cli_tenants,
@@ -302,14 +304,6 @@ def audit(*, limit: Limit = 20, json: AsJson = False) -> None:
     from headrace.launch import tenants
 
     run(tenants.show_audit(settings(), console(), limit=limit, as_json=json))
-
-
-@app.command
-def models(*, json: AsJson = False) -> None:
-    """What can be run, and its inputs (* must be given)."""
-    from headrace.launch import jobs
-
-    run(jobs.show_models(settings(), console(), as_json=json))
 
 
 @app.command

@@ -96,8 +96,8 @@ class Client:
         found: dict[str, Any] = answer.json()
         return found
 
-    async def put_blob(self, data: bytes, media_type: str) -> str:
-        headers = {"Content-Type": media_type}
+    async def put_blob(self, data: bytes, media_type: str, *, key: str | None = None) -> str:
+        headers = {"Content-Type": media_type, **once(key)}
         return str((await self.ask("POST", "/blobs", content=data, headers=headers))["blob"])
 
     async def get_blob(self, blob: str) -> bytes:

@@ -51,7 +51,9 @@ class Refused(LaunchError):
 
 _PASSING: Final = frozenset({429, 503})
 _FORBIDDEN: Final = 403
-_OF_TENANTS: Final = frozenset({"submit", "read"})  # the admin's key is of no use for these
+_OF_TENANTS: Final = frozenset(
+    {"submit", "read", "models"}
+)  # the admin's key is of no use for these
 _REMEDIES: Final[Mapping[int, str]] = {
     401: "Set HEADRACE_KEY to a key the api knows.",
     _FORBIDDEN: "Set HEADRACE_KEY to an operator's key, or to the ADMIN_KEY of the api.",

@@ -24,6 +24,10 @@ def pick_model(models: Sequence[Mapping[str, Any]], kind: str, model: str | None
     for entry in of_kind:
         if model in {None, entry["model"]}:
             return entry
+    name = (model or "").partition("@")[0]  # of a registered one any version can be named
+    for entry in of_kind:
+        if entry.get("registered") and entry["model"] == name:
+            return {**entry, "model": model}
     known = ", ".join(str(entry["model"]) for entry in of_kind)
     raise Misused(f"No model {model!r} of kind {kind!r}. Known: {known}.")
 

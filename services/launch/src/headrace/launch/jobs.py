@@ -165,23 +165,6 @@ async def cancel(settings: ClientSettings, job: str, console: Console, *, as_jso
     console.print(f"{said} ({state}): {job}", markup=False)
 
 
-async def show_models(settings: ClientSettings, console: Console, *, as_json: bool) -> None:
-    async with talking(settings) as client:
-        models = await client.models()
-    if as_json:
-        print_json(console, models)
-        return
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("kind", "model", "what it does", "inputs"):
-        table.add_column(name, no_wrap=name in {"kind", "model"})
-    for entry in models:
-        schema = entry["input_schema"]
-        required = schema.get("required", ())
-        inputs = [f"{name}*" if name in required else name for name in schema["properties"]]
-        table.add_row(entry["kind"], entry["model"], entry["title"], ", ".join(inputs))
-    console.print(table if models else "No engine is announced yet; they may still be loading.")
-
-
 def _quiet() -> Show:
     """The JSON at the end is all that stdout gets; news goes to stderr."""
     return PlainShow(sys.stderr, sys.stderr)

@@ -227,7 +227,7 @@ _retire: Final = (
     .values(retired_at=clock(), retired_by=bindparam("who", type_=Name))
     .returning(model_versions)
 )
-_namesakes: Final = select(models).where(models.c.name == _called).with_for_update()
+_namesake: Final = select(models.c.tenant).where(models.c.name == _called, _shared)
 _this: Final = update(models).where(*_mine)
 _share: Final = _this.values(shared_at=clock())
 _unshare: Final = _this.values(shared_at=null())
@@ -241,9 +241,8 @@ async def retire(session: Session, owner: TenantId, name: str, number: int, who:
 
 
 async def share(session: Session, owner: TenantId, name: str, *, shared: bool) -> bool:
-    """Its namesakes are locked, so of two that are to be shared at once the second is refused."""
-    rows = await session.run(_namesakes, called=name)
-    if shared and any(row.shared_at is not None for row in rows):
+    """Of two that are shared at once under one name the index refuses the second."""
+    if shared and (await session.run(_namesake, called=name)).first() is not None:
         return False
     await session.run(_share if shared else _unshare, owner=owner, called=name)
     return True

@@ -1,7 +1,7 @@
 """What this door takes: OpenAI's requests, as far as there is somebody to heed them.
 
-What would change an answer, and nobody here would heed, is refused; what changes none (`user`,
-`metadata`, ...) is taken and left alone.
+What would change an answer, and nobody here would heed, is refused; what changes none (`metadata`,
+`store`, ...) is taken and left alone.
 """
 
 from __future__ import annotations
