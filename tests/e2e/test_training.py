@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -12,9 +13,11 @@ import httpx
 import psutil
 import pytest
 import pytest_asyncio
+from playwright.async_api import expect
 
 from headrace.contracts.frames import Log, Metric, Progress
 from headrace.engines.digits.data import SHADES, split
+from headrace.testkit.browser import a_browser, shown
 from headrace.testkit.client import Seen, User
 from headrace.testkit.system import Mode, System, running
 
@@ -22,7 +25,7 @@ pytestmark = [
     pytest.mark.e2e,
     pytest.mark.real,
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(400),  # the browser may have to be installed
 ]
 EPOCHS: Final = 60
 ASKED: Final = {"input": {"epochs": EPOCHS, "hidden": [128], "batch_size": 16, "seed": 7}}
@@ -119,6 +122,22 @@ async def test_killed_at_60_percent_it_ends_as_if_it_never_had_been(
     assert made["metrics"] == expected["metrics"]
     assert made["sha256"] == expected["sha256"]
     assert (await user.get(job))["checkpoint"] is None  # there is no more need of it
+
+
+async def test_its_page_draws_the_curves_and_complains_of_nothing(
+    user: User, system: System
+) -> None:
+    job = await submit(user, "training", {"input": {"epochs": 5}})
+    assert (await user.watch(job))[-1].type == "succeeded"
+
+    async with a_browser() as browser:
+        seen = await shown(browser, f"{system.url}/jobs/{job['id']}")
+        curves = seen.page.get_by_label("Metrics").get_by_role("img")
+        await expect(curves).to_have_count(3)
+        await expect(curves.nth(1)).to_have_accessible_name(re.compile(r"^Val loss: 0\.\d+"))
+        await expect(seen.page.get_by_text("sklearn-npz")).to_be_visible()
+        assert await seen.page.locator("#main img").count() == 0  # the artefact is no picture
+        assert seen.complaints == []
 
 
 async def test_what_was_trained_serves_by_its_name_while_another_training_runs(
