@@ -2120,6 +2120,8 @@ export interface WorkerView {
   gpus: GpuView[] | null;
   /** Loaded now, so that their jobs start at once. Null: it cannot tell. */
   models: WarmModelView[] | null;
+  /** By lane, the GPU that each slot was given; a lane that sees them all is not there. */
+  placed: Record<string, string[]>;
   /** Whether an offer and its grant would reach it. */
   receives: boolean | null;
   why: string;

@@ -124,7 +124,7 @@ def test_a_frequency_penalty_makes_it_repeat_itself_less(engine: TransformersEng
 def test_a_prompt_longer_than_its_window_is_the_callers_mistake(
     engine: TransformersEngine,
 ) -> None:
-    with pytest.raises(BadInput, match=r"prompt: has .* tokens; this model reads 256"):
+    with pytest.raises(BadInput, match=r"prompt: has \d+ tokens; this model reads 256"):
         engine.run(asked(engine, prompt="river " * 300))
 
 

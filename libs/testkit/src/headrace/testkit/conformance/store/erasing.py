@@ -27,14 +27,14 @@ class Erasing(StoreRoom):
     ) -> None:
         async with store.begin() as tx:
             now = await tx.now()
-            sweep = Sweep(
-                made_before=now,
-                ended_before=now - SOON,
-                labels={"a": "b"},
-                cancel=True,
-                place=(now, a_job_id()),
-            )
-            asked = await wish(store, tenant, sweep=sweep, next_at=now, removed={"jobs": 1})
+        sweep = Sweep(
+            made_before=now,
+            ended_before=now - SOON,
+            labels={"a": "b"},
+            cancel=True,
+            place=(now, a_job_id()),
+        )
+        asked = await wish(store, tenant, sweep=sweep, next_at=now, removed={"jobs": 1})
 
         async with store.begin() as tx:
             assert asked in await tx.due_deletions(limit=1000)

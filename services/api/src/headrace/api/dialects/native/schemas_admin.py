@@ -260,6 +260,9 @@ class WorkerView(_Told):
     models: list[WarmModelView] | None = Field(
         description="Loaded now, so that their jobs start at once. Null: it cannot tell."
     )
+    placed: dict[str, list[str]] = Field(
+        description="By lane, the GPU that each slot was given; a lane that sees them all is not there."
+    )
     receives: bool | None = Field(description="Whether an offer and its grant would reach it.")
     why: str
 

@@ -170,6 +170,7 @@ def worker_view(worker: WorkerStanding) -> schemas.WorkerView:
         memory_bytes=None if vitals is None else vitals.memory_bytes,
         gpus=None if gpus is None else [schemas.GpuView(**asdict(gpu)) for gpu in gpus],
         models=None if models is None else [schemas.WarmModelView(**asdict(m)) for m in models],
+        placed=(vitals.placed if vitals else None) or {},
         receives=judged.receives,
         why=judged.why,
     )
