@@ -1,6 +1,6 @@
 // What a result holds, sorted by how it is shown: text, pictures, videos, vectors, and short facts.
 
-import { isPicture, isVideo } from "./schema";
+import { isBlob, isPicture, isVideo } from "./schema";
 import { number, spoken } from "./wording";
 
 export interface Fact {
@@ -36,10 +36,16 @@ function sort(values: Record<string, unknown>, found: Result, outermost = true):
   for (const [key, value] of Object.entries(values)) {
     if (outermost && key === "text" && typeof value === "string") found.text = value;
     else if (isPicture(value)) found[isVideo(value.blob) ? "videos" : "pictures"].push(value.blob);
+    else if (isBlob(value)) tell(found, [{ name: spoken(key), value: value.blob }]);
     else if (Array.isArray(value)) sortList(key, value, found);
     else if (isRecord(value)) sort(value, found, false);
-    else if (value !== null) found.facts.push(...factOf(key, value));
+    else if (value !== null) tell(found, factOf(key, value));
   }
+}
+
+/** Of two with one name, which may stand at different depths, the first. */
+function tell(found: Result, facts: Fact[]): void {
+  found.facts.push(...facts.filter(({ name }) => !found.facts.some((fact) => fact.name === name)));
 }
 
 function sortList(name: string, values: unknown[], found: Result): void {
@@ -49,7 +55,7 @@ function sortList(name: string, values: unknown[], found: Result): void {
     found.pictures.push(...values.map((each) => each.blob).filter((blob) => !isVideo(blob)));
   } else if (values.every(isVector)) found.vectors.push(...values);
   else if (values.every((each) => typeof each !== "object")) {
-    found.facts.push(...factOf(name, values.join(", ")));
+    tell(found, factOf(name, values.join(", ")));
   }
 }
 

@@ -175,7 +175,12 @@ export function isVideo(blob: string): boolean {
   return /\.(webm|mp4)$/.test(blob);
 }
 
+/** Or a video: what a page can show. */
 export function isPicture(value: unknown): value is { blob: string } {
+  return isBlob(value) && !/\.(bin|jsonl?|pdf|zip|mp3|wav|csv|txt)$/.test(value.blob);
+}
+
+export function isBlob(value: unknown): value is { blob: string } {
   return (
     typeof value === "object" &&
     value !== null &&

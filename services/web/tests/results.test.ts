@@ -32,6 +32,19 @@ test("text, pictures, videos, vectors and facts are told apart", () => {
   });
 });
 
+test("a file is named and not taken for a picture, and of two facts with one name the first is told", () => {
+  const model = { artefact: { blob: "b1.bin" }, parameters: { epochs: 80, seed: 7 } };
+
+  const result = readResult({ model, epochs: 45 });
+
+  expect(result.pictures).toEqual([]);
+  expect(result.facts).toEqual([
+    { name: "Artefact", value: "b1.bin" },
+    { name: "Epochs", value: "80" },
+    { name: "Seed", value: "7" },
+  ]);
+});
+
 test("a unit in a name goes to the value", () => {
   expect(factOf("draw_s", 0.5334)).toEqual([{ name: "Draw", value: "0.5334 s" }]);
   expect(factOf("tokens_per_s", 47.2134)).toEqual([{ name: "Tokens per second", value: "47.21" }]);
@@ -42,7 +55,13 @@ test("what is too long to be a fact is none", () => {
 });
 
 test("no result is no trouble", () => {
-  expect(readResult(null)).toEqual({ text: null, pictures: [], videos: [], vectors: [], facts: [] });
+  expect(readResult(null)).toEqual({
+    text: null,
+    pictures: [],
+    videos: [],
+    vectors: [],
+    facts: [],
+  });
 });
 
 test("an output that was too large is known by its blob", () => {

@@ -47,14 +47,15 @@ class CnnTrainer:
         return configured(cls, threads=whole_number(options, "threads", cls.threads))
 
     def load(self, model: str) -> None:
+        """Nothing: what is large to import comes with the first run, and costs nobody anything until then."""
+
+    def run(self, work: Work[CnnInput]) -> dict[str, Any]:
         import torch
 
         torch.set_num_threads(self.threads)
         # Else two runs on one GPU differ in the last bits, and so does one that was resumed.
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.benchmark = False
-
-    def run(self, work: Work[CnnInput]) -> dict[str, Any]:
         data = split(work.input.validation, work.input.seed)
         learner = CnnLearner(work.input, data, device())
         work.log(f"On {learner.device}")

@@ -43,9 +43,7 @@ class MlpTrainer:
         return configured(cls, threads=whole_number(options, "threads", cls.threads))
 
     def load(self, model: str) -> None:
-        """Nothing to load, but what takes long to import."""
-        import sklearn.datasets
-        import sklearn.neural_network  # noqa: F401  # imported for the first run
+        """Nothing: what is large to import comes with the first run, and costs nobody anything until then."""
 
     def run(self, work: Work[MlpInput]) -> dict[str, Any]:
         from threadpoolctl import threadpool_limits

@@ -100,6 +100,8 @@ def train(
     metrics = {**msgspec.structs.asdict(row), "epoch": course.best}
     packed = artefact(best, course.asked)
     return {
+        "epochs": len(course.rows),
+        "stopped_early": course.stopped_early(asked) and len(course.rows) < asked.epochs,
         "model": {
             "artefact": work.blob(packed, "application/octet-stream").as_output(),
             "format": format_,
@@ -109,8 +111,6 @@ def train(
             "parameters": course.asked,
             "data": described(data),
         },
-        "epochs": len(course.rows),
-        "stopped_early": course.stopped_early(asked) and len(course.rows) < asked.epochs,
     }
 
 

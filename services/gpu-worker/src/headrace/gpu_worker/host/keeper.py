@@ -80,8 +80,8 @@ class Keeper:
     @property
     def outgrown(self) -> JobError | None:
         """What is wrong with a child that holds more than it may."""
-        most, held = self._lane.process_bytes, self.memory_bytes
-        if most is None or held <= most:
+        most = self._lane.process_bytes
+        if most is None or (held := self.memory_bytes) <= most:
             return None
         mib, most_mib = held // 2**20, most // 2**20
         message = f"its process took {mib} MiB of memory; in this lane {most_mib} MiB are the most"
