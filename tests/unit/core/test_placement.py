@@ -187,3 +187,15 @@ async def test_what_is_warm_is_looked_up_anew_after_a_second(store: Store, askin
     asking.now += timedelta(seconds=1).total_seconds()
 
     assert await asking(await put(store)) == "elsewhere"
+
+
+async def test_a_model_that_is_being_loaded_is_waited_for_as_long_as_others_of_its_lane_took(
+    store: Store, asking: Asking
+) -> None:
+    await see(store, 1, WARM, vitals=warm("large", load_s=2.0))
+    assert await asking(await put(store), WARM) == "granted"
+
+    assert await asking(await put(store), COLD) == "elsewhere"
+    assert await asking(await put(store), WARM) == "granted"  # who loads it is not sent away
+    asking.now += 5.1  # it should have said by now that it is warm
+    assert await asking(await put(store), COLD) == "granted"

@@ -28,6 +28,7 @@ PASSED: Final = timedelta(seconds=3)
 WORTH: Final = timedelta(seconds=0.25)  # a load that is over sooner costs less than to go round
 HEARD_WITHIN: Final = timedelta(seconds=15)  # heartbeats come every ten seconds at least
 MOST_WORKERS: Final = 2_000  # that are looked at
+_SOON_S: Final = 5.0  # a load that takes longer is not waited for anyway
 _LOOK_EVERY_S: Final = 1.0
 _REMEMBERED: Final = 10_000  # jobs that were passed over, and lanes of workers that stand idle
 
@@ -43,6 +44,14 @@ class _Place:
 
 
 @dataclass(slots=True)
+class _Loading:
+    """Whom a job of this model was granted last: it is warm soon, and has not said so yet."""
+
+    worker: WorkerId | None = None
+    since: float = 0.0
+
+
+@dataclass(slots=True)
 class _Passed:
     """A job that workers were refused."""
 
@@ -55,6 +64,8 @@ class Placement:
         self._path, self._monotonic = path, monotonic
         self._looked_at: float | None = None
         self._warm: dict[tuple[Lane, str], list[_Place]] = {}
+        self._loads: OrderedDict[tuple[Lane, str], float] = OrderedDict()  # what each took last
+        self._loading: OrderedDict[tuple[Lane, str], _Loading] = OrderedDict()
         self._passed: OrderedDict[JobId, _Passed] = OrderedDict()
         self._idle: OrderedDict[tuple[WorkerId, Lane], float] = OrderedDict()  # since when
 
@@ -70,8 +81,10 @@ class Placement:
         return [job for job in jobs if self._goes_round(job, worker, now)]
 
     def granted(self, worker: WorkerId, jobs: Sequence[Job]) -> None:
-        """It has something to do."""
+        """It has something to do, and loads the models of these if it had not."""
         for job in jobs:
+            at = _remembered(self._loading, (job.lane, job.spec.model), _Loading())
+            at.worker, at.since = worker, self._monotonic()
             self._idle.pop((worker, job.lane), None)
             self._passed.pop(job.id, None)
 
@@ -82,19 +95,14 @@ class Placement:
             if member.path == self._path:
                 for model in warm_models(member, at):
                     slots = member.slots.get(model.lane, 0)
-                    found[model.lane, model.model].append(_Place(member.id, model.load_s, slots))
+                    key = model.lane, model.model
+                    found[key].append(_Place(member.id, model.load_s, slots))
+                    _remembered(self._loads, key, 0.0)
+                    self._loads[key] = model.load_s
         return dict(found)
 
     def _goes_round(self, job: Job, worker: WorkerId, now: float) -> bool:
-        # Of its own other slots one may be warm; a worker with one slot has let go of it since it said so.
-        saved_s = min(
-            (
-                place.load_s
-                for place in self._warm.get((job.lane, job.spec.model), ())
-                if place.worker != worker or place.slots > 1
-            ),
-            default=0.0,
-        )
+        saved_s = self._saved_s(job, worker, now)
         if saved_s < WORTH.total_seconds():
             return False
         passed = _remembered(self._passed, job.id, _Passed(now))
@@ -105,6 +113,23 @@ class Placement:
             return False
         passed.times += 1
         return True
+
+    def _saved_s(self, job: Job, worker: WorkerId, now: float) -> float:
+        """What loading its model took where it is loaded, or is about to be; 0: nowhere else."""
+        key = job.lane, job.spec.model
+        # Of its own other slots one may be warm; a worker with one slot has let go of it since it said so.
+        warm = [
+            place.load_s
+            for place in self._warm.get(key, ())
+            if place.worker != worker or place.slots > 1
+        ]
+        if warm:
+            return min(warm)
+        loading = self._loading.get(key)
+        if loading is None or loading.worker == worker or now - loading.since > _SOON_S:
+            return 0.0
+        of_its_lane = (load_s for (lane, _), load_s in self._loads.items() if lane == job.lane)
+        return self._loads.get(key) or max(of_its_lane, default=0.0)
 
 
 def _remembered(of: OrderedDict[K, V], key: K, new: V) -> V:
