@@ -146,6 +146,10 @@ bench-remote: $(STAMPS)/dev ## Measure remote workers who wait, beside such as a
 bench-choose: $(STAMPS)/dev ## Measure what the next offers cost to choose as the backlog grows; JOBS=1000000
 	$(BIN)/python tests/bench/choose.py $(or $(JOBS),1000000)
 
+.PHONY: bench-models
+bench-models: $(STAMPS)/dev ## Measure what a cold slot costs, and what placement saves; JOBS=100
+	$(BIN)/python tests/bench/models.py $(or $(JOBS),100)
+
 .PHONY: bench-openai
 bench-openai: $(STAMPS)/dev ## Measure what the OpenAI door costs beside llama.cpp's own server; SAMPLES=30
 	$(BIN)/python tests/bench/openai.py $(or $(SAMPLES),30)

@@ -62,28 +62,54 @@ async def test_who_would_have_to_load_it_is_refused_and_it_is_offered_again(
     assert await asking(job, WARM, warm=["echo"]) == "granted"
 
 
-async def test_after_so_many_refusals_it_goes_to_whoever_asks(store: Store, asking: Asking) -> None:
+async def test_a_job_that_was_passed_over_so_often_goes_to_whoever_asks(
+    store: Store, asking: Asking
+) -> None:
     await see(store, 1, WARM, vitals=warm("echo"))
     job = await put(store)
 
-    told = [await asking(job) for _ in range(TRIES + 1)]
+    told = [await asking(job, WorkerId(f"cold-{number}")) for number in range(TRIES + 1)]
 
     assert told == ["elsewhere"] * TRIES + ["granted"]
 
 
-@pytest.mark.parametrize(("load_s", "waits_s"), [(0.4, 0.4), (30.0, 1.0)])
-async def test_it_waits_no_longer_than_its_load_takes_and_never_over_a_second(
-    store: Store, asking: Asking, load_s: float, waits_s: float
+@pytest.mark.parametrize(("load_s", "idle_s"), [(0.4, 0.4), (30.0, 1.0)])
+async def test_a_slot_stands_idle_no_longer_than_a_load_takes_and_never_over_a_second(
+    store: Store, asking: Asking, load_s: float, idle_s: float
 ) -> None:
     await see(store, 1, WARM, vitals=warm("echo", load_s=load_s))
-    jobs = [await put(store), await put(store)]
-    for job in jobs:
-        assert await asking(job) == "elsewhere"
+    first, second, third = [await put(store) for _ in range(3)]
+    assert await asking(first) == "elsewhere"
 
-    asking.now += waits_s - 0.01
-    assert await asking(jobs[0]) == "elsewhere"
+    asking.now += idle_s - 0.01
+    assert await asking(second) == "elsewhere"
     asking.now += 0.02
-    assert await asking(jobs[1]) == "granted"
+    assert await asking(third) == "granted"
+
+
+async def test_a_slot_that_had_something_to_do_counts_as_idle_from_then_on(
+    store: Store, asking: Asking
+) -> None:
+    await see(store, 1, WARM, vitals=warm("echo"))
+    assert await asking(await put(store)) == "elsewhere"
+    asking.now += 1.5
+    assert await asking(await put(store), warm=["echo"]) == "granted"
+
+    assert await asking(await put(store)) == "elsewhere"
+
+
+async def test_a_job_is_passed_over_for_three_seconds_however_busy_others_are(
+    store: Store, asking: Asking
+) -> None:
+    await see(store, 1, WARM, vitals=warm("echo"))
+    job = await put(store)
+
+    told = []
+    for number in range(4):
+        told.append(await asking(job, WorkerId(f"cold-{number}")))
+        asking.now += 1.1
+
+    assert told == ["elsewhere"] * 3 + ["granted"]
 
 
 async def test_a_load_that_costs_less_than_to_go_round_is_no_reason(
@@ -161,3 +187,15 @@ async def test_what_is_warm_is_looked_up_anew_after_a_second(store: Store, askin
     asking.now += timedelta(seconds=1).total_seconds()
 
     assert await asking(await put(store)) == "elsewhere"
+
+
+async def test_a_model_that_is_being_loaded_is_waited_for_as_long_as_others_of_its_lane_took(
+    store: Store, asking: Asking
+) -> None:
+    await see(store, 1, WARM, vitals=warm("large", load_s=2.0))
+    assert await asking(await put(store), WARM) == "granted"
+
+    assert await asking(await put(store), COLD) == "elsewhere"
+    assert await asking(await put(store), WARM) == "granted"  # who loads it is not sent away
+    asking.now += 5.1  # it should have said by now that it is warm
+    assert await asking(await put(store), COLD) == "granted"

@@ -217,3 +217,22 @@ def test_a_rollout_to_where_nothing_is_shared_is_refused_at_the_start(
 
     with pytest.raises(Misconfigured, match="ROLLOUT_PERCENT: jobs cannot take the distributed"):
         load_settings().need_shared_store()
+
+
+def test_a_lanes_memory_and_the_place_of_artefacts_can_be_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATA_DIR", "/data")
+    usual = load_settings()
+    monkeypatch.setenv("MODEL_MEMORY_MIB", "sklearn-serve=500, echo=10")
+    monkeypatch.setenv("MODEL_CACHE_DIR", "/fast/disk")
+    told = load_settings()
+
+    assert (usual.model_memory_mib, usual.models_dir) == ({}, Path("/data/models"))
+    assert told.model_memory_mib == {"sklearn-serve": 500, "echo": 10}
+    assert told.models_dir == Path("/fast/disk")
+
+
+@pytest.mark.parametrize("wrong", ["echo", "echo=much", "echo=0"])
+def test_a_memory_that_makes_no_sense_is_named(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    assert "MODEL_MEMORY_MIB" in refusal(monkeypatch, MODEL_MEMORY_MIB=wrong)

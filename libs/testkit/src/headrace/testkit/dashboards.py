@@ -131,6 +131,9 @@ _MACHINES: Final[dict[str, Sequence[Panel]]] = {
             "{{instance}} {{gpu}}":
                 "headrace_gpu_memory_used_bytes / headrace_gpu_memory_total_bytes"
         }),
+        Panel("Models that were warm", "ops", _rate("headrace_model_loads_total", "lane, warm")),
+        Panel("Models let go of", "ops", _rate("headrace_model_evictions_total", "lane")),
+        Panel("Loading a model", "s", _quantiles("headrace_model_load_seconds", "lane")),
     ],
     "Processes": [
         Panel("Answering", "short", {"{{job}} {{instance}}": "up"}),

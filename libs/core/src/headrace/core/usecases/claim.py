@@ -61,6 +61,8 @@ async def claim(
             if (job := jobs.get(each.job)) is not None and holds(job, each.id)
         ]
         await tx.renew(renewed, worker=worker, until=until)
+    if placement is not None:
+        placement.granted(worker, [change.after for change in won])
     previous = {change.before.id: change.before.attempt_trace for change in won}
     elsewhere = {job.id for job in placed}
     held = jobs | {change.after.id: change.after for change in won}
