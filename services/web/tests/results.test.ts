@@ -42,7 +42,13 @@ test("what is too long to be a fact is none", () => {
 });
 
 test("no result is no trouble", () => {
-  expect(readResult(null)).toEqual({ text: null, pictures: [], videos: [], vectors: [], facts: [] });
+  expect(readResult(null)).toEqual({
+    text: null,
+    pictures: [],
+    videos: [],
+    vectors: [],
+    facts: [],
+  });
 });
 
 test("an output that was too large is known by its blob", () => {
