@@ -114,6 +114,8 @@ REASONS: list[tuple[str | None, dict[str, Any]]] = [
     ("max_pixels", {"pixels": 65}),
     ("max_length", {"length": 11}),
     ("max_context_length", {"context": 11}),
+    ("matching_softprompt", {"softprompt": "a tone"}),
+    ("max_frames", {"frames": 2}),
     ("painting", {"painting": True}),
     ("post-processing", {"post_processing": True}),
     ("lora", {"lora": True}),

@@ -224,6 +224,7 @@ class Skill(msgspec.Struct, frozen=True, omit_defaults=True):
     lora: bool = False
     max_length: int = 0  # tokens that it writes
     max_context: int = 0  # tokens that it reads
+    softprompts: list[str] = []  # that it has
     slow: bool = False
     few_steps: bool = False  # takes nothing with more steps than usual
     paid_only: bool = False

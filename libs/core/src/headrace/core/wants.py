@@ -49,6 +49,7 @@ class Wants(msgspec.Struct, frozen=True, omit_defaults=True):
     frames: int = 0  # pictures of a video
     length: int = 0  # tokens to write
     context: int = 0  # tokens to read
+    softprompt: str = ""  # by name; none: none
     trusted: bool = False
     quick: bool = False  # no worker that calls itself slow
     unpaid: bool = False  # nobody's kudos are held for it
@@ -91,6 +92,7 @@ def text_wants(asked: Mapping[str, Any], *, unpaid: bool = False) -> Wants:
         **_of_all(asked, TEXT, unpaid=unpaid),
         length=_whole(params, "max_length", 80),
         context=_whole(params, "max_context_length", 1024),
+        softprompt=asked.get("softprompt") or "",
     )
 
 
@@ -197,6 +199,7 @@ def _limits(wants: Wants, skill: Skill) -> Iterable[tuple[str, bool]]:
     yield "max_frames", wants.frames <= skill.max_frames
     yield "max_length", wants.length <= skill.max_length
     yield "max_context_length", wants.context <= skill.max_context
+    yield "matching_softprompt", not wants.softprompt or wants.softprompt in skill.softprompts
 
 
 def _abilities(wants: Wants, skill: Skill) -> Iterable[tuple[str, bool]]:
