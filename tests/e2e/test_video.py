@@ -31,7 +31,7 @@ PLAYS = "video => video.readyState >= 2 && video.videoWidth === 128 && video.err
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def studio(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[System]:
-    settings = {"ENGINES": "emoji-motion", "LEASE_S": "10"}
+    settings: dict[str, Any] = {"ENGINES": "emoji-motion", "LEASE_S": "10"}
     async with running(mode, tmp_path_factory.mktemp(f"video-{mode}"), **settings) as system:
         yield system
 
@@ -78,7 +78,7 @@ async def test_a_requester_sees_pieces_and_then_has_the_file(http: httpx.AsyncCl
     (made,) = status["generations"]
     video = await http.get(made["video"])
     assert video.headers["content-type"] == "video/webm"
-    with av.open(io.BytesIO(video.content)) as file:
+    with av.open(io.BytesIO(video.content), "r") as file:
         frames = list(file.decode(video=0))
         assert file.duration == pytest.approx(2_000_000, abs=2_000)
     assert [(frame.width, frame.height) for frame in frames] == [(128, 128)] * 12
