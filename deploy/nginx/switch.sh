@@ -10,5 +10,5 @@ case $side in new | legacy) ;; *) echo "a side is new or legacy, not $side" >&2;
 grep -q "^$path " "$map" || { echo "no switch for $path in $map" >&2; exit 2; }
 changed=$(sed "s#^$path .*#$path $side;#" "$map")
 printf '%s\n' "$changed" > "$map"
-${NGINX:-nginx} -q -t
-${NGINX:-nginx} -s reload
+${RUN_NGINX:-nginx} -q -t
+${RUN_NGINX:-nginx} -s reload

@@ -14,7 +14,7 @@ import pytest
 from headrace.testkit.environments import python_with
 from headrace.testkit.horde_sdk import SDK, run_client
 from headrace.testkit.recording import recording
-from headrace.testkit.system import running
+from headrace.testkit.system import Mode, running
 
 CLIENT = Path(__file__).with_name("horde_sdk_client.py")
 GOLDEN = Path(__file__).parents[1] / "golden" / "horde" / "sdk.json"
@@ -27,11 +27,11 @@ pytestmark = [
 ]
 
 
-async def test_the_protocols_own_client_draws_and_writes(tmp_path: Path) -> None:
+async def test_the_protocols_own_client_draws_and_writes(mode: Mode, tmp_path: Path) -> None:
     python = await python_with(SDK, tmp_path / "sdk")
     settings = {"ENGINES": "smollm2,emoji-flow", "LEASE_S": "30"}
     async with (
-        running("MONOLITH", tmp_path, kinds=2, **settings) as system,
+        running(mode, tmp_path, kinds=2, **settings) as system,
         recording(system.url) as recorded,
     ):
         code, said = await run_client(python, CLIENT, recorded.url, tmp_path)

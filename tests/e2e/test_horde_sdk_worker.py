@@ -12,7 +12,7 @@ import pytest
 from headrace.testkit.environments import python_with
 from headrace.testkit.horde_sdk import SDK, environment
 from headrace.testkit.remote_worker import ADMIN, API, MODEL, worker_key
-from headrace.testkit.system import running
+from headrace.testkit.system import Mode, running
 
 WORKER = Path(__file__).with_name("horde_sdk_worker.py")
 ANYBODY = {"apikey": "0000000000"}
@@ -26,11 +26,11 @@ pytestmark = [
 ]
 
 
-async def test_the_protocols_own_worker_draws_and_writes(tmp_path: Path) -> None:
+async def test_the_protocols_own_worker_draws_and_writes(mode: Mode, tmp_path: Path) -> None:
     python = await python_with(SDK, tmp_path / "sdk")
     settings: dict[str, Any] = {"ADMIN_KEY": ADMIN, "ALLOW_ANONYMOUS": "true"}
     async with (
-        running("MONOLITH", tmp_path, **settings) as system,
+        running(mode, tmp_path, **settings) as system,
         httpx.AsyncClient(base_url=system.url, trust_env=False, timeout=20) as http,
     ):
         key = (await worker_key(http, "owner"))["apikey"]

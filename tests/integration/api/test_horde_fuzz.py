@@ -14,9 +14,11 @@ from pydantic import BaseModel
 from headrace.api.dialects.horde.schemas_asked import (
     AlchemyRequest,
     HordeImageRequest,
+    HordeVideoRequest,
     ImageParams,
     TextParams,
     TextRequest,
+    VideoParams,
 )
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
@@ -52,6 +54,12 @@ BODIES = {
         prompt=prompt,
         models=models,
         params=nearly(ImageParams, n=st.integers(1, 3)),
+    ),
+    "generate/video/async": nearly(
+        HordeVideoRequest,
+        prompt=prompt,
+        models=models,
+        params=nearly(VideoParams, n=st.integers(1, 3), length=st.integers(1, 20)),
     ),
     "generate/text/async": nearly(
         TextRequest, prompt=prompt, models=models, params=nearly(TextParams, n=st.integers(1, 3))
@@ -92,6 +100,10 @@ def test_a_body_is_taken_in_or_refused_in_words(door: Any, path: str) -> None:
         "generate/check",
         "generate/status",
         "generate/text/status",
+        "generate/video/check",
+        "generate/video/status",
+        "styles/image",
+        "teams",
         "interrogate/status",
         "status/models",
     ],

@@ -35,7 +35,7 @@ class Front:
     nginx: str
 
     def switch(self, path: str, side: str) -> None:
-        environment = {"PATH": "/usr/sbin:/usr/bin:/bin", "NGINX": self.nginx}
+        environment = {"PATH": "/usr/sbin:/usr/bin:/bin", "RUN_NGINX": self.nginx}
         subprocess.run(  # noqa: S603  # our own argument list, no shell
             [str(self.folder / "switch.sh"), path, side],
             env=environment,

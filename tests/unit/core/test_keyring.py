@@ -111,6 +111,7 @@ async def test_keys_that_are_shown_again_and_again_share_a_question(
         await ring.find(digest)
     before = watched.begun
 
+    found: list[ApiKey | None] = []
     for _ in range(5):
         hands.now += FRESH_S
         found = [await ring.find(digest) for digest in digests]

@@ -104,7 +104,9 @@ def test_else_it_waits_for_remote_workers_alone(wants: Wants) -> None:
     assert model == (wants.models[0] if wants.models else ANY_MODEL)
 
 
-ABLE = Skill("image", ["a"], nsfw=True, max_pixels=64, img2img=True, max_length=10, max_context=10)
+ABLE = Skill(
+    "image", ["a"], nsfw=True, max_pixels=64, img2img=True, max_length=10, max_context=10, speed=0.4
+)
 REASONS: list[tuple[str | None, dict[str, Any]]] = [
     (None, {}),
     ("worker_id", {"only": ("another",)}),
@@ -114,6 +116,9 @@ REASONS: list[tuple[str | None, dict[str, Any]]] = [
     ("max_pixels", {"pixels": 65}),
     ("max_length", {"length": 11}),
     ("max_context_length", {"context": 11}),
+    ("matching_softprompt", {"softprompt": "a tone"}),
+    ("max_frames", {"frames": 2}),
+    ("performance", {"fast": True}),
     ("painting", {"painting": True}),
     ("post-processing", {"post_processing": True}),
     ("lora", {"lora": True}),

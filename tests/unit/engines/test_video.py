@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -30,8 +31,9 @@ def a_work(*, stop_after: int | None = None, **rest: object) -> RecordedWork:
 
 
 def decoded(data: bytes) -> list[NDArray[np.uint8]]:
-    with av.open(io.BytesIO(data)) as file:
-        return [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+    with av.open(io.BytesIO(data), "r") as file:
+        frames = file.decode(video=0)
+        return [frame.to_ndarray(format="rgb24").astype(np.uint8) for frame in frames]
 
 
 def test_the_file_has_every_picture_at_its_time(engine: EmojiMotionEngine) -> None:
@@ -41,7 +43,7 @@ def test_the_file_has_every_picture_at_its_time(engine: EmojiMotionEngine) -> No
 
     data, media_type = work.blobs[output["video"]["blob"]]
     assert media_type == "video/webm"
-    with av.open(io.BytesIO(data)) as file:
+    with av.open(io.BytesIO(data), "r") as file:
         stream = file.streams.video[0]
         assert (stream.codec_context.name, stream.width, stream.height) == ("vp9", 128, 128)
         assert file.duration == 2_500_000  # microseconds: ten pictures, four in a second
@@ -121,7 +123,7 @@ def test_it_stops_between_two_pictures_and_leaves_what_it_had(engine: EmojiMotio
         ({"prompt": ""}, "prompt"),
     ],
 )
-def test_a_bad_input_is_refused_by_its_field(given: dict[str, object], field: str) -> None:
+def test_a_bad_input_is_refused_by_its_field(given: dict[str, Any], field: str) -> None:
     with pytest.raises(BadInput) as refused:
         a_work(**given)
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from tests.unit.api.horde.conftest import ANONYMOUS, IMAGE_MODEL
 
 from headrace.api.app import create_app
@@ -22,7 +23,7 @@ From: TypeAlias = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 @pytest.fixture
 def counting(deps: ApiDeps) -> From:
     """A client at an address, of an api that counts."""
-    app = None
+    app: FastAPI | None = None
 
     @asynccontextmanager
     async def client(address: str = "10.0.0.1", **told: str) -> AsyncGenerator[httpx.AsyncClient]:

@@ -262,7 +262,9 @@ class Skill(msgspec.Struct, frozen=True, omit_defaults=True):
     lora: bool = False
     max_length: int = 0  # tokens that it writes
     max_context: int = 0  # tokens that it reads
+    softprompts: list[str] = []  # that it has
     slow: bool = False
+    speed: float | None = None  # as it was measured; None: nobody knows
     few_steps: bool = False  # takes nothing with more steps than usual
     paid_only: bool = False
     blacklist: list[str] = []  # words; a prompt with one of them is not for it

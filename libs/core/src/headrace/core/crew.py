@@ -79,6 +79,8 @@ def skill_of(remote: RemoteWorker) -> Skill:
         kind=remote.kind,
         models=models_of(remote),
         trusted=remote.trusted,
+        speed=remote.speed,
+        softprompts=_names(remote.said.get("softprompts")),
         **can,
         **limits,
     )

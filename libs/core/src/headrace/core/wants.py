@@ -30,6 +30,7 @@ IMAGE: Final = "image"
 VIDEO: Final = "video"
 TEXT: Final = "text"
 INTERROGATION: Final = "interrogation"
+SLOW_BELOW: Final = {IMAGE: 0.5, VIDEO: 0.5, TEXT: 2.0}  # in the units of `core/speed.py`
 _PAINTING: Final = frozenset({"inpainting", "outpainting"})
 
 
@@ -49,8 +50,10 @@ class Wants(msgspec.Struct, frozen=True, omit_defaults=True):
     frames: int = 0  # pictures of a video
     length: int = 0  # tokens to write
     context: int = 0  # tokens to read
+    softprompt: str = ""  # by name; none: none
     trusted: bool = False
     quick: bool = False  # no worker that calls itself slow
+    fast: bool = False  # no worker that has been slow
     unpaid: bool = False  # nobody's kudos are held for it
     only: tuple[str, ...] = ()  # ids of workers
     never: tuple[str, ...] = ()
@@ -91,6 +94,7 @@ def text_wants(asked: Mapping[str, Any], *, unpaid: bool = False) -> Wants:
         **_of_all(asked, TEXT, unpaid=unpaid),
         length=_whole(params, "max_length", 80),
         context=_whole(params, "max_context_length", 1024),
+        softprompt=asked.get("softprompt") or "",
     )
 
 
@@ -100,6 +104,7 @@ def form_wants(asked: Mapping[str, Any], form: str, *, unpaid: bool = False) -> 
         kind=INTERROGATION,
         models=(form,),
         quick=asked.get("extra_slow_workers") is False,
+        fast=asked.get("slow_workers") is False,
         unpaid=unpaid,
     )
 
@@ -113,6 +118,7 @@ def _of_all(asked: Mapping[str, Any], kind: str, *, unpaid: bool) -> dict[str, A
         "nsfw": bool(asked.get("nsfw")),
         "trusted": bool(asked.get("trusted_workers")),
         "quick": not asked.get("extra_slow_workers", False),
+        "fast": asked.get("slow_workers") is False,
         "unpaid": unpaid,
         "only": () if barred else named,
         "never": named if barred else (),
@@ -180,7 +186,7 @@ def why_not(wants: Wants, skill: Skill, worker: str) -> str | None:
         ("worker_id", worker not in wants.never and (not wants.only or worker in wants.only)),
         ("models", not wants.models or not set(wants.models).isdisjoint(skill.models)),
         ("untrusted", skill.trusted or not wants.trusted),
-        ("performance", not (skill.slow and wants.quick)),
+        ("performance", not (skill.slow and wants.quick) and not (wants.fast and _is_slow(skill))),
         ("kudos", not (skill.paid_only and wants.unpaid)),
         ("nsfw", skill.nsfw or not wants.nsfw),
         *_limits(wants, skill),
@@ -191,12 +197,18 @@ def why_not(wants: Wants, skill: Skill, worker: str) -> str | None:
     return None
 
 
+def _is_slow(skill: Skill) -> bool:
+    """As it was measured; who has done nothing yet is not."""
+    return skill.speed is not None and skill.speed < SLOW_BELOW.get(skill.kind, 0.0)
+
+
 def _limits(wants: Wants, skill: Skill) -> Iterable[tuple[str, bool]]:
     yield "max_pixels", wants.pixels <= skill.max_pixels
     yield "step_count", not (skill.few_steps and wants.many_steps)
     yield "max_frames", wants.frames <= skill.max_frames
     yield "max_length", wants.length <= skill.max_length
     yield "max_context_length", wants.context <= skill.max_context
+    yield "matching_softprompt", not wants.softprompt or wants.softprompt in skill.softprompts
 
 
 def _abilities(wants: Wants, skill: Skill) -> Iterable[tuple[str, bool]]:

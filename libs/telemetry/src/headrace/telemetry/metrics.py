@@ -27,7 +27,7 @@ _STATUSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
 _LOOPS: Final = Bounded(32, "name of the loop")
 _QUEUES: Final = ("work", "claims", "heartbeats", "results", "mailbox", "dead")
 _FRAMES: Final = (
-    *("queued", "started", "attempt", "progress", "token", "preview", "log", "metric"),
+    *("queued", "started", "attempt", "progress", "token", "preview", "segment", "log", "metric"),
     *("cancelling", "reset"),
     *sorted(TERMINAL_TYPES),
 )

@@ -71,6 +71,18 @@ async def test_texts_come_as_a_batch_too(worker: RemoteWorker, requester: Reques
     assert job["payload"]["n"] == 2
 
 
+async def test_a_softprompt_is_for_workers_that_have_it(
+    worker: RemoteWorker, requester: Requester
+) -> None:
+    await requester.ask("generate/text/async", {**ASKED, "softprompt": "a tone"})
+
+    without = await worker.pop(path="generate/text/pop", softprompts=["another"])
+    having = await worker.pop(path="generate/text/pop", softprompts=["another", "a tone"])
+
+    assert (without["id"], without["skipped"]) == (None, {"matching_softprompt": 1})
+    assert having["softprompt"] == "a tone"
+
+
 async def test_forms_come_together_each_with_what_it_needs(
     worker: RemoteWorker, requester: Requester
 ) -> None:

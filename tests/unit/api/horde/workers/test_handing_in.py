@@ -44,6 +44,24 @@ async def test_a_picture_that_was_put_becomes_the_requests_own(
     assert (await worker.me())["requests_fulfilled"] == 1
 
 
+async def test_who_was_slow_gets_nothing_from_who_wants_no_slow_workers(
+    worker: RemoteWorker, requester: Requester, store: Store
+) -> None:
+    await requester.ask(
+        "generate/async", {**ASKED, "params": {"width": 64, "height": 64, "steps": 1}}
+    )
+    job = await worker.pop()
+    await worker.put(job)
+    await worker.submit(job)
+    await requester.ask("generate/async", {**ASKED, "slow_workers": False})
+
+    me = await worker.me()
+    popped = await worker.pop(max_pixels=1 << 19)  # what it says is new, so it is looked up anew
+
+    assert me["performance"].endswith("megapixelsteps per second")
+    assert (popped["id"], popped["skipped"]) == (None, {"performance": 1})
+
+
 async def test_a_picture_as_base64_becomes_it_too(
     worker: RemoteWorker, requester: Requester
 ) -> None:

@@ -50,6 +50,7 @@ class RemoteWorker:
     fulfilled: int = 0
     faulted: int = 0
     earned: float = 0.0
+    speed: float | None = None  # as `core/speed.py` has it; None: nobody knows yet
     created_at: datetime | None = None
     seen_at: datetime | None = None
 
@@ -116,8 +117,14 @@ class Remotes(Protocol):
         """Its name, info, maintenance, paused and trusted; False: another has that name."""
 
     async def credit_remote_worker(
-        self, worker: WorkerId, *, fulfilled: int = 0, faulted: int = 0, earned: float = 0.0
+        self,
+        worker: WorkerId,
+        *,
+        fulfilled: int = 0,
+        faulted: int = 0,
+        earned: float = 0.0,
+        speed: float | None = None,
     ) -> None:
-        """Add to what it has done."""
+        """Add to what it has done. `speed`: of this job, which counts for a fifth; None: nobody knows."""
 
     async def delete_remote_worker(self, worker: WorkerId) -> None: ...

@@ -7,10 +7,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from headrace.contracts.ids import ClaimId
+from headrace.contracts.messages import INPUT_BLOB
 from headrace.core.job import Job, State
 from headrace.core.ports.remotes import RemoteWorker, TakeRecord
 from headrace.core.ports.store import Transaction
+from headrace.core.speed import speed
 from headrace.core.usecases.claim import holds
+from headrace.core.wants import read
 
 
 class Standing(StrEnum):
@@ -67,6 +70,19 @@ async def settle(tx: Transaction, taken: Taken, *, done: bool, earned: float) ->
     if not await tx.settle_take(taken.take.claim):
         return False
     await tx.credit_remote_worker(
-        taken.take.worker, fulfilled=int(done), faulted=int(not done), earned=earned
+        taken.take.worker,
+        fulfilled=int(done),
+        faulted=int(not done),
+        earned=earned,
+        speed=_speed(taken, await tx.now()) if done else None,
     )
     return True
+
+
+def _speed(taken: Taken, now: datetime) -> float | None:
+    """From its grant to now. What is too large to be read here tells nothing."""
+    spec, began = taken.job.spec, taken.take.granted_at
+    told = spec.payload or spec.input
+    if began is None or spec.wants is None or INPUT_BLOB in told:
+        return None
+    return speed(read(spec.wants).kind, told, (now - began).total_seconds())

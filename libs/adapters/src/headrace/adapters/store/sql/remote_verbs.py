@@ -63,9 +63,15 @@ class RemoteVerbs:
         return await remotes.change_remote_worker(self._session, worker)
 
     async def credit_remote_worker(
-        self, worker: WorkerId, *, fulfilled: int = 0, faulted: int = 0, earned: float = 0.0
+        self,
+        worker: WorkerId,
+        *,
+        fulfilled: int = 0,
+        faulted: int = 0,
+        earned: float = 0.0,
+        speed: float | None = None,
     ) -> None:
-        await remotes.credit_remote_worker(self._session, worker, fulfilled, faulted, earned)
+        await remotes.credit_remote_worker(self._session, worker, fulfilled, faulted, earned, speed)
 
     async def delete_remote_worker(self, worker: WorkerId) -> None:
         await remotes.delete_remote_worker(self._session, worker)

@@ -7,7 +7,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final
 
-from sqlalchemy import Integer, Row, bindparam, delete, or_, select, update
+from sqlalchemy import Integer, Row, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from headrace.adapters.store.sql.expressions import batch, clock
@@ -20,6 +20,7 @@ from headrace.core.ports.remotes import RemoteWorker, TakeRecord
 
 _SAID: Final = ("id", "name", "tenant", "kind", "said", "info", "maintenance")
 _FLAGS: Final = ("paused", "trusted")
+_OF_LATEST: Final = 5.0  # a job has this part in its worker's speed
 _COUNTS: Final = ("fulfilled", "faulted", "earned")
 _given: Final = batch(**{name: table.c[name].type for name in (*_SAID, *_FLAGS)})
 _insert: Final = insert(table).from_select(
@@ -64,6 +65,7 @@ _change: Final = (
     .values({name: _new.c[name] for name in _CHANGED})
     .returning(table.c.id)
 )
+_latest: Final = bindparam("latest", type_=table.c.speed.type)
 _credit: Final = (
     update(table)
     .where(_id)
@@ -71,6 +73,11 @@ _credit: Final = (
         {
             name: table.c[name] + bindparam(f"more_{name}", type_=table.c[name].type)
             for name in _COUNTS
+        }
+        | {
+            "speed": func.coalesce(
+                table.c.speed + (_latest - table.c.speed) / _OF_LATEST, _latest, table.c.speed
+            )
         }
     )
 )
@@ -117,7 +124,12 @@ async def change_remote_worker(session: Session, worker: RemoteWorker) -> bool:
 
 
 async def credit_remote_worker(
-    session: Session, worker: WorkerId, fulfilled: int, faulted: int, earned: float
+    session: Session,
+    worker: WorkerId,
+    fulfilled: int,
+    faulted: int,
+    earned: float,
+    speed: float | None,
 ) -> None:
     await session.run(
         _credit,
@@ -125,6 +137,7 @@ async def credit_remote_worker(
         more_fulfilled=fulfilled,
         more_faulted=faulted,
         more_earned=earned,
+        latest=speed,
     )
 
 
@@ -160,6 +173,7 @@ def to_remote(row: Row[Any]) -> RemoteWorker:
         fulfilled=row.fulfilled,
         faulted=row.faulted,
         earned=row.earned,
+        speed=row.speed,
         created_at=row.created_at,
         seen_at=row.seen_at,
     )

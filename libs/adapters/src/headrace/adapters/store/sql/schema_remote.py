@@ -24,6 +24,9 @@ remote_workers: Final = Table(
     Column("fulfilled", Number, nullable=False),
     Column("faulted", Number, nullable=False),
     Column("earned", Double, nullable=False),
+    Column(
+        "speed", Double
+    ),  # of its latest jobs, in its kind's units a second; empty: nobody knows
     Column("created_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),
     UniqueConstraint("name"),

@@ -133,6 +133,9 @@ class Taking(StoreRoom):
             assert not await tx.change_remote_worker(replace(kept, name=other.name))
             await tx.credit_remote_worker(worker.id, fulfilled=1, earned=2.5)
             await tx.credit_remote_worker(worker.id, faulted=1)
+            await tx.credit_remote_worker(worker.id, speed=10.0)
+            await tx.credit_remote_worker(worker.id, speed=5.0)
+            await tx.credit_remote_worker(worker.id, fulfilled=0)
 
         async with store.begin() as tx:
             found = await tx.remote_worker(worker.id)
@@ -141,7 +144,7 @@ class Taking(StoreRoom):
             await tx.delete_remote_worker(worker.id)
             gone = await tx.remote_worker(worker.id)
 
-        assert found == replace(changed, fulfilled=1, faulted=1, earned=2.5)
+        assert found == replace(changed, fulfilled=1, faulted=1, earned=2.5, speed=9.0)
         assert (own, elsewhere, gone) == ([found], [], None)
 
     async def test_a_take_is_noted_once_and_settled_once(self, store: Store) -> None:

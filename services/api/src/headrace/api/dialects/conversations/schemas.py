@@ -14,6 +14,7 @@ ChunkType: TypeAlias = Literal[
     "text",
     "progress",
     "preview",
+    "segment",
     "log",
     "metric",
     "cancelling",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import Annotated, Final
 
@@ -17,6 +18,7 @@ from headrace.api.dialects.horde.forms import read, told
 from headrace.api.dialects.horde.pictures import media_type_of
 from headrace.api.dialects.horde.rates import at_most
 from headrace.api.dialects.horde.schemas_work import HeardView, ProgressRequest
+from headrace.api.dialects.horde.smaller import smaller
 from headrace.api.dialects.horde.submit import find, unknown
 from headrace.api.dialects.horde.working import Owner, desk_of
 from headrace.contracts.frames import Frame, Preview, Progress, encode_frame, frame_type
@@ -28,6 +30,7 @@ from headrace.core.usecases.hand_in import Standing, Taken, overdue
 
 router = routes()
 LARGEST_PREVIEW: Final = 36 * 1024  # bytes: as base64 it fits a frame
+LARGEST_GIVEN: Final = 4 * 2**20
 _RENEWALS_A_LEASE: Final = 10
 _BODY: Final = {
     "requestBody": {
@@ -68,12 +71,14 @@ async def show_preview(
     generation: Annotated[str, Path(max_length=64)],
     step: Annotated[int | None, Header(alias="X-Step", ge=0, le=2**31 - 1)] = None,
 ) -> Response:
-    """What it looks like so far: a small picture."""
-    data = await read_body(request, limit=LARGEST_PREVIEW, within_s=deps.limits.body_s)
+    """What it looks like so far. What is larger than a frame holds is made smaller, if this server can."""
+    data = await read_body(request, limit=LARGEST_GIVEN, within_s=deps.limits.body_s)
+    taken = await find(deps, owner, generation)
+    if len(data) > LARGEST_PREVIEW:
+        data = await asyncio.to_thread(smaller, data, LARGEST_PREVIEW)
     kind = media_type_of(data)
     if kind is None:
         raise HordeError(400, "ImageValidationFailed", "That is no picture.")
-    taken = await find(deps, owner, generation)
     image = f"data:{kind};base64,{base64.b64encode(data).decode()}"
     await _say(deps, taken, Preview(image=image, step=step), None)
     return told(HeardView(message="OK"))

@@ -187,7 +187,7 @@ def _runner(catalog: Sequence[EngineCard], needs: Wants) -> _Runner:
     """An engine of ours where it can do all that is asked; our engines draw from words alone."""
     card, model = lane_for(catalog, needs)
     only_remote = needs.img2img or needs.painting or needs.controlnet or needs.lora
-    if only_remote or needs.post_processing:
+    if only_remote or needs.post_processing or needs.softprompt:
         card = remote_card(needs.kind)
     return _Runner(card, model, needs)
 

@@ -103,6 +103,7 @@ def text_profile(asked: TextPopRequest) -> Profile:
         nsfw=bool(asked.nsfw),
         max_length=asked.max_length,
         max_context=asked.max_context_length,
+        softprompts=asked.softprompts or [],
         slow=bool(asked.extra_slow_worker),
         paid_only=bool(asked.require_upfront_kudos),
         blacklist=asked.blacklist or [],
@@ -114,6 +115,7 @@ def text_profile(asked: TextPopRequest) -> Profile:
         "nsfw": skill.nsfw,
         "max_length": skill.max_length,
         "max_context_length": skill.max_context,
+        "softprompts": skill.softprompts,
         **_terms(skill),
     }
     return Profile(wants.TEXT, skill, said, asked.priority_usernames or [])

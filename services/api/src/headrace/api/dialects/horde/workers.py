@@ -27,6 +27,7 @@ from headrace.contracts.ids import WorkerId
 from headrace.core.errors import WorkerNotFound
 from headrace.core.ports.remotes import RemoteWorker
 from headrace.core.ports.store import Transaction
+from headrace.core.speed import UNITS
 from headrace.core.usecases import remote_workers
 from headrace.core.usecases.remote_workers import Wish
 
@@ -189,4 +190,6 @@ def _view(worker: RemoteWorker, now: datetime, draining: set[str]) -> RemoteWork
 
 
 def _performance(worker: RemoteWorker) -> str:
-    return "No requests fulfilled yet" if not worker.fulfilled else f"{worker.fulfilled} requests"
+    if worker.speed is None:
+        return "No requests fulfilled yet"
+    return f"{worker.speed:.1f} {UNITS.get(worker.kind, 'requests per second')}"

@@ -71,7 +71,8 @@ async def admit(
         raise another_kind(worker, profile.kind)
     if worker.maintenance is not None:
         raise in_maintenance(worker)
-    return worker, with_fields(profile.skill, trusted=enlisted.trusted, first=list(enlisted.first))
+    of_it = {"trusted": enlisted.trusted, "speed": worker.speed, "first": list(enlisted.first)}
+    return worker, with_fields(profile.skill, **of_it)
 
 
 def _numbered(name: str) -> tuple[UserId, str]:

@@ -9,7 +9,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision: Final = "0018"
-down_revision: Final = "0016"
+down_revision: Final = "0017"
 
 JSON: Final = JSONB().with_variant(sa.Text(), "sqlite")
 
