@@ -27,8 +27,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from headrace.adapters.store.sql import blob_uses, calls
 from headrace.adapters.store.sql.expressions import batch as rows_of
-from headrace.adapters.store.sql.expressions import clock, ids, literally
-from headrace.adapters.store.sql.schema import jobs
+from headrace.adapters.store.sql.expressions import clock, ids
+from headrace.adapters.store.sql.schema import HELD, jobs
 from headrace.adapters.store.sql.schema_around import blob_uses as uses
 from headrace.adapters.store.sql.schema_batches import (
     OVER,
@@ -41,7 +41,6 @@ from headrace.adapters.store.sql.session import Session
 from headrace.adapters.store.sql.types import Instant, Name, Number
 from headrace.contracts.ids import BatchId, BlobId, KeyId, TenantId
 from headrace.core.batch import BATCH_LABEL, Batch, Tally
-from headrace.core.job import HELD
 from headrace.core.ports.batches import Look, PurgedBatches
 
 ENDS: Final = ("succeeded", "failed", "cancelled", "dead", "rejected")
@@ -87,18 +86,24 @@ async def insert_batch(session: Session, new: Batch) -> Batch:
 _tallied: Final = select(batches, *(batch_tallies.c[name] for name in ENDS)).join(
     batch_tallies, batch_tallies.c.batch == batches.c.id
 )
-# Of what workers hold of the tenant, which their slots bound and not the batch's length.
-_held: Final = jobs.c.state.in_([literally(state) for state in sorted(HELD)])
+_held: Final = text(HELD.replace("state", "jobs.state"))  # as its index has it
+_its_item: Final = (
+    select(batch_items.c.place)
+    .where(
+        batch_items.c.batch == batches.c.id,
+        batch_items.c.job == jobs.c.id,
+        batch_items.c.number.is_(None),
+    )
+    .limit(1)
+    .correlate(batches, jobs)
+    .scalar_subquery()
+)
+# Asked of each job that workers hold of the tenant, which their slots bound: as a join, it might be asked
+# of each open item.
 _running: Final = (
     select(func.count())
     .select_from(jobs)
-    .join(batch_items, batch_items.c.job == jobs.c.id)
-    .where(
-        jobs.c.tenant == batches.c.tenant,
-        _held,
-        batch_items.c.batch == batches.c.id,
-        batch_items.c.number.is_(None),
-    )
+    .where(jobs.c.tenant == batches.c.tenant, _held, _its_item.is_not(None))
     .correlate(batches)
     .scalar_subquery()
     .label("running")
