@@ -14,8 +14,9 @@ import pytest_asyncio
 from sqlalchemy import event
 
 from headrace.adapters.store.sql import SqlStore, migrate, open_sql_store
-from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
+from headrace.contracts.ids import BatchId, JobId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import Stages
+from headrace.core.batch import ItemEnd, ItemState
 from headrace.core.job import Event, State, advance
 from headrace.core.ports.keys import ApiKey
 from headrace.core.ports.queries import Search
@@ -60,11 +61,22 @@ SELECT 'call-' || n, 'msg-' || n, 'tenant-' || n % 1000, 'endpoint-' || n % 2000
        CASE WHEN n % 2 = 0 THEN 'waiting' ELSE 'delivered' END, 1, now(), now() - n * interval '1 second',
        CASE WHEN n % 2 = 0 THEN NULL ELSE now() END, '[]'
 FROM generate_series(1, 100000) AS n;
+INSERT INTO batches (id, tenant, path, kind, source, total, priority, timeout_s, labels, begun, read_to, not_before,
+                     created_at, finished_at)
+SELECT 'batch-' || n, 'tenant-' || n, 'local', 'echo', 'blob', 100, 0, 60, '{}', n % 101, 0, now() - interval '1 second',
+       now() - n * interval '1 second', CASE WHEN n % 101 = 100 THEN now() END
+FROM generate_series(1, 1000) AS n;
+INSERT INTO batch_tallies (batch, total, last, succeeded, failed, cancelled, dead, rejected)
+SELECT 'batch-' || n, 100, 50, 50, 0, 0, 0, 0 FROM generate_series(1, 1000) AS n;
+INSERT INTO batch_items (batch, place, job, state, number, ended_at)
+SELECT 'batch-' || n / 100, n % 100, 'job-' || n, CASE WHEN n % 2 = 0 THEN 'open' ELSE 'succeeded' END,
+       CASE WHEN n % 2 = 0 THEN NULL ELSE n % 100 END, CASE WHEN n % 2 = 0 THEN NULL ELSE now() END
+FROM generate_series(100, 100000) AS n;
 UPDATE jobs SET finished_at = created_at WHERE state = 'succeeded';
 ANALYZE
 """
 FROM_END_TO_END = re.compile(
-    r"Seq Scan on (jobs|outbox|attempts|idempotency_keys|api_keys|webhook_(?:calls|endpoints))"
+    r"Seq Scan on (jobs|outbox|attempts|idempotency_keys|api_keys|webhook_(?:calls|endpoints)|batch_\w+)"
 )
 ECHO = Lane("echo")
 
@@ -250,10 +262,30 @@ async def call_receivers(tx: Transaction) -> None:
     await tx.purge_calls(created_before=now - timedelta(hours=20), limit=100)
 
 
+async def batch_up(tx: Transaction) -> None:
+    tenant, batch, now = TenantId("tenant-7"), BatchId("batch-7"), await tx.now()
+    taken = await tx.take_batch("local", until=now)
+    assert taken is not None
+    assert await tx.begin_items(taken, replace(taken, begun=taken.begun + 1), []) is True
+    await tx.end_items([ItemEnd(batch, 7, ItemState.SUCCEEDED)])
+    assert await tx.look_at_batch(tenant, batch) is not None
+    await tx.page_batches(tenant, before=None, limit=20)
+    await tx.page_batches(None, before=(now, batch), limit=20)
+    assert await tx.open_batches(tenant) == 1
+    await tx.pace_of_batch(batch)
+    for wrong in (True, False):
+        await tx.ended_items(batch, after=3, limit=100, wrong=wrong)
+    await tx.ask_cancel_batch(tenant, batch)
+    await tx.items_to_stop("local", limit=100)
+    await tx.purge_batches(finished_before=now - timedelta(hours=20), limit=100)
+    await tx.purge_jobs(finished_before=now - timedelta(hours=20), limit=100)
+
+
 @pytest.mark.parametrize(
     "verbs",
     [
         submit,
+        batch_up,
         call_receivers,
         claim,
         heartbeat,
