@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -40,7 +41,7 @@ from headrace.adapters.store.sql.schema_batches import (
 from headrace.adapters.store.sql.session import Session
 from headrace.adapters.store.sql.types import Instant, Name, Number
 from headrace.contracts.ids import BatchId, BlobId, KeyId, TenantId
-from headrace.core.batch import BATCH_LABEL, Batch, Tally
+from headrace.core.batch import BATCH_LABEL, Batch, ItemState, Tally
 from headrace.core.ports.batches import Look, PurgedBatches
 
 ENDS: Final = ("succeeded", "failed", "cancelled", "dead", "rejected")
@@ -224,7 +225,7 @@ async def advance(session: Session, before: Batch, after: Batch) -> bool:
     return moved.one_or_none() is not None
 
 
-_count: Final = (
+COUNT: Final = (
     update(batch_tallies)
     .where(batch_tallies.c.batch == bindparam("of", type_=Name))
     .values(
@@ -240,21 +241,20 @@ _finish: Final = (
 )
 
 
-async def count(session: Session, batch: BatchId, ends: Mapping[str, int]) -> int | None:
-    """The last number that was given; None: the batch is gone.
+def more(batch: BatchId, ends: Iterable[ItemState]) -> dict[str, Any]:
+    """What COUNT is to add. Whoever does has the batch's count until its transaction ends."""
+    ended = Counter(each.value for each in ends)
+    each_ = {f"more_{name}": ended[name] for name in ENDS}
+    return {"of": batch, "more": ended.total(), **each_}
 
-    Whoever counts has the batch's row for itself from here to the end of its transaction.
-    """
-    more = sum(ends.values())
-    each = {f"more_{name}": ends.get(name, 0) for name in ENDS}
-    row = (await session.run(_count, of=batch, more=more, **each)).one_or_none()
-    if row is None:
-        return None
-    if sum(getattr(row, name) for name in ENDS) >= row.total:
-        await session.run(_finish, batch=batch)
-        await calls.write_down_end(session, to_batch((await session.run(_find, batch=batch)).one()))
-    last: int = row.last
-    return last
+
+async def finish_if_over(session: Session, counted: Row[Any]) -> None:
+    """What COUNT has answered."""
+    if sum(getattr(counted, name) for name in ENDS) < counted.total:
+        return
+    await session.run(_finish, batch=counted.batch)
+    over = (await session.run(_find, batch=counted.batch)).one()
+    await calls.write_down_end(session, to_batch(over))
 
 
 _old: Final = (
