@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -67,41 +66,55 @@ async def ends_with_each_item_once(
         await eventually(partial(client.has_ended, total), within=900, every=0.5)
         took_s = clock() - began
 
-        over, whole = await client.look(), await client.read(after=0)
-        wrong = await client.read(after=0, errors=True)
-        assert (over["state"], over["progress"]) == ("ended", 1.0)
-        assert over["counts"] == {
-            **dict.fromkeys(("waiting", "running", "failed", "cancelled", "dead"), 0),
-            "succeeded": total - bad,
-            "rejected": bad,
-        }
-        assert client.early > 0, "nothing was read while it ran"
-        assert [*client.read_so_far, *await client.read(after=client.cursor)] == whole
-        assert sorted(each["item"] for each in whole) == list(range(total))
-        assert [each for each in whole if each["state"] != "succeeded"] == wrong
-        assert all(each["error"]["message"] for each in wrong)
-        assert {each["custom_id"] for each in whole if each["item"] % 100} == {
-            f"item-{n}" for n in range(total) if n % 100
-        }
-        assert all(
-            each["result"]["text"] == f"a b {each['item']}"
-            for each in whole
-            if each["state"] == "succeeded"
-        )
-        jobs = await jobs_of(http, client.batch)
-        assert Counter(Counter(job["labels"]["headrace/item"] for job in jobs).values()) == {
-            1: total - bad
-        }
-        again = [job for job in jobs if job["attempt"] > 1]
-        for job in again:
-            timeline = (await http.get(f"/jobs/{job['id']}/timeline")).json()
-            outcomes = [each["outcome"] for each in timeline["attempts"]]
-            assert outcomes.count("succeeded") == 1
+        whole = await agrees_with_what_was_read(client, total=total, bad=bad)
+        check_results(whole, total=total)
+        again = await done_once(http, client.batch, count=total - bad)
         figures.append(
             f"a batch of {total} under kills, {mode}: {took_s:.0f} s, dispatcher killed with "
             f"{cut_at} begun, {client.early} results read while it ran, "
-            f"{len(again)} items had a second attempt"
+            f"{again} items had a second attempt"
         )
+
+
+async def agrees_with_what_was_read(client: Client, *, total: int, bad: int) -> list[Any]:
+    """The counts are exact, and what was read while it ran is the beginning of what there is now."""
+    over, whole = await client.look(), await client.read(after=0)
+    assert (over["state"], over["progress"]) == ("ended", 1.0)
+    assert over["counts"] == {
+        **dict.fromkeys(("waiting", "running", "failed", "cancelled", "dead"), 0),
+        "succeeded": total - bad,
+        "rejected": bad,
+    }
+    assert client.early > 0, "nothing was read while it ran"
+    assert client.read_so_far == whole
+    wrong = await client.read(after=0, errors=True)
+    assert wrong == [each for each in whole if each["state"] != "succeeded"]
+    assert all(each["error"]["message"] for each in wrong)
+    return whole
+
+
+def check_results(whole: list[Any], *, total: int) -> None:
+    """Each item once, and with what is its own."""
+    assert sorted(each["item"] for each in whole) == list(range(total))
+    for each in whole:
+        item = each["item"]
+        if item % 100:
+            assert (each["custom_id"], each["state"]) == (f"item-{item}", "succeeded")
+            assert each["result"]["text"] == f"a b {item}"
+        else:
+            assert (each["job"], each["state"]) == (None, "rejected")
+
+
+async def done_once(http: httpx.AsyncClient, batch: str, *, count: int) -> int:
+    """Each item has one job, and that one success; answers how many had another attempt."""
+    jobs = await jobs_of(http, batch)
+    items = {job["labels"]["headrace/item"] for job in jobs}
+    assert len(jobs) == len(items) == count
+    again = [job for job in jobs if job["attempt"] > 1]
+    for job in again:
+        timeline = (await http.get(f"/jobs/{job['id']}/timeline")).json()
+        assert [it["outcome"] for it in timeline["attempts"]].count("succeeded") == 1
+    return len(again)
 
 
 @dataclass

@@ -13,9 +13,10 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import event
 
-from headrace.adapters.store.sql import SqlStore, migrate, open_sql_store
-from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
+from headrace.adapters.store.sql import SqlStore, batch_items, migrate, open_sql_store
+from headrace.contracts.ids import BatchId, JobId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import Stages
+from headrace.core.batch import ItemEnd, ItemState
 from headrace.core.job import Event, State, advance
 from headrace.core.ports.keys import ApiKey
 from headrace.core.ports.queries import Search
@@ -72,11 +73,22 @@ FROM generate_series(1, 5000) AS n, generate_series(1, 20) AS v;
 INSERT INTO model_routes (tenant, name, number, weights, how, changed_by, changed_at)
 SELECT 'tenant-' || n, 'm', v, '{"1": 1}', 'routed', 'me', now()
 FROM generate_series(1, 5000) AS n, generate_series(1, 20) AS v;
+INSERT INTO batches (id, tenant, path, kind, source, total, priority, timeout_s, labels, begun, read_to, not_before,
+                     created_at, finished_at)
+SELECT 'batch-' || n, 'tenant-' || n, 'local', 'echo', 'blob', 100, 0, 60, '{}', n % 101, 0, now() - interval '1 second',
+       now() - n * interval '1 second', CASE WHEN n % 101 = 100 THEN now() END
+FROM generate_series(1, 1000) AS n;
+INSERT INTO batch_tallies (batch, total, last, succeeded, failed, cancelled, dead, rejected)
+SELECT 'batch-' || n, 100, 50, 50, 0, 0, 0, 0 FROM generate_series(1, 1000) AS n;
+INSERT INTO batch_items (batch, place, job, state, number, ended_at)
+SELECT 'batch-' || n / 100, n % 100, 'job-' || n, CASE WHEN n % 2 = 0 THEN 'open' ELSE 'succeeded' END,
+       CASE WHEN n % 2 = 0 THEN NULL ELSE n % 100 END, CASE WHEN n % 2 = 0 THEN NULL ELSE now() END
+FROM generate_series(100, 100000) AS n;
 ANALYZE
 """
 FROM_END_TO_END = re.compile(
     r"Seq Scan on (jobs|outbox|attempts|idempotency_keys|api_keys|webhook_(?:calls|endpoints)"
-    r"|feedback|models|model_(?:versions|routes))"
+    r"|feedback|models|model_(?:versions|routes)|batch_\w+)"
 )
 ECHO = Lane("echo")
 
@@ -283,10 +295,30 @@ async def look_at_models(tx: Transaction) -> None:
     await tx.retire_version(tenant, "m", 20, who="me")
 
 
+async def batch_up(tx: Transaction) -> None:
+    tenant, batch, now = TenantId("tenant-7"), BatchId("batch-7"), await tx.now()
+    taken = await tx.take_batch("local", until=now)
+    assert taken is not None
+    assert await tx.begin_items(taken, replace(taken, begun=taken.begun + 1), []) is True
+    await batch_items.end(tx._session, [ItemEnd(batch, 7, ItemState.SUCCEEDED)])  # type: ignore[attr-defined]  # else it comes with the commit
+    assert await tx.look_at_batch(tenant, batch) is not None
+    await tx.page_batches(tenant, before=None, limit=20)
+    await tx.page_batches(None, before=(now, batch), limit=20)
+    assert await tx.open_batches(tenant) == 1
+    await tx.pace_of_batch(batch)
+    for wrong in (True, False):
+        await tx.ended_items(batch, after=3, limit=100, wrong=wrong)
+    await tx.ask_cancel_batch(tenant, batch)
+    await tx.items_to_stop("local", limit=100)
+    await tx.purge_batches(finished_before=now - timedelta(hours=20), limit=100)
+    await tx.purge_jobs(finished_before=now - timedelta(hours=20), limit=100)
+
+
 @pytest.mark.parametrize(
     "verbs",
     [
         submit,
+        batch_up,
         call_receivers,
         claim,
         heartbeat,

@@ -319,6 +319,23 @@ async def test_a_webhook_tells_of_its_end_what_the_door_shows(
     )
 
 
+async def test_an_operator_sees_everybodys_batches(deps: ApiDeps) -> None:
+    app = create_app(replace(deps, admin_key="key-of-operators"))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://headrace") as http:
+        made = [await hand_in(http) for _ in range(2)]
+        at, key = "/admin/batches", {"apikey": "key-of-operators"}
+
+        first = (await http.get(at, params={"limit": 1}, headers=key)).json()
+        rest = (await http.get(at, params={"cursor": first["next"]}, headers=key)).json()
+        blues = (await http.get(at, params={"tenant": "blue"}, headers=key)).json()
+
+    found = [*first["batches"], *rest["batches"]]
+    assert sorted(each["id"] for each in found) == sorted(each["id"] for each in made)
+    assert {each["tenant"] for each in found} == {"red"}
+    assert (rest["next"], blues["batches"]) == (None, [])
+
+
 async def test_a_job_has_no_end_of_a_batch_to_tell(http: httpx.AsyncClient) -> None:
     webhook = {"url": "https://receiver.example/hook", "events": ["batch.ended"]}
     asked = {"kind": "echo", "input": {"text": "a"}, "webhook": webhook}

@@ -91,7 +91,7 @@ async def test_every_route_is_described(document: dict[str, Any]) -> None:
         "POST /runs/{run}/stages/{stage}/retry", "POST /runs/{run}/refinements",
         "POST /runs/{run}/captions", "GET /runs/{run}/events",
             "POST /batches", "GET /batches", "GET /batches/{batch}", "POST /batches/{batch}/cancel",
-            "GET /batches/{batch}/results", "GET /batches/{batch}/events",
+            "GET /batches/{batch}/results", "GET /batches/{batch}/events", "GET /admin/batches",
         "GET /admin/dead-letters/groups", "GET /admin/dead-letters",
         "GET /admin/dead-letters/{number}", "POST /admin/dead-letters/{number}/replay",
         "POST /admin/dead-letters/{number}/discard", "POST /admin/dead-letters/replay",

@@ -21,6 +21,7 @@ from headrace.api.dialects.horde import door as horde
 from headrace.api.dialects.horde.errors import HordeError
 from headrace.api.dialects.native import (
     admin,
+    admin_batches,
     admin_fleet,
     admin_jobs,
     admin_models,
@@ -103,6 +104,7 @@ def create_app(deps: ApiDeps) -> FastAPI:
         users,
         admin_fleet,
         admin_jobs,
+        admin_batches,
         rollout,
         webhooks,
         admin_webhooks,

@@ -62,7 +62,10 @@ class Batches(Protocol):
         """
 
     async def end_items(self, ends: Sequence[ItemEnd]) -> None:
-        """Count them. A batch whose last item has ended is over."""
+        """Count them, just before the commit: within this transaction nobody sees it yet.
+
+        A batch whose last item has ended is over.
+        """
 
     async def ended_items(
         self, batch: BatchId, *, after: int, limit: int, wrong: bool = False

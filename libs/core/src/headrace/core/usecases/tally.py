@@ -10,7 +10,7 @@ from headrace.core.ports.store import Transaction
 
 
 async def tally(tx: Transaction, over: Sequence[Job]) -> None:
-    """Last of all that a transaction does about ends: the count is held from here on."""
+    """Those that are items of batches."""
     ends = [end for job in over if (end := end_of_item(job)) is not None]
     if ends:
         await tx.end_items(ends)

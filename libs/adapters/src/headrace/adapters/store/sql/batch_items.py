@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -31,15 +30,26 @@ _insert: Final = insert(batch_items).from_select(
         case((_new.c.number.is_not(None), clock()), else_=null()),
     ).where(true()),
 )
-_ends: Final = rows_of(batch=Name, place=Integer, state=Name, number=Integer)
-_end: Final = (
-    update(batch_items)
-    .where(
-        batch_items.c.batch == _ends.c.batch,
-        batch_items.c.place == _ends.c.place,
-        batch_items.c.number.is_(None),
+_ends: Final = rows_of(place=Integer, state=Name, nth=Integer)
+_open: Final = update(batch_items).where(
+    batch_items.c.place == _ends.c.place, batch_items.c.number.is_(None)
+)
+# PostgreSQL does both at once; SQLite, which is a function call away, one after the other.
+_counted: Final = whole.COUNT.cte("counted")
+_ended_there: Final = (
+    _open.where(batch_items.c.batch == _counted.c.batch)
+    .values(
+        state=_ends.c.state,
+        number=_counted.c.last - bindparam("more", type_=Integer) + _ends.c.nth,
+        ended_at=clock(),
     )
-    .values(state=_ends.c.state, number=_ends.c.number, ended_at=clock())
+    .cte("ended")
+)
+_count_and_end: Final = select(_counted).add_cte(_ended_there)
+_end: Final = _open.where(batch_items.c.batch == bindparam("of", type_=Name)).values(
+    state=_ends.c.state,
+    number=bindparam("from_number", type_=Integer) + _ends.c.nth,
+    ended_at=clock(),
 )
 
 
@@ -54,30 +64,39 @@ async def begin(session: Session, before: Batch, after: Batch, items: Sequence[N
     return True
 
 
+async def _numbers(session: Session, batch: BatchId, over: Sequence[NewItem]) -> dict[int, int]:
+    """By place: those behind the last one."""
+    counted = (await session.run(whole.COUNT, **whole.more(batch, _states(over)))).one()
+    await whole.finish_if_over(session, counted)
+    first = counted.last - len(over) + 1
+    return {item.place: first + nth for nth, item in enumerate(over)}
+
+
 async def end(session: Session, ends: Sequence[ItemEnd]) -> None:
     """Batch by batch, by id: two who end jobs of the same ones do not wait in a ring."""
-    rows: list[dict[str, Any]] = []
     for batch in sorted({each.batch for each in ends}):
-        mine = [each for each in ends if each.batch == batch]
-        numbers = await _numbers(session, batch, mine)
-        rows += [
-            {"batch": batch, "place": each.place, "state": each.state, "number": number}
-            for each in mine
-            if (number := numbers.get(each.place)) is not None
-        ]
-    if rows:
-        await session.run_batch(_end, rows)
+        await _end_of(session, batch, [each for each in ends if each.batch == batch])
 
 
-async def _numbers(
-    session: Session, batch: BatchId, ended: Sequence[ItemEnd | NewItem]
-) -> dict[int, int]:
-    """By place: those behind the last one, whose holder nobody else is until this is committed."""
-    last = await whole.count(session, batch, Counter(each.state.value for each in ended))
-    if last is None:
-        return {}
-    first = last - len(ended) + 1
-    return {each.place: first + nth for nth, each in enumerate(ended)}
+async def _end_of(session: Session, batch: BatchId, ends: Sequence[ItemEnd]) -> None:
+    rows = [
+        {"place": each.place, "state": each.state, "nth": nth}
+        for nth, each in enumerate(ends, start=1)
+    ]
+    more = whole.more(batch, _states(ends))
+    if session.postgresql:
+        counted = (await session.run_batch(_count_and_end, rows, **more)).one_or_none()
+    else:
+        counted = (await session.run(whole.COUNT, **more)).one_or_none()
+        if counted is not None:
+            before = counted.last - len(ends)
+            await session.run_batch(_end, rows, of=batch, from_number=before)
+    if counted is not None:  # else it went before its jobs ended
+        await whole.finish_if_over(session, counted)
+
+
+def _states(ended: Sequence[ItemEnd | NewItem]) -> list[ItemState]:
+    return [each.state for each in ended]
 
 
 def _row(batch: BatchId, item: NewItem) -> dict[str, Any]:

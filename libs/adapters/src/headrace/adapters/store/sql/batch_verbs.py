@@ -42,7 +42,7 @@ class BatchVerbs:
         return await batch_items.begin(self._session, before, after, items)
 
     async def end_items(self, ends: Sequence[ItemEnd]) -> None:
-        await batch_items.end(self._session, ends)
+        self._session.ends += ends
 
     async def ended_items(
         self, batch: BatchId, *, after: int, limit: int, wrong: bool = False

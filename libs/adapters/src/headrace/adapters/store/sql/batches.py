@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -27,8 +28,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from headrace.adapters.store.sql import blob_uses, calls
 from headrace.adapters.store.sql.expressions import batch as rows_of
-from headrace.adapters.store.sql.expressions import clock, ids, literally
-from headrace.adapters.store.sql.schema import jobs
+from headrace.adapters.store.sql.expressions import clock, ids
+from headrace.adapters.store.sql.schema import HELD, jobs
 from headrace.adapters.store.sql.schema_around import blob_uses as uses
 from headrace.adapters.store.sql.schema_batches import (
     OVER,
@@ -40,8 +41,7 @@ from headrace.adapters.store.sql.schema_batches import (
 from headrace.adapters.store.sql.session import Session
 from headrace.adapters.store.sql.types import Instant, Name, Number
 from headrace.contracts.ids import BatchId, BlobId, KeyId, TenantId
-from headrace.core.batch import BATCH_LABEL, Batch, Tally
-from headrace.core.job import HELD
+from headrace.core.batch import BATCH_LABEL, Batch, ItemState, Tally
 from headrace.core.ports.batches import Look, PurgedBatches
 
 ENDS: Final = ("succeeded", "failed", "cancelled", "dead", "rejected")
@@ -87,18 +87,24 @@ async def insert_batch(session: Session, new: Batch) -> Batch:
 _tallied: Final = select(batches, *(batch_tallies.c[name] for name in ENDS)).join(
     batch_tallies, batch_tallies.c.batch == batches.c.id
 )
-# Of what workers hold of the tenant, which their slots bound and not the batch's length.
-_held: Final = jobs.c.state.in_([literally(state) for state in sorted(HELD)])
+_held: Final = text(HELD.replace("state", "jobs.state"))  # as its index has it
+_its_item: Final = (
+    select(batch_items.c.place)
+    .where(
+        batch_items.c.batch == batches.c.id,
+        batch_items.c.job == jobs.c.id,
+        batch_items.c.number.is_(None),
+    )
+    .limit(1)
+    .correlate(batches, jobs)
+    .scalar_subquery()
+)
+# Asked of each job that workers hold of the tenant, which their slots bound: as a join, it might be asked
+# of each open item.
 _running: Final = (
     select(func.count())
     .select_from(jobs)
-    .join(batch_items, batch_items.c.job == jobs.c.id)
-    .where(
-        jobs.c.tenant == batches.c.tenant,
-        _held,
-        batch_items.c.batch == batches.c.id,
-        batch_items.c.number.is_(None),
-    )
+    .where(jobs.c.tenant == batches.c.tenant, _held, _its_item.is_not(None))
     .correlate(batches)
     .scalar_subquery()
     .label("running")
@@ -219,7 +225,7 @@ async def advance(session: Session, before: Batch, after: Batch) -> bool:
     return moved.one_or_none() is not None
 
 
-_count: Final = (
+COUNT: Final = (
     update(batch_tallies)
     .where(batch_tallies.c.batch == bindparam("of", type_=Name))
     .values(
@@ -235,21 +241,20 @@ _finish: Final = (
 )
 
 
-async def count(session: Session, batch: BatchId, ends: Mapping[str, int]) -> int | None:
-    """The last number that was given; None: the batch is gone.
+def more(batch: BatchId, ends: Iterable[ItemState]) -> dict[str, Any]:
+    """What COUNT is to add. Whoever does has the batch's count until its transaction ends."""
+    ended = Counter(each.value for each in ends)
+    each_ = {f"more_{name}": ended[name] for name in ENDS}
+    return {"of": batch, "more": ended.total(), **each_}
 
-    Whoever counts has the batch's row for itself from here to the end of its transaction.
-    """
-    more = sum(ends.values())
-    each = {f"more_{name}": ends.get(name, 0) for name in ENDS}
-    row = (await session.run(_count, of=batch, more=more, **each)).one_or_none()
-    if row is None:
-        return None
-    if sum(getattr(row, name) for name in ENDS) >= row.total:
-        await session.run(_finish, batch=batch)
-        await calls.write_down_end(session, to_batch((await session.run(_find, batch=batch)).one()))
-    last: int = row.last
-    return last
+
+async def finish_if_over(session: Session, counted: Row[Any]) -> None:
+    """What COUNT has answered."""
+    if sum(getattr(counted, name) for name in ENDS) < counted.total:
+        return
+    await session.run(_finish, batch=counted.batch)
+    over = (await session.run(_find, batch=counted.batch)).one()
+    await calls.write_down_end(session, to_batch(over))
 
 
 _old: Final = (

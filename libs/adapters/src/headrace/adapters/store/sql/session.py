@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from headrace.adapters.store.sql.errors import DATABASE, translated
 from headrace.adapters.store.sql.expressions import ROWS, clock
+from headrace.core.batch import ItemEnd
 from headrace.core.errors import InvalidInput, Unavailable
 
 T = TypeVar("T")
@@ -23,13 +24,17 @@ _NUL: Final = b"\\u0000"
 
 
 class Session:
-    """`stirred`: this transaction made something that a dispatcher may want to look at."""
+    """`stirred`: this transaction made something that a dispatcher may want to look at.
+
+    `ends` are counted last, just before the commit: what that holds is held for one statement.
+    """
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
         self._now: datetime | None = None
         self.postgresql = connection.dialect.name == "postgresql"
         self.stirred = False
+        self.ends: list[ItemEnd] = []
         self._spoiled = False
 
     async def run(self, statement: Executable, **values: Any) -> CursorResult[Any]:

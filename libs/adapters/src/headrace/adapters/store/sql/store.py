@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from headrace.adapters.store.sql import batch_items
 from headrace.adapters.store.sql.errors import DATABASE, translated
 from headrace.adapters.store.sql.hints import CHANNEL, bell_among, listener_on
 from headrace.adapters.store.sql.place import (
@@ -65,6 +66,8 @@ class SqlStore:
             session = Session(await self._begun())
             try:
                 yield SqlTransaction(session)
+                if session.ends:
+                    await batch_items.end(session, session.ends)
                 session.check()
                 if session.stirred and session.postgresql:
                     await session.notify(CHANNEL)

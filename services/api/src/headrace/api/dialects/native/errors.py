@@ -134,6 +134,8 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
             return Problem(422, "bad-schedule", "It would never fire", str(error), at)
         case UnknownPipeline() | BadPipeline():
             return _about_pipeline(error)
+        case TooManyItems() | TooManyBatches():
+            return _about_batch(error)
         case UnknownModel():
             where = "/kind" if error.model is None else "/model"
             known = {"known": error.known, "pointer": where}
@@ -142,15 +144,9 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
             where = f"/input{error.pointer}"
             title = "The input does not fit"
             return Problem(422, "invalid-input", title, str(error), {"pointer": where})
-        case TooManyItems():
-            limit = {"limit": error.limit}
-            return Problem(413, "too-many-items", "The batch is too long", str(error), limit)
         case TooLarge():
             limit = {"limit": error.limit}
             return Problem(413, "too-large", "The body is too large", str(error), limit)
-        case TooManyBatches():
-            title, limit = "Too many of your batches are under way", {"limit": error.limit}
-            return Problem(429, "too-many-batches", title, str(error), limit, _in(60))
         case TenantQueueFull() | QueuesFull():
             return _too_many(error)
         case Unavailable():
@@ -175,6 +171,14 @@ def _about_pipeline(error: UnknownPipeline | BadPipeline) -> Problem:
     known = {"known": error.known, "pointer": "/pipeline"}
     title = "There is no such pipeline"
     return Problem(422, "unknown-pipeline", title, str(error), known)
+
+
+def _about_batch(error: TooManyItems | TooManyBatches) -> Problem:
+    limit = {"limit": error.limit}
+    if isinstance(error, TooManyItems):
+        return Problem(413, "too-many-items", "The batch is too long", str(error), limit)
+    title = "Too many of your batches are under way"
+    return Problem(429, "too-many-batches", title, str(error), limit, _in(60))
 
 
 def _too_many(error: TenantQueueFull | QueuesFull) -> Problem:

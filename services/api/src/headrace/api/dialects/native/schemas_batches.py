@@ -116,6 +116,15 @@ class BatchesPage(_Told):
     next: str | None = Field(description="The `cursor` of the next page; null on the last one.")
 
 
+class AnybodysBatchView(BatchView):
+    tenant: str
+
+
+class AnybodysBatchesPage(_Told):
+    batches: list[AnybodysBatchView]
+    next: str | None = Field(description="The `cursor` of the next page; null on the last one.")
+
+
 class BatchResult(_Told):
     """A line of the results: an item that has ended."""
 

@@ -14,10 +14,26 @@ from headrace.core.ports.batches import Look
 
 
 def page(looks: Sequence[Look], *, limit: int) -> schemas.BatchesPage:
-    shown = looks[:limit]
-    last = shown[-1].batch if len(looks) > limit else None
-    cursor = None if last is None else write_cursor(last.created_at, last.id)
-    return schemas.BatchesPage(batches=[batch_view(look, None) for look in shown], next=cursor)
+    views = [batch_view(look, None) for look in looks[:limit]]
+    return schemas.BatchesPage(batches=views, next=_next(looks, limit))
+
+
+def anybodys_page(looks: Sequence[Look], *, limit: int) -> schemas.AnybodysBatchesPage:
+    views = [
+        schemas.AnybodysBatchView(
+            **dict(batch_view(look, None)),
+            tenant=look.batch.tenant,
+        )
+        for look in looks[:limit]
+    ]
+    return schemas.AnybodysBatchesPage(batches=views, next=_next(looks, limit))
+
+
+def _next(looks: Sequence[Look], limit: int) -> str | None:
+    if len(looks) <= limit:
+        return None
+    last = looks[limit - 1].batch
+    return write_cursor(last.created_at, last.id)
 
 
 def batch_view(look: Look, left: timedelta | None) -> schemas.BatchView:

@@ -17,6 +17,11 @@ JSON: Final = JSONB().with_variant(sa.Text(), "sqlite")
 
 
 def upgrade() -> None:
+    _make_batches()
+    _make_items()
+
+
+def _make_batches() -> None:
     op.create_table(
         "batches",
         sa.Column("id", NAME, nullable=False),
@@ -47,6 +52,9 @@ def upgrade() -> None:
     _partial("batches_ending", "batches", ["path"], ending)
     _partial("batches_going_of", "batches", ["tenant"], "finished_at IS NULL")
     _partial("batches_age", "batches", ["finished_at"], "finished_at IS NOT NULL")
+
+
+def _make_items() -> None:
     op.create_table(
         "batch_tallies",
         sa.Column("batch", NAME, nullable=False),
