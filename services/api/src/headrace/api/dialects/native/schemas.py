@@ -17,6 +17,7 @@ from pydantic import (
     Strict,
 )
 
+from headrace.api.dialects.native.schemas_uploads import BlobLinkView
 from headrace.core.addresses import LONGEST as LONGEST_URL
 from headrace.core.explain import Rule
 from headrace.core.job import State
@@ -193,6 +194,9 @@ class ResultView(_Told):
     state: State
     result: JsonValue
     error: ErrorView | None
+    blobs: list[BlobLinkView] = Field(
+        default_factory=list, description="Those that the result names, the first 64 of them."
+    )
 
 
 class StagesView(_Told):
@@ -301,6 +305,7 @@ class BlobView(_Told):
     blob: str
     media_type: str
     size: int
+    sha256: str = Field(description="In hex.")
 
 
 class Complaint(_Told):
