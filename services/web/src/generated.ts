@@ -32,6 +32,12 @@ export interface Calls {
     body: undefined;
     answer: JobView;
   };
+  "DELETE /jobs/{job}": {
+    path: { job: string };
+    query: { cancel?: boolean };
+    body: undefined;
+    answer: DeletionView;
+  };
   "GET /jobs/{job}/status": {
     path: { job: string };
     query: undefined;
@@ -80,6 +86,36 @@ export interface Calls {
     body: undefined;
     answer: JobView;
   };
+  "DELETE /runs/{run}": {
+    path: { run: string };
+    query: { cancel?: boolean };
+    body: undefined;
+    answer: DeletionView;
+  };
+  "GET /runs/{run}": {
+    path: { run: string };
+    query: undefined;
+    body: undefined;
+    answer: RunView;
+  };
+  "POST /jobs/delete": {
+    path: undefined;
+    query: undefined;
+    body: DeletionRequest;
+    answer: DeletionView;
+  };
+  "DELETE /admin/tenants/{tenant}/data": {
+    path: { tenant: string };
+    query: undefined;
+    body: undefined;
+    answer: DeletionView;
+  };
+  "GET /admin/deletions/{deletion}": {
+    path: { deletion: string };
+    query: undefined;
+    body: undefined;
+    answer: DeletionView;
+  };
   "GET /jobs/{job}/events": {
     path: { job: string };
     query: { after?: string | null; ticket?: string | null };
@@ -104,6 +140,12 @@ export interface Calls {
     body: undefined;
     answer: Blob;
   };
+  "GET /blobs/{blob}/link": {
+    path: { blob: string };
+    query: { within?: number };
+    body: undefined;
+    answer: BlobLinkView;
+  };
   "GET /pipelines": {
     path: undefined;
     query: undefined;
@@ -121,12 +163,6 @@ export interface Calls {
     query: { limit?: number; cursor?: string | null };
     body: undefined;
     answer: RunsPage;
-  };
-  "GET /runs/{run}": {
-    path: { run: string };
-    query: undefined;
-    body: undefined;
-    answer: RunView;
   };
   "POST /runs/{run}/cancel": {
     path: { run: string };
@@ -546,10 +582,24 @@ export interface AuditPage {
   next: number | null;
 }
 
+/** A blob, and where it is for a while without a key. */
+export interface BlobLinkView {
+  blob: string;
+  media_type: string;
+  size: number;
+  /** In hex; null: it was put by a build that kept none. */
+  sha256: string | null;
+  /** Signed: whoever has it can read the blob until it is over. */
+  url: string;
+  expires_in_s: number;
+}
+
 export interface BlobView {
   blob: string;
   media_type: string;
   size: number;
+  /** In hex. */
+  sha256: string;
 }
 
 export interface BucketView {
@@ -601,6 +651,32 @@ export interface DeedView {
   action: string;
   subject: string;
   detail: Record<string, unknown>;
+}
+
+/** Which jobs, of those that are there now: all that is said holds for each. */
+export interface DeletionRequest {
+  labels?: Record<string, unknown>;
+  /** Those that ended before this time. */
+  ended_before?: string | null;
+  /** Also those that have not ended: they are cancelled first. */
+  cancel?: boolean;
+}
+
+/** The receipt: it names what was removed, and says nothing of what was in it. */
+export interface DeletionView {
+  id: string;
+  tenant: string;
+  /** `job ID`, `run ID`, `jobs` or `tenant`. */
+  subject: string;
+  state: "removing" | "done";
+  /** How many of what: jobs, runs, attempts, streams, blobs, deliveries, ... */
+  removed: Record<string, number>;
+  /** Pieces that are known and still there. */
+  left: number;
+  /** The id of the key, or who the operator is. */
+  asked_by: string;
+  asked_at: string | null;
+  finished_at: string | null;
 }
 
 /** All that the filter finds. Without any filter, `all` must be true. */
@@ -1230,6 +1306,8 @@ export interface ResultView {
   state: State;
   result: JsonValue;
   error: ErrorView | null;
+  /** Those that the result names, the first 64 of them. */
+  blobs?: BlobLinkView[];
 }
 
 /** What is left out stays. */

@@ -17,6 +17,7 @@ from headrace.launch import (
     cli_dead_letters,
     cli_keys,
     cli_rollout,
+    cli_runs,
     cli_schedules,
     cli_tenants,
     cli_users,
@@ -65,6 +66,7 @@ for part in (
     cli_dead_letters,
     cli_keys,
     cli_rollout,
+    cli_runs,
     cli_schedules,
     cli_tenants,
     cli_users,
@@ -209,6 +211,19 @@ def retry(  # noqa: PLR0913  # a command line has as many options as it has
     _only_with_all(which, dry_run=dry_run)
     wish = own.Wish(kind="", out=out, watch=watch, idempotency_key=idempotency_key, as_json=json)
     return run(own.retry(settings(), _one(jobs), console(), wish))
+
+
+@app.command
+def delete(
+    job: str,
+    *,
+    cancel: Annotated[bool, Parameter(negative="", help="First, if it has not ended.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Delete a job with its input, result, frames and blobs, and print what was removed."""
+    from headrace.launch import deleting
+
+    run(deleting.delete(settings(), console(), f"/jobs/{job}", cancel=cancel, as_json=json))
 
 
 @app.command

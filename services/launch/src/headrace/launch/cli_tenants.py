@@ -56,3 +56,19 @@ def set_terms(  # a command line has as many options as it has
     if not changed:
         raise Misused("Say what to change: --weight, --max-running, ... (headrace tenants set -h).")
     run(tenants.set_terms(settings(), console(), tenant, changed, as_json=json))
+
+
+@app.command
+def delete_data(
+    tenant: str,
+    *,
+    yes: Annotated[bool, Parameter(negative="", help="Yes, all of it.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Delete all that a tenant has: jobs, runs, schedules, webhooks, uploads and blobs. Its keys stay."""
+    from headrace.launch import deleting
+    from headrace.launch.tenants import at
+
+    if not yes:
+        raise Misused(f"This deletes all that {tenant} has and cannot be undone: say --yes.")
+    run(deleting.delete_tenant(settings(), console(), f"{at(tenant)}/data", as_json=json))

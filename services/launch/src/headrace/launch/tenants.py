@@ -42,7 +42,7 @@ async def show_terms(
     settings: ClientSettings, console: Console, tenant: str, *, as_json: bool
 ) -> None:
     async with operating(settings) as client:
-        terms = await client.ask("GET", _at(tenant))
+        terms = await client.ask("GET", at(tenant))
     _print(console, terms, as_json=as_json)
 
 
@@ -56,13 +56,13 @@ async def set_terms(
 ) -> None:
     """The api sets them as a whole, so what is not named is sent as it stands."""
     async with operating(settings) as client:
-        stood = await client.ask("GET", _at(tenant))
+        stood = await client.ask("GET", at(tenant))
         terms = {name: value for name, value in stood.items() if name != "tenant"}
-        terms = await client.ask("PUT", _at(tenant), json={**terms, **changed})
+        terms = await client.ask("PUT", at(tenant), json={**terms, **changed})
     _print(console, terms, as_json=as_json)
 
 
-def _at(tenant: str) -> str:
+def at(tenant: str) -> str:
     return f"/admin/tenants/{quote(tenant, safe='')}"
 
 
