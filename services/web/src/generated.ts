@@ -124,7 +124,7 @@ export interface Calls {
   };
   "POST /tickets": {
     path: undefined;
-    query: { job?: string | null };
+    query: { job?: string | null; run?: string | null };
     body: undefined;
     answer: TicketView;
   };
@@ -1500,6 +1500,7 @@ export interface StandingView {
   max_running: number | null;
   max_running_per_lane: number | null;
   max_queued: number | null;
+  retain_days: number | null;
   /** Scheduled or queued; counted to 10,000. */
   waiting: number;
   /** By a worker; counted to 10,000. */
@@ -1551,6 +1552,8 @@ export interface TermsRequest {
   max_running_per_lane?: number | null;
   /** null: the installation's MAX_QUEUED_PER_TENANT. */
   max_queued?: number | null;
+  /** Jobs and runs go so many days after their end, or by RETAIN_DAYS if that is sooner. */
+  retain_days?: number | null;
 }
 
 export interface TermsView {
@@ -1559,6 +1562,7 @@ export interface TermsView {
   max_running: number | null;
   max_running_per_lane: number | null;
   max_queued: number | null;
+  retain_days: number | null;
 }
 
 export interface TicketView {

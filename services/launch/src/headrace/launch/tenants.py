@@ -72,7 +72,7 @@ def _print(console: Console, terms: dict[str, Any], *, as_json: bool) -> None:
         return
     console.print(Text(f"tenant {terms['tenant']}"))
     caps = {name: "no cap" if terms[name] is None else f"{terms[name]:,}" for name in _CAPS}
-    queued = terms["max_queued"]
+    queued, days = terms["max_queued"], terms["retain_days"]
     print_facts(
         console,
         {
@@ -80,6 +80,7 @@ def _print(console: Console, terms: dict[str, Any], *, as_json: bool) -> None:
             "max running": caps["max_running"],
             "max running per lane": caps["max_running_per_lane"],
             "max queued": "MAX_QUEUED_PER_TENANT" if queued is None else f"{queued:,}",
+            "days kept": "RETAIN_DAYS" if days is None else f"{days:,}",
         },
     )
 

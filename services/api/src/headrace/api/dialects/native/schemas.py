@@ -284,6 +284,12 @@ class TermsRequest(_Asked):
     max_queued: int | None = Field(
         None, ge=0, le=10_000_000, description="null: the installation's MAX_QUEUED_PER_TENANT."
     )
+    retain_days: int | None = Field(
+        None,
+        ge=2,
+        le=36_500,
+        description="Jobs and runs go so many days after their end, or by RETAIN_DAYS if that is sooner.",
+    )
 
 
 class TermsView(_Told):
@@ -292,6 +298,7 @@ class TermsView(_Told):
     max_running: int | None
     max_running_per_lane: int | None
     max_queued: int | None
+    retain_days: int | None
 
 
 class ModelView(_Told):
