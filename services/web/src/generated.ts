@@ -124,7 +124,7 @@ export interface Calls {
   };
   "POST /tickets": {
     path: undefined;
-    query: { job?: string | null };
+    query: { job?: string | null; run?: string | null };
     body: undefined;
     answer: TicketView;
   };
@@ -139,6 +139,12 @@ export interface Calls {
     query: undefined;
     body: undefined;
     answer: Blob;
+  };
+  "GET /blobs/{blob}/link": {
+    path: { blob: string };
+    query: { within?: number };
+    body: undefined;
+    answer: BlobLinkView;
   };
   "GET /pipelines": {
     path: undefined;
@@ -833,6 +839,18 @@ export interface BatchesPage {
   next: string | null;
 }
 
+/** A blob, and where it is for a while without a key. */
+export interface BlobLinkView {
+  blob: string;
+  media_type: string;
+  size: number;
+  /** In hex; null: it was put by a build that kept none. */
+  sha256: string | null;
+  /** Signed: whoever has it can read the blob until it is over. */
+  url: string;
+  expires_in_s: number;
+}
+
 export interface BlobName {
   /** As `POST /blobs` answered. */
   blob: string;
@@ -842,6 +860,8 @@ export interface BlobView {
   blob: string;
   media_type: string;
   size: number;
+  /** In hex. */
+  sha256: string;
 }
 
 export interface BucketView {
@@ -1651,6 +1671,8 @@ export interface ResultView {
   state: State;
   result: JsonValue;
   error: ErrorView | null;
+  /** Those that the result names, the first 64 of them. */
+  blobs?: BlobLinkView[];
 }
 
 /** What is left out stays. */
@@ -1858,6 +1880,7 @@ export interface StandingView {
   max_running: number | null;
   max_running_per_lane: number | null;
   max_queued: number | null;
+  retain_days: number | null;
   /** Scheduled or queued; counted to 10,000. */
   waiting: number;
   /** By a worker; counted to 10,000. */
@@ -1909,6 +1932,8 @@ export interface TermsRequest {
   max_running_per_lane?: number | null;
   /** null: the installation's MAX_QUEUED_PER_TENANT. */
   max_queued?: number | null;
+  /** Jobs and runs go so many days after their end, or by RETAIN_DAYS if that is sooner. */
+  retain_days?: number | null;
 }
 
 export interface TermsView {
@@ -1917,6 +1942,7 @@ export interface TermsView {
   max_running: number | null;
   max_running_per_lane: number | null;
   max_queued: number | null;
+  retain_days: number | null;
 }
 
 export interface TicketView {

@@ -118,6 +118,7 @@ async def test_what_a_tenant_gets_is_set_as_a_whole(http: httpx.AsyncClient, sto
         "max_running": 4,
         "max_running_per_lane": None,
         "max_queued": None,
+        "retain_days": None,
     }
     async with store.begin() as tx:
         assert await tx.terms(TenantId("red")) == Terms(weight=3, max_running=4)
@@ -127,6 +128,8 @@ async def test_terms_that_make_no_sense_are_refused_with_the_place(http: httpx.A
     answer = await http.put("/admin/tenants/red", json={"weight": 0}, headers=ADMIN)
 
     assert (answer.status_code, answer.json()["pointer"]) == (422, "/weight")
+    brief = await http.put("/admin/tenants/red", json={"retain_days": 1}, headers=ADMIN)
+    assert (brief.status_code, brief.json()["pointer"]) == (422, "/retain_days")
 
 
 async def test_another_tenant_s_job_is_not_explained(

@@ -105,7 +105,7 @@ async def test_every_route_is_described(document: dict[str, Any]) -> None:
         "DELETE /admin/tenants/{tenant}/data", "GET /admin/deletions/{deletion}",
         "OPTIONS /uploads", "POST /uploads", "HEAD /uploads/{upload}", "GET /uploads/{upload}",
         "PATCH /uploads/{upload}", "DELETE /uploads/{upload}",
-        "POST /blobs", "GET /blobs/{blob}",
+        "POST /blobs", "GET /blobs/{blob}", "GET /blobs/{blob}/link",
         "POST /webhooks", "GET /webhooks",
         "GET /webhooks/{webhook}", "PATCH /webhooks/{webhook}",
         "DELETE /webhooks/{webhook}", "GET /webhooks/{webhook}/secret",

@@ -123,7 +123,12 @@ async def test_the_result_is_there_at_the_end(http: httpx.AsyncClient, backstage
     answer = await http.get(f"/jobs/{job}/result", headers=RED)
 
     assert answer.status_code == 200
-    assert answer.json() == {"state": "succeeded", "result": {"text": "A"}, "error": None}
+    assert answer.json() == {
+        "state": "succeeded",
+        "result": {"text": "A"},
+        "error": None,
+        "blobs": [],
+    }
 
 
 async def test_a_failure_is_a_result_too(http: httpx.AsyncClient, backstage: Any) -> None:

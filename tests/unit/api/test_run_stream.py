@@ -170,3 +170,27 @@ async def test_another_tenants_run_is_no_run_on_a_socket_either(live: httpx.Asyn
 
     assert said["error"]["status"] == 404
     assert socket.close_code == 1008
+
+
+async def test_a_ticket_for_a_run_shows_that_run_and_nothing_else(
+    live: httpx.AsyncClient, http: httpx.AsyncClient, crew: Crew
+) -> None:
+    run, other = await begin(http), await begin(http)
+
+    async def ticket() -> str:
+        answer = await http.post("/tickets", params={"run": run["id"]}, headers=RED)
+        return str(answer.json()["ticket"])
+
+    async with aconnect_sse(
+        live, "GET", f"/runs/{run['id']}/events", params={"ticket": await ticket()}
+    ) as source:
+        first = await anext(source.aiter_sse())
+    elsewhere = await http.get(f"/runs/{other['id']}/events", params={"ticket": await ticket()})
+    job = job_of(run, "first")
+    of_a_job = await http.get(f"/jobs/{job}/events", params={"ticket": await ticket()})
+
+    assert first.event == "run"
+    assert (elsewhere.status_code, of_a_job.status_code) == (403, 403)
+    theirs = await http.post("/tickets", params={"run": run["id"]}, headers=BLUE)
+    both = await http.post("/tickets", params={"run": run["id"], "job": job}, headers=RED)
+    assert (theirs.status_code, both.status_code) == (404, 422)

@@ -13,8 +13,8 @@ from headrace.contracts.ids import JobId, TenantId, WorkerId
 from headrace.core.errors import InvalidInput
 from headrace.core.job import Job
 from headrace.core.ports.blobs import Blob, BlobRef
-from headrace.core.ports.store import Created, Replayed, Store
-from headrace.core.usecases.purge import Kept, collect, purge
+from headrace.core.ports.store import Created, Replayed, Store, Terms
+from headrace.core.usecases.purge import Kept, collect, purge, purge_own
 from headrace.core.usecases.record import record
 from headrace.core.usecases.retry import retry
 from headrace.core.usecases.schedules import Makers, Recurrence, create_schedule, delete_schedule
@@ -332,3 +332,26 @@ async def collect_all(store: Store, blobs: MemoryBlobs) -> None:
     place: str | None = ""
     while place is not None:
         place = await collect(store, blobs, after=place, limit=1)
+
+
+async def test_a_tenant_may_have_its_jobs_kept_for_less_than_others(
+    store: Store, blobs: MemoryBlobs
+) -> None:
+    made = await blobs.put(TENANT, PICTURE)
+    job = await ended(store, {"image": {"blob": made}})
+    await age(store, "UPDATE jobs SET finished_at = :then")
+    await purge(store, blobs, kept=Kept(), limit=10)
+    assert await purge_own(store, blobs, after="", limit=10) == ("", False)
+    assert await there(store, job)
+    async with store.begin() as tx:
+        await tx.set_terms(TENANT, Terms(retain_days=2))
+
+    place, more = await purge_own(store, blobs, after="", limit=1)
+
+    assert (place, more) == (
+        "",
+        True,
+    )  # it is looked at again: there may be more than one turn takes
+    assert await purge_own(store, blobs, after=place, limit=1) == ("", False)
+    assert not await there(store, job)
+    assert blobs.kept == {}

@@ -25,7 +25,12 @@ from headrace.testkit.system import System, running
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[System]:
     folder = tmp_path_factory.mktemp("system")
     async with running(
-        "MONOLITH", folder, API_KEYS="red:key-of-red", ADMIN_KEY="key-of-admin", ENGINES="echo"
+        "MONOLITH",
+        folder,
+        API_KEYS="red:key-of-red",
+        ADMIN_KEY="key-of-admin",
+        ENGINES="echo",
+        PIPELINES="headrace.testkit.runs_at_the_door:CHAIN",
     ) as system:
         yield system
 

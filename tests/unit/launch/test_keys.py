@@ -77,7 +77,9 @@ async def test_tenants_are_listed_with_what_they_have(inside: Command) -> None:
     await inside("keys", "create", "violet", **ADMIN)
     await inside("tenants", "set", "violet", "--weight", "3", "--max-queued", "7", **ADMIN)
 
-    told = json.loads((await inside("tenants", "--json", **ADMIN)).out)
+    ran = await inside("tenants", "--json", **ADMIN)
+    assert ran.code == 0, ran.err
+    told = json.loads(ran.out)
     table = await inside("tenants", **ADMIN)
 
     violet = next(each for each in told if each["tenant"] == "violet")

@@ -18,6 +18,7 @@ _SAID: Final = {
     413: "The body is too large.",
     415: "The body has the wrong media type.",
     422: "It can be read and is wrong: `pointer` or `parameter` says where, `known` what would do.",
+    416: "There are no such bytes; `Content-Range` says how many there are.",
     423: "Somebody sends for it at this moment.",
     460: "What came is not what its checksum says: none of it counts.",
     429: "As many of your jobs wait as may; try again after `Retry-After` seconds.",

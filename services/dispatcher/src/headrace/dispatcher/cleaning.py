@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from headrace.core.usecases.erase import Places, go_on
-from headrace.core.usecases.purge import collect, purge
+from headrace.core.usecases.purge import collect, purge, purge_own
 from headrace.dispatcher.options import DispatcherOptions, Ports
 from headrace.dispatcher.sweeping import Sweeper
 from headrace.telemetry.logs import get_logger
@@ -21,11 +21,15 @@ class Cleaner:
         self._places = Places(ports.streams, ports.blobs, ports.producers)
         self._sweeper = sweeper
         self._place = ""
+        self._tenant = ""  # whose own retention was honoured last
 
     async def purge(self) -> bool:
         """True: there is more."""
-        options = self._options
-        return await purge(self._store, self._blobs, kept=options.kept, limit=options.batch)
+        options, blobs = self._options, self._blobs
+        more = await purge(self._store, blobs, kept=options.kept, limit=options.batch)
+        after = self._tenant
+        self._tenant, own = await purge_own(self._store, blobs, after=after, limit=options.batch)
+        return more or own
 
     async def erase(self) -> bool:
         """What somebody wants gone, a step further; True: there is more."""

@@ -19,6 +19,7 @@ from headrace.launch import (
     cli_keys,
     cli_models,
     cli_rollout,
+    cli_runs,
     cli_schedules,
     cli_tenants,
     cli_users,
@@ -69,6 +70,7 @@ for part in (
     cli_keys,
     cli_models,
     cli_rollout,
+    cli_runs,
     cli_schedules,
     cli_tenants,
     cli_users,
@@ -213,6 +215,19 @@ def retry(  # noqa: PLR0913  # a command line has as many options as it has
     _only_with_all(which, dry_run=dry_run)
     wish = own.Wish(kind="", out=out, watch=watch, idempotency_key=idempotency_key, as_json=json)
     return run(own.retry(settings(), _one(jobs), console(), wish))
+
+
+@app.command
+def delete(
+    job: str,
+    *,
+    cancel: Annotated[bool, Parameter(negative="", help="First, if it has not ended.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Delete a job with its input, result, frames and blobs, and print what was removed."""
+    from headrace.launch import deleting
+
+    run(deleting.delete(settings(), console(), f"/jobs/{job}", cancel=cancel, as_json=json))
 
 
 @app.command

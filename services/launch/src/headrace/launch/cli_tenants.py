@@ -30,13 +30,14 @@ def show(tenant: str, *, json: AsJson = False) -> None:
 
 
 @app.command(name="set")
-def set_terms(  # a command line has as many options as it has
+def set_terms(  # noqa: PLR0913  # a command line has as many options as it has
     tenant: str,
     *,
     weight: Annotated[int | None, Parameter(help="Jobs it gets in each round.")] = None,
     max_running: Annotated[Cap, Parameter(help="none: no cap.")] = None,
     max_running_per_lane: Annotated[Cap, Parameter(help="none: no cap.")] = None,
     max_queued: Annotated[Cap, Parameter(help="none: the installation's.")] = None,
+    retain_days: Annotated[Cap, Parameter(help="none: as for everybody.")] = None,
     json: AsJson = False,
 ) -> None:
     """Change what is named; the rest stays. A lowered cap stops nothing that runs."""
@@ -47,6 +48,7 @@ def set_terms(  # a command line has as many options as it has
         "max_running": max_running,
         "max_running_per_lane": max_running_per_lane,
         "max_queued": max_queued,
+        "retain_days": retain_days,
     }
     changed = {
         name: None if value == "none" else value
@@ -56,3 +58,19 @@ def set_terms(  # a command line has as many options as it has
     if not changed:
         raise Misused("Say what to change: --weight, --max-running, ... (headrace tenants set -h).")
     run(tenants.set_terms(settings(), console(), tenant, changed, as_json=json))
+
+
+@app.command
+def delete_data(
+    tenant: str,
+    *,
+    yes: Annotated[bool, Parameter(negative="", help="Yes, all of it.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Delete all that a tenant has: jobs, runs, schedules, webhooks, uploads and blobs. Its keys stay."""
+    from headrace.launch import deleting
+    from headrace.launch.tenants import at
+
+    if not yes:
+        raise Misused(f"This deletes all that {tenant} has and cannot be undone: say --yes.")
+    run(deleting.delete_tenant(settings(), console(), f"{at(tenant)}/data", as_json=json))

@@ -42,7 +42,7 @@ async def show_terms(
     settings: ClientSettings, console: Console, tenant: str, *, as_json: bool
 ) -> None:
     async with operating(settings) as client:
-        terms = await client.ask("GET", _at(tenant))
+        terms = await client.ask("GET", at(tenant))
     _print(console, terms, as_json=as_json)
 
 
@@ -56,13 +56,13 @@ async def set_terms(
 ) -> None:
     """The api sets them as a whole, so what is not named is sent as it stands."""
     async with operating(settings) as client:
-        stood = await client.ask("GET", _at(tenant))
+        stood = await client.ask("GET", at(tenant))
         terms = {name: value for name, value in stood.items() if name != "tenant"}
-        terms = await client.ask("PUT", _at(tenant), json={**terms, **changed})
+        terms = await client.ask("PUT", at(tenant), json={**terms, **changed})
     _print(console, terms, as_json=as_json)
 
 
-def _at(tenant: str) -> str:
+def at(tenant: str) -> str:
     return f"/admin/tenants/{quote(tenant, safe='')}"
 
 
@@ -72,7 +72,7 @@ def _print(console: Console, terms: dict[str, Any], *, as_json: bool) -> None:
         return
     console.print(Text(f"tenant {terms['tenant']}"))
     caps = {name: "no cap" if terms[name] is None else f"{terms[name]:,}" for name in _CAPS}
-    queued = terms["max_queued"]
+    queued, days = terms["max_queued"], terms["retain_days"]
     print_facts(
         console,
         {
@@ -80,6 +80,7 @@ def _print(console: Console, terms: dict[str, Any], *, as_json: bool) -> None:
             "max running": caps["max_running"],
             "max running per lane": caps["max_running_per_lane"],
             "max queued": "MAX_QUEUED_PER_TENANT" if queued is None else f"{queued:,}",
+            "days kept": "RETAIN_DAYS" if days is None else f"{days:,}",
         },
     )
 

@@ -62,6 +62,7 @@ class Standing:
     max_running: int | None = None
     max_running_per_lane: int | None = None
     max_queued: int | None = None
+    retain_days: int | None = None
     waiting: int  # scheduled or queued
     running: int
     keys: int  # of those kept here, neither revoked nor expired

@@ -53,5 +53,7 @@ class Runs(Protocol):
     async def jobs_to_stop(self, path: str, *, limit: int) -> list[JobId]:
         """Jobs of runs that are ending, which nobody has asked to end yet."""
 
-    async def purge_runs(self, *, finished_before: datetime, limit: int) -> PurgedRuns:
+    async def purge_runs(
+        self, *, finished_before: datetime, limit: int, tenant: TenantId | None = None
+    ) -> PurgedRuns:
         """Delete runs that are over, with their pieces and uses of blobs."""

@@ -91,6 +91,9 @@ class Terms:
     max_running: int | None = None  # running or offered, in all lanes
     max_running_per_lane: int | None = None
     max_queued: int | None = None  # scheduled or queued
+    retain_days: int | None = (
+        None  # what has ended goes then, if not before; None: as for everybody
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 
 from headrace.contracts.ids import BlobId, JobId, TenantId
@@ -81,8 +81,13 @@ class Upkeep(Protocol):
     async def purge_engines(self, *, announced_before: datetime) -> None:
         """Forget engines that no worker has announced since then."""
 
-    async def purge_jobs(self, *, finished_before: datetime, limit: int) -> Purged:
-        """Delete terminal jobs with their attempts, dead letters, calls and uses of blobs."""
+    async def retentions(self, *, after: str, limit: int) -> dict[TenantId, timedelta]:
+        """How long what has ended is kept of those tenants for whom that was set, by name, behind this one."""
+
+    async def purge_jobs(
+        self, *, finished_before: datetime, limit: int, tenant: TenantId | None = None
+    ) -> Purged:
+        """Delete terminal jobs, all tenants' or one's, with their attempts, dead letters, calls and uses of blobs."""
 
     async def use_blobs(self, uses: Sequence[BlobUse]) -> None:
         """Idempotent."""

@@ -26,6 +26,7 @@ TAKES_KEPT: Final = timedelta(days=1)
 # A blob that nobody names may be about to be named, or be the answer that a key repeats.
 BLOBS_KEPT: Final = KEYS_KEPT
 _AT_ONCE: Final = 16  # blobs
+_TENANTS_AT_ONCE: Final = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,27 @@ async def purge(store: Store, blobs: Blobs, *, kept: Kept, limit: int) -> bool:
         purged = await tx.purge_jobs(finished_before=then, limit=limit)
     await delete_blobs(blobs, [*runs.orphans, *batches.orphans, *purged.orphans])
     return max(others, runs.runs, batches.batches, purged.jobs) >= limit
+
+
+async def purge_own(store: Store, blobs: Blobs, *, after: str, limit: int) -> tuple[str, bool]:
+    """Of tenants for whom it was set how long: as many of them as one turn looks at, behind this one.
+
+    Answers where to go on ('' is at the first again), and whether there is more to do at once. No tenant
+    is looked at for whom nothing was set.
+    """
+    async with store.begin() as tx:
+        own = await tx.retentions(after=after, limit=_TENANTS_AT_ONCE)
+    for tenant, kept in own.items():
+        async with store.begin() as tx:
+            then = await tx.now() - max(kept, KEYS_KEPT)
+            runs = await tx.purge_runs(finished_before=then, limit=limit, tenant=tenant)
+            jobs = await tx.purge_jobs(finished_before=then, limit=limit, tenant=tenant)
+        await delete_blobs(blobs, [*runs.orphans, *jobs.orphans])
+        if max(runs.runs, jobs.jobs) >= limit:
+            return after, True
+        after = tenant
+    more = len(own) >= _TENANTS_AT_ONCE
+    return (after, True) if more else ("", False)
 
 
 async def _purge_api_keys(tx: Transaction, now: datetime, kept: Kept, limit: int) -> int:

@@ -44,5 +44,7 @@ class RunVerbs:
     async def jobs_to_stop(self, path: str, *, limit: int) -> list[JobId]:
         return await runs.jobs_to_stop(self._session, path, limit)
 
-    async def purge_runs(self, *, finished_before: datetime, limit: int) -> PurgedRuns:
-        return await runs.purge_runs(self._session, finished_before, limit)
+    async def purge_runs(
+        self, *, finished_before: datetime, limit: int, tenant: TenantId | None = None
+    ) -> PurgedRuns:
+        return await runs.purge_runs(self._session, finished_before, limit, tenant)

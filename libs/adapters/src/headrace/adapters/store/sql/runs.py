@@ -202,8 +202,16 @@ _with_run: Final = (
 )
 
 
-async def purge_runs(session: Session, finished_before: datetime, limit: int) -> PurgedRuns:
-    old = (await session.run(_old, then=finished_before, limit=limit)).scalars().all()
+_old_of: Final = _old.where(runs.c.tenant == bindparam("owner", type_=Name))
+
+
+async def purge_runs(
+    session: Session, finished_before: datetime, limit: int, tenant: TenantId | None
+) -> PurgedRuns:
+    whose = {} if tenant is None else {"owner": tenant}
+    question = _old if tenant is None else _old_of
+    found = await session.run(question, then=finished_before, limit=limit, **whose)
+    old = found.scalars().all()
     if not old:
         return PurgedRuns(0, [])
     rows = [{"id": run} for run in old]

@@ -128,6 +128,7 @@ _partial("jobs_start_deadlines", jobs.c.path, jobs.c.start_deadline, where=START
 _partial("jobs_cancel_wishes", jobs.c.path, jobs.c.cancel_asked_at, where=CANCEL_WISHED)
 _partial("jobs_watched", jobs.c.path, jobs.c.watched_until, where=WATCHED)
 _partial("jobs_ended", jobs.c.finished_at, where=ENDED)
+_partial("jobs_ended_of", jobs.c.tenant, jobs.c.finished_at, where=ENDED)
 Index("jobs_made", jobs.c.created_at, jobs.c.id)  # of all tenants, for operators
 _partial("jobs_gone_wrong", jobs.c.created_at, jobs.c.id, where=GONE_WRONG)
 _partial("jobs_oldest", jobs.c.lane, jobs.c.not_before, jobs.c.created_at, where=QUEUED)
@@ -213,7 +214,9 @@ tenants: Final = Table(
     Column("max_running", Integer),
     Column("max_running_per_lane", Integer),
     Column("max_queued", Integer),
+    Column("retain_days", Integer),  # what has ended goes then, if not before
 )
+_partial("tenants_retaining", tenants.c.name, where=RETAINING)
 
 lanes: Final = Table(
     "lanes",

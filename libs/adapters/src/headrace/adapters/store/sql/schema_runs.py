@@ -33,6 +33,13 @@ runs: Final = Table(
 Index("runs_listed", runs.c.tenant, runs.c.created_at, runs.c.id)
 Index("runs_ending", runs.c.path, postgresql_where=text(ENDING), sqlite_where=text(ENDING))
 Index("runs_age", runs.c.finished_at, postgresql_where=text(OVER), sqlite_where=text(OVER))
+Index(
+    "runs_over_of",
+    runs.c.tenant,
+    runs.c.finished_at,
+    postgresql_where=text(OVER),
+    sqlite_where=text(OVER),
+)
 
 run_stages: Final = Table(
     "run_stages",

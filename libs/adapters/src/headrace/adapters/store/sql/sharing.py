@@ -128,7 +128,7 @@ async def shares(
 
 
 _terms: Final = select(tenants).where(tenants.c.name == _tenant)
-_TERMS: Final = ("weight", "max_running", "max_running_per_lane", "max_queued")
+_TERMS: Final = ("weight", "max_running", "max_running_per_lane", "max_queued", "retain_days")
 _insert_terms: Final = insert(tenants).values(
     name=_tenant, **{name: bindparam(name, type_=Integer) for name in _TERMS}
 )

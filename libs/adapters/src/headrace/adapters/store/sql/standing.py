@@ -63,7 +63,8 @@ _keys: Final = (
 _standings: Final = select(
     _named.c.tenant,
     func.coalesce(tenants.c.weight, literal_column("1", Integer)).label("weight"),
-    *(tenants.c[name] for name in ("max_running", "max_running_per_lane", "max_queued")),
+    *(tenants.c[name] for name in ("max_running", "max_running_per_lane")),
+    *(tenants.c[name] for name in ("max_queued", "retain_days")),
     _count_of(NOT_STARTED).label("waiting"),
     _count_of(HELD).label("running"),
     _keys.label("keys"),

@@ -353,8 +353,13 @@ class SqlTransaction(
     async def purge_engines(self, *, announced_before: datetime) -> None:
         await fleet.purge_engines(self._session, announced_before)
 
-    async def purge_jobs(self, *, finished_before: datetime, limit: int) -> Purged:
-        return await upkeep.purge_jobs(self._session, finished_before, limit)
+    async def retentions(self, *, after: str, limit: int) -> dict[TenantId, timedelta]:
+        return await upkeep.retentions(self._session, after, limit)
+
+    async def purge_jobs(
+        self, *, finished_before: datetime, limit: int, tenant: TenantId | None = None
+    ) -> Purged:
+        return await upkeep.purge_jobs(self._session, finished_before, limit, tenant)
 
     async def use_blobs(self, uses: Sequence[BlobUse]) -> None:
         await blob_uses.use_blobs(self._session, uses)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -25,7 +25,15 @@ from sqlalchemy.dialects.postgresql import insert
 from headrace.adapters.store.sql import blob_uses
 from headrace.adapters.store.sql.batches import OF_JOB
 from headrace.adapters.store.sql.expressions import batch, clock, ids
-from headrace.adapters.store.sql.schema import ENDED, attempts, idempotency_keys, jobs, workers
+from headrace.adapters.store.sql.schema import (
+    ENDED,
+    RETAINING,
+    attempts,
+    idempotency_keys,
+    jobs,
+    tenants,
+    workers,
+)
 from headrace.adapters.store.sql.schema_around import answers, api_keys, dead_letters, fires
 from headrace.adapters.store.sql.schema_around import blob_uses as uses
 from headrace.adapters.store.sql.schema_batches import batches
@@ -33,6 +41,7 @@ from headrace.adapters.store.sql.schema_models import feedback
 from headrace.adapters.store.sql.schema_webhooks import webhook_calls
 from headrace.adapters.store.sql.session import Session, refuse_nul
 from headrace.adapters.store.sql.types import Instant, Name, written
+from headrace.contracts.ids import TenantId
 from headrace.core.ports.upkeep import (
     Answer,
     Different,
@@ -170,9 +179,28 @@ _with_job: Final = (
 )
 
 
-async def purge_jobs(session: Session, finished_before: datetime, limit: int) -> Purged:
+_old_jobs_of: Final = _old_jobs.where(jobs.c.tenant == bindparam("owner", type_=Name))
+_retaining: Final = (
+    select(tenants.c.name, tenants.c.retain_days)
+    .where(text(RETAINING), tenants.c.name > bindparam("after", type_=Name))
+    .order_by(tenants.c.name)
+    .limit(bindparam("limit", type_=Integer))
+)
+
+
+async def retentions(session: Session, after: str, limit: int) -> dict[TenantId, timedelta]:
+    rows = await session.run(_retaining, after=after, limit=limit)
+    return {TenantId(row.name): timedelta(days=row.retain_days) for row in rows}
+
+
+async def purge_jobs(
+    session: Session, finished_before: datetime, limit: int, tenant: TenantId | None
+) -> Purged:
     """A job that has ended has left the outbox."""
-    old = (await session.run(_old_jobs, then=finished_before, limit=limit)).scalars().all()
+    whose = {} if tenant is None else {"owner": tenant}
+    question = _old_jobs if tenant is None else _old_jobs_of
+    found = await session.run(question, then=finished_before, limit=limit, **whose)
+    old = found.scalars().all()
     if not old:
         return Purged(0, [])
     rows = [{"id": job} for job in old]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from headrace.contracts.messages import EngineCard
 from headrace.core.job import Event, Job
 from headrace.core.ports.blobs import BlobRef
 from headrace.core.ports.dead_letters import LetterQuery
-from headrace.core.ports.store import Created, Replayed, Store
+from headrace.core.ports.store import Created, Replayed, Store, Terms
 from headrace.core.ports.upkeep import Answer, BlobUse, Different, Question, Recollection, Unasked
 from headrace.testkit.builders import a_dead_letter
 from headrace.testkit.conformance.store.room import SOON, Boom, StoreRoom, grant, move, put
@@ -185,6 +185,27 @@ class Remembering(StoreRoom):
             assert await tx.letters(LetterQuery(fingerprint=ended.id[:16])) == []
             assert await tx.find(waiting.tenant, waiting.id) is not None
             assert await tx.find(running.tenant, running.id) is not None
+
+    async def test_who_keeps_its_jobs_for_a_time_of_its_own_is_known_and_loses_its_own_alone(
+        self, store: Store, new: Any, tenant: TenantId
+    ) -> None:
+        other = TenantId(f"{tenant}-other")
+        mine, theirs = await put(store, new(), new(tenant=other))
+        for job in (mine, theirs):
+            await move(store, job, Event.CANCEL_ASKED)
+
+        async with store.begin() as tx:
+            await tx.set_terms(tenant, Terms(retain_days=3))
+            await tx.set_terms(other, Terms(weight=2))
+        async with store.begin() as tx:
+            known = await tx.retentions(after=tenant[:-1], limit=1)
+            assert known == {tenant: timedelta(days=3)}
+            assert tenant not in await tx.retentions(after=tenant, limit=9)
+            then = await tx.now() + SOON
+            run = await tx.purge_runs(finished_before=then, limit=9, tenant=tenant)
+            gone = await tx.purge_jobs(finished_before=then, limit=9, tenant=tenant)
+            assert (gone.jobs, run.runs) == (1, 0)
+            assert (await tx.load([mine.id, theirs.id])).keys() == {theirs.id}
 
 
 async def purged(store: Store, job: Job) -> set[BlobRef]:

@@ -54,7 +54,15 @@ class Sharing(StoreRoom):
     async def test_terms_are_kept_and_replaced_as_a_whole(
         self, store: Store, tenant: TenantId
     ) -> None:
-        await agree(store, tenant, weight=3, max_running=5, max_running_per_lane=2, max_queued=9)
+        await agree(
+            store,
+            tenant,
+            weight=3,
+            max_running=5,
+            max_running_per_lane=2,
+            max_queued=9,
+            retain_days=7,
+        )
         await agree(store, tenant, weight=4)
 
         async with store.begin() as tx:

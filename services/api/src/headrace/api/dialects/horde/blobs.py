@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Final
 
 from fastapi import Query, Request
@@ -12,17 +11,11 @@ from headrace.api.bodies import read_body
 from headrace.api.deps import ApiDeps, Deps
 from headrace.api.dialects.horde.documents import errors, routes
 from headrace.api.dialects.horde.errors import HordeError
+from headrace.api.serving import DESCRIBED, blob_answer, is_blob
 from headrace.api.signed import Method
 from headrace.contracts.ids import BlobId, TenantId
 
 router = routes()
-_BLOB: Final = re.compile(r"[0-9a-f-]{36}(\.[a-z0-9]{1,10})?")
-# What somebody uploaded is never a page of ours: it may not run scripts here.
-_INERT: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "private, max-age=31536000, immutable",
-}
 _Of = Annotated[str, Query(max_length=300, description="As it was signed.")]
 _Until = Annotated[int, Query(ge=0, le=2**53, description="As it was signed.")]
 _Signature = Annotated[str, Query(max_length=100)]
@@ -56,27 +49,20 @@ async def put_blob(  # what is signed
 @router.get(
     "/blobs/{blob}",
     response_class=Response,
-    responses={
-        200: {
-            "description": "The bytes, as they were sent.",
-            "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
-        },
-        **errors(404),
-    },
+    responses={**DESCRIBED, **errors(404)},
 )
-async def get_signed_blob(
-    deps: Deps, blob: str, of: _Of, until: _Until, signature: _Signature
+async def get_signed_blob(  # what is signed
+    request: Request, deps: Deps, blob: str, of: _Of, until: _Until, signature: _Signature
 ) -> Response:
     """What a result names."""
     await _check(deps, "GET", blob, of, until, signature)
-    found = await deps.blobs.get(TenantId(of), BlobId(blob))
-    return Response(found.data, headers=_INERT, media_type=found.media_type)
+    return await blob_answer(request, deps.blobs, TenantId(of), blob)
 
 
 async def _check(  # what is signed
     deps: ApiDeps, method: Method, blob: str, of: str, until: int, signature: str
 ) -> None:
-    if _BLOB.fullmatch(blob) is None:
+    if not is_blob(blob):
         raise HordeError(404, "ImageNotFound", "There is no such image.")
     if not await deps.signed.is_good(method, TenantId(of), BlobId(blob), until, signature):
         raise HordeError(403, "Forbidden", "This address was not signed here, or is over.")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from contextlib import suppress
+from datetime import timedelta
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from headrace.api.arguments import IdempotencyHeader
@@ -16,7 +17,9 @@ from headrace.api.deps import ApiDeps, Deps, Owner, Tenant
 from headrace.api.dialects.native import documents
 from headrace.api.dialects.native.repeating import answer, replayed_header
 from headrace.api.dialects.native.schemas import BlobView
+from headrace.api.dialects.native.schemas_uploads import BlobLinkView
 from headrace.api.problems import invalid, unsupported
+from headrace.api.serving import DESCRIBED, blob_answer, is_blob
 from headrace.contracts.ids import BlobId, TenantId
 from headrace.core.errors import BlobNotFound, IdempotencyConflict, Unavailable
 from headrace.core.ports.blobs import Blob
@@ -25,14 +28,7 @@ from headrace.core.ports.upkeep import Answer, Question
 from headrace.core.usecases.once import Told, once
 
 router = APIRouter(tags=["blobs"])
-_BLOB: Final = re.compile(r"[0-9a-f-]{36}(\.[a-z0-9]{1,10})?")
 _ACCEPTED: Final = re.compile(r"image/[a-z0-9][a-z0-9.+-]{0,63}|application/(octet-stream|jsonl)")
-# What somebody uploaded is never a page of ours: it may not run scripts here.
-_INERT: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "private, max-age=31536000, immutable",
-}
 
 
 @router.post(
@@ -66,7 +62,8 @@ async def _kept_once(
 ) -> Told:
     """Kept before it is known whether the key is new: no transaction waits for the bytes."""
     kept = await deps.blobs.put(tenant, blob)
-    view = BlobView(blob=kept, media_type=blob.media_type, size=len(blob.data))
+    digest = hashlib.sha256(blob.data).hexdigest()
+    view = BlobView(blob=kept, media_type=blob.media_type, size=len(blob.data), sha256=digest)
     if question is None:
         return Told(answer(view, 201), replayed=False)
 
@@ -95,25 +92,57 @@ def _question(tenant: TenantId, key: str | None, blob: Blob) -> Question | None:
     return Question(tenant, "POST /blobs", key, said)
 
 
+_InPath = Annotated[str, Path(description="The blob's id.")]
+
+
 @router.get(
     "/blobs/{blob}",
     response_class=Response,
-    responses={
-        200: {
-            "description": "The bytes, as they were sent.",
-            "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
-        },
-        **documents.problems(404),
-    },
+    responses={**DESCRIBED, **documents.problems(404, 416)},
 )
-async def get_blob(
-    deps: Deps, tenant: Tenant, blob: Annotated[str, Path(description="The blob's id.")]
+async def get_blob(request: Request, deps: Deps, tenant: Tenant, blob: _InPath) -> Response:
+    """A blob of this tenant's, or a range of its bytes."""
+    return await blob_answer(request, deps.blobs, tenant, blob)
+
+
+@router.get(
+    "/blobs/{blob}/link",
+    response_class=Response,
+    responses={200: {"model": BlobLinkView}, **documents.problems(404, 422)},
+)
+async def link_blob(
+    request: Request,
+    deps: Deps,
+    tenant: Tenant,
+    blob: _InPath,
+    within: Annotated[int, Query(ge=1, le=604_800, description="Seconds.")] = 3600,
 ) -> Response:
-    """A blob of this tenant's."""
-    if _BLOB.fullmatch(blob) is None:
+    """Its size and digest, and an address where it is for so long without a key."""
+    if not is_blob(blob):
         raise BlobNotFound(blob[:64])
-    found = await deps.blobs.get(tenant, BlobId(blob))
-    return Response(found.data, headers=_INERT, media_type=found.media_type)
+    view = await linked(request, deps, tenant, BlobId(blob), timedelta(seconds=within))
+    return Response(
+        view.model_dump_json(),
+        headers={"Cache-Control": "no-store"},
+        media_type="application/json",
+    )
+
+
+async def linked(
+    request: Request, deps: ApiDeps, tenant: TenantId, blob: BlobId, within: timedelta
+) -> BlobLinkView:
+    """Raises BlobNotFound, Unavailable."""
+    facts = await deps.blobs.facts(tenant, blob)
+    base = deps.public_url or str(request.base_url)
+    url = await deps.signed.link(base, tenant, blob, "GET", within=within)
+    return BlobLinkView(
+        blob=blob,
+        media_type=facts.media_type,
+        size=facts.size,
+        sha256=facts.sha256,
+        url=url,
+        expires_in_s=within.total_seconds(),
+    )
 
 
 def _media_type(header: str | None) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from contextlib import suppress
+from datetime import timedelta
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
@@ -12,6 +14,7 @@ from headrace.api.addresses import job_id
 from headrace.api.deps import ApiDeps, Deps, Tenant
 from headrace.api.dialects.native import documents, translate
 from headrace.api.dialects.native.arguments import JobInPath
+from headrace.api.dialects.native.blobs import linked
 from headrace.api.dialects.native.errors import wrong_parameter
 from headrace.api.dialects.native.schemas import (
     ExplainView,
@@ -24,15 +27,18 @@ from headrace.api.dialects.native.schemas import (
     StatusView,
     TimelineView,
 )
+from headrace.api.dialects.native.schemas_uploads import BlobLinkView
 from headrace.api.gateways.watching import find
 from headrace.contracts.ids import JobId, TenantId
-from headrace.core.errors import JobNotFound
+from headrace.core.blob_names import MAX_INPUT_BLOBS, kept_for
+from headrace.core.errors import BlobNotFound, JobNotFound
 from headrace.core.job import Job, State
 from headrace.core.ports.store import Query as JobQuery
 from headrace.core.ports.store import Transaction
 from headrace.core.usecases.explain import facts_about
 
 router = APIRouter(tags=["jobs"])
+_LINKED_FOR: Final = timedelta(hours=1)
 
 
 @router.get("/jobs", responses={200: {"model": JobsPage}, **documents.problems(422)})
@@ -86,11 +92,12 @@ async def get_status(deps: Deps, tenant: Tenant, job: JobInPath) -> Response:
         **documents.problems(404),
     },
 )
-async def get_result(deps: Deps, tenant: Tenant, job: JobInPath) -> Response:
-    """What came of it, once it has ended."""
+async def get_result(request: Request, deps: Deps, tenant: Tenant, job: JobInPath) -> Response:
+    """What came of it, once it has ended, and a link to each blob in it that is good for an hour."""
     found, status = await _status(deps, tenant, job)
     if found.terminal:
-        return _json(translate.result_view(found))
+        view = translate.result_view(found)
+        return _json(view.model_copy(update={"blobs": await _links(request, deps, found)}))
     return _json(status, 202, {"Retry-After": "1"})
 
 
@@ -123,6 +130,15 @@ async def _status(deps: ApiDeps, tenant: TenantId, job: JobId) -> tuple[Job, Sta
         ahead = await _ahead(tx, found)
         now = await tx.now()
     return found, translate.status_view(found, ahead=ahead, now=now)
+
+
+async def _links(request: Request, deps: ApiDeps, job: Job) -> list[BlobLinkView]:
+    """But for what is gone: somebody may have let go of it, or deleted it."""
+    links: list[BlobLinkView] = []
+    for blob in kept_for(job.output)[:MAX_INPUT_BLOBS]:
+        with suppress(BlobNotFound):
+            links.append(await linked(request, deps, job.owner, blob, _LINKED_FOR))
+    return links
 
 
 async def _ahead(tx: Transaction, job: Job) -> int | None:

@@ -17,6 +17,7 @@ from pydantic import (
     Strict,
 )
 
+from headrace.api.dialects.native.schemas_uploads import BlobLinkView
 from headrace.core.addresses import LONGEST as LONGEST_URL
 from headrace.core.explain import Rule
 from headrace.core.job import State
@@ -226,6 +227,9 @@ class ResultView(_Told):
     state: State
     result: JsonValue
     error: ErrorView | None
+    blobs: list[BlobLinkView] = Field(
+        default_factory=list, description="Those that the result names, the first 64 of them."
+    )
 
 
 class StagesView(_Told):
@@ -323,6 +327,12 @@ class TermsRequest(_Asked):
     max_queued: int | None = Field(
         None, ge=0, le=10_000_000, description="null: the installation's MAX_QUEUED_PER_TENANT."
     )
+    retain_days: int | None = Field(
+        None,
+        ge=2,
+        le=36_500,
+        description="Jobs and runs go so many days after their end, or by RETAIN_DAYS if that is sooner.",
+    )
 
 
 class TermsView(_Told):
@@ -331,6 +341,7 @@ class TermsView(_Told):
     max_running: int | None
     max_running_per_lane: int | None
     max_queued: int | None
+    retain_days: int | None
 
 
 class ModelView(_Told):
@@ -345,6 +356,7 @@ class BlobView(_Told):
     blob: str
     media_type: str
     size: int
+    sha256: str = Field(description="In hex.")
 
 
 class Complaint(_Told):

@@ -17,3 +17,16 @@ class UploadView(BaseModel):
     expires_at: datetime | None = Field(description="Unless more comes before.")
     blob: str | None = Field(description="Once all of it is there: for a job's input.")
     sha256: str | None = Field(description="Of the whole, in hex, once it is a blob.")
+
+
+class BlobLinkView(BaseModel):
+    """A blob, and where it is for a while without a key."""
+
+    model_config = ConfigDict(frozen=True)
+
+    blob: str
+    media_type: str
+    size: int
+    sha256: str | None = Field(description="In hex; null: it was put by a build that kept none.")
+    url: str = Field(description="Signed: whoever has it can read the blob until it is over.")
+    expires_in_s: float

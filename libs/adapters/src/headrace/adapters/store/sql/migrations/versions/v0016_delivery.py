@@ -1,4 +1,4 @@
-"""Deletions, and what is left of them; uploads; answers know whom they are about. Adds only."""
+"""Deletions, and what is left of them; uploads; how long a tenant's jobs are kept. Adds only."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ def upgrade() -> None:
     op.create_index("idempotency_keys_job", "idempotency_keys", ["job"])
     op.create_index("takes_job", "takes", ["job"])
     op.add_column("answers", sa.Column("about", NAME))
+    op.add_column("tenants", sa.Column("retain_days", sa.Integer()))
+    _partial("tenants_retaining", "tenants", ["name"], "retain_days IS NOT NULL")
+    for name, table in (("jobs_ended_of", "jobs"), ("runs_over_of", "runs")):
+        _partial(name, table, ["tenant", "finished_at"], "finished_at IS NOT NULL")
     op.add_column("blob_uses", sa.Column("made", sa.Integer()))
     _partial("answers_about", "answers", ["about"], "about IS NOT NULL")
 
