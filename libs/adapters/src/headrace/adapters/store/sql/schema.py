@@ -52,6 +52,7 @@ OFFERED: Final = "(sent_at IS NOT NULL OR reserved_until IS NOT NULL)"
 WANTING: Final = "wants IS NOT NULL"
 ENDED: Final = "finished_at IS NOT NULL"
 SERVED: Final = "version IS NOT NULL"
+RETAINING: Final = "retain_days IS NOT NULL"
 IS_SHADOW: Final = "shadow_of IS NOT NULL"
 COUNTS: Final = f"{ENDED} AND shadow_of IS NULL"  # of how a path does
 SAID: Final = "conversation IS NOT NULL"
