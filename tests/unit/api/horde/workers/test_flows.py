@@ -112,7 +112,7 @@ async def test_regen_with_a_source_image_and_a_batch(
 async def test_koboldcpp(owner: RemoteWorker, requester: Requester) -> None:
     params = {"max_length": 40, "max_context_length": 512}
     await requester.ask("generate/text/async", {**ASKED, "params": params})
-    asked = {
+    asked: dict[str, Any] = {
         "max_length": 512,
         "max_context_length": 2048,
         "softprompts": [],
