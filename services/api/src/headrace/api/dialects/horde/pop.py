@@ -138,10 +138,11 @@ async def _pop_image(
 ) -> Response:
     popped = await _pop(request, deps, owner, asked, work.image_profile(asked), wait_s)
     links, told = popped.links, popped.told
+    source = await links.source(told.get("source_image"))
     optional: dict[str, Any] = {
-        "source_image": await links.source(told.get("source_image")),
+        "source_image": source,
         "source_mask": await links.source(told.get("source_mask")),
-        "source_processing": told.get("source_processing"),
+        "source_processing": told.get("source_processing") or (source and "img2img"),
         "extra_source_images": [
             {**each, "image": await links.source(each.get("image"))}
             for each in told.get("extra_source_images") or ()
