@@ -31,6 +31,8 @@ class Causal:
     def __init__(self, folder: Path, device: TorchDevice) -> None:
         """Only safetensors are read: nothing in a folder is ever executed or unpickled."""
         self._device = device.device
+        # cuDNN plans anew for every length: the first answer of a process would be five times slower.
+        torch.backends.cuda.enable_cudnn_sdp(enabled=False)
         self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
         self._model = transformers.AutoModelForCausalLM.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=device.dtype
