@@ -1,6 +1,6 @@
-// What a result holds, sorted by how it is shown: text, pictures, videos, vectors, and short facts.
+// What a result holds, sorted by how it is shown: text, pictures, videos, sounds, vectors, and short facts.
 
-import { isBlob, isPicture, isVideo } from "./schema";
+import { isBlob, isPicture, isSound, isVideo } from "./schema";
 import { number, spoken } from "./wording";
 
 export interface Fact {
@@ -12,6 +12,7 @@ export interface Result {
   text: string | null;
   pictures: string[];
   videos: string[];
+  sounds: string[];
   vectors: number[][];
   facts: Fact[];
 }
@@ -20,7 +21,14 @@ const SHORT = 120;
 const UNITS: Record<string, string> = { s: "s", ms: "ms", mb: "MB" };
 
 export function readResult(result: unknown): Result {
-  const found: Result = { text: null, pictures: [], videos: [], vectors: [], facts: [] };
+  const found: Result = {
+    text: null,
+    pictures: [],
+    videos: [],
+    sounds: [],
+    vectors: [],
+    facts: [],
+  };
   if (isRecord(result)) sort(result, found);
   else if (typeof result === "string") found.text = result;
   return found;
@@ -36,6 +44,7 @@ function sort(values: Record<string, unknown>, found: Result, outermost = true):
   for (const [key, value] of Object.entries(values)) {
     if (outermost && key === "text" && typeof value === "string") found.text = value;
     else if (isPicture(value)) found[isVideo(value.blob) ? "videos" : "pictures"].push(value.blob);
+    else if (isSound(value)) found.sounds.push(value.blob);
     else if (isBlob(value)) tell(found, [{ name: spoken(key), value: value.blob }]);
     else if (Array.isArray(value)) sortList(key, value, found);
     else if (isRecord(value)) sort(value, found, false);

@@ -171,6 +171,10 @@ function indexOf(choices: unknown[], value: unknown): string {
 }
 
 /** A name says by its ending what is in it. */
+export function isSound(value: unknown): value is { blob: string } {
+  return isBlob(value) && /\.(mp3|wav)$/.test(value.blob);
+}
+
 export function isVideo(blob: string): boolean {
   return /\.(webm|mp4)$/.test(blob);
 }

@@ -117,7 +117,8 @@ function after(view: JobView, frame: Frame): JobView {
       const preview = { image: frame.image, step: frame.step ?? null };
       return { ...view, previews: [...view.previews, preview].slice(-PREVIEWS) };
     }
-    case "segment":
+    case "segment": // those of a sound are heard as one, at the end
+      if (!frame.media_type.startsWith("video/")) return view;
       return { ...view, segments: [...view.segments, frame.blob] };
     case "log":
       return { ...view, log: [...view.log, frame.line].slice(-LOG_LINES) };

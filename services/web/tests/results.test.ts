@@ -4,13 +4,14 @@ import { expect, test } from "vitest";
 
 import { factOf, readResult, spilledIn } from "../src/results";
 
-test("text, pictures, videos, vectors and facts are told apart", () => {
+test("text, pictures, videos, sounds, vectors and facts are told apart", () => {
   const result = readResult({
     text: "Once",
     image: { blob: "b1.png" },
     frames: [{ blob: "b2.png" }, { blob: "b3.png" }],
     video: { blob: "b4.webm" },
     segments: [{ blob: "b5.webm" }, { blob: "b6.webm" }],
+    audio: { blob: "b7.wav" },
     embeddings: [[0.1, -0.2]],
     usage: { prompt_tokens: 35 },
     known_words: ["cat", "red"],
@@ -23,6 +24,7 @@ test("text, pictures, videos, vectors and facts are told apart", () => {
     text: "Once",
     pictures: ["b1.png", "b2.png", "b3.png"],
     videos: ["b4.webm"],
+    sounds: ["b7.wav"],
     vectors: [[0.1, -0.2]],
     facts: [
       { name: "Prompt tokens", value: "35" },
@@ -59,6 +61,7 @@ test("no result is no trouble", () => {
     text: null,
     pictures: [],
     videos: [],
+    sounds: [],
     vectors: [],
     facts: [],
   });

@@ -1,0 +1,1 @@
+"""An engine that says a text aloud."""
