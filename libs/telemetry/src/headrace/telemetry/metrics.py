@@ -271,6 +271,13 @@ ENGINE_MEMORY: Final = CATALOG.gauges(
     do="Grows from job to job: the engine leaks. Near the limit: fewer slots.",
     lane=LANES,
 )
+BATCH_JOBS: Final = CATALOG.histograms(
+    "headrace_batch_jobs",
+    "Jobs that a lane's engine did in one go, where it does several.",
+    do="1 under load: more slots, or the jobs ask for different models. Shrinking: `batch.too_large` in the log.",
+    buckets=(1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64),
+    lane=LANES,
+)
 GPU_UTILISATION: Final = CATALOG.gauges(
     "headrace_gpu_utilisation_ratio",
     "How much of the time the device computed, as its driver says.",

@@ -81,9 +81,10 @@ class ScriptedDispatcher:
         model: str = "calm",
         epoch: int = 0,
         timeout_s: float = 60.0,
+        attempt: int = 1,
         **given: Any,
     ) -> JobId:
-        self.wanted[job] = Wanted(model, given, timeout_s, epoch + 1)
+        self.wanted[job] = Wanted(model, given, timeout_s, epoch + 1, attempt)
         queue = self.topology.work(Lane(lane))
         await self.bus.declare([queue])
         offer = Offer(job=JobId(job), epoch=epoch, lane=Lane(lane))

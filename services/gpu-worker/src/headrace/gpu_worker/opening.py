@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from headrace.contracts.ids import Lane, WorkerId
 from headrace.core.errors import Misconfigured
+from headrace.engines.batches import batching
 from headrace.engines.options import Misconfigured as RefusedOption
 from headrace.engines.registry import Survey, card, survey
 from headrace.gpu_worker.options import LaneOptions, Limits, WorkerOptions
@@ -67,6 +68,8 @@ def choose_lanes(
             slots=settings.slots.get(lane, 1),
             preload=engine.models[0],
             settings=options.get(lane, {}),
+            batch_most=(together := batching(engine)).most,
+            batch_window_s=together.window_s,
         )
         for lane in wanted
     ]

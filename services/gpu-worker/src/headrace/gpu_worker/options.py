@@ -23,11 +23,17 @@ class LaneOptions:
     slots: int = 1
     preload: str | None = None  # the model to load at start; None: with the first job
     settings: Mapping[str, str] = field(default_factory=dict)  # for the engine's `configure`
+    batch_most: int = 1  # jobs that its engine does in one go; then the slots share one child
+    batch_window_s: float = 0.0  # for how long the first of a batch waits for others
     engine: str = ""  # 'package.module:Class'; empty: whom the entry point of this lane names
 
     @property
     def lane(self) -> Lane:
         return self.card.lane
+
+    @property
+    def batches(self) -> bool:
+        return self.batch_most > 1 and self.slots > 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

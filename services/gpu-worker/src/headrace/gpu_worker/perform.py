@@ -2,7 +2,7 @@
 
 Laws:
 1. Whoever is not the holder any more says nothing: LOST has no result, and UNTRUSTED no frames.
-2. CANCELLED and RELEASED are said only when the child is idle or gone.
+2. CANCELLED and RELEASED are said only when the child is idle or gone, or has let go of this one job.
 3. An output that is there counts, also when somebody asked to stop meanwhile; a deadline is a
    deadline.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, assert_never
 
@@ -23,6 +23,7 @@ from headrace.contracts.messages import JobError, Result, Stages
 from headrace.gpu_worker.attempts import Attempt, Why
 from headrace.gpu_worker.frames import FrameWriter
 from headrace.gpu_worker.host import wire
+from headrace.gpu_worker.host.batcher import Interrupted, Seat
 from headrace.gpu_worker.host.keeper import Keeper, NotReady, RunEnded
 from headrace.gpu_worker.host.process import HostLost
 from headrace.gpu_worker.options import WorkerOptions
@@ -46,7 +47,7 @@ End: TypeAlias = dict[str, Any] | JobError | Halted
 class Performance:
     """One attempt on one slot's child."""
 
-    def __init__(self, attempt: Attempt, keeper: Keeper, options: WorkerOptions) -> None:
+    def __init__(self, attempt: Attempt, keeper: Keeper | Seat, options: WorkerOptions) -> None:
         self._attempt = attempt
         self._keeper = keeper
         self._options = options
@@ -77,6 +78,9 @@ class Performance:
             return await self._phases()
         except (PayloadFailed, NotReady) as failure:
             return failure.error
+        except Interrupted:
+            self._attempt.end(Why.INTERRUPTED)
+            return Halted()
         except HostLost as lost:
             return JobError("worker_lost", str(lost), detail=lost.last_lines or None)
 
@@ -102,16 +106,20 @@ class Performance:
 
     async def _run(self, given: Given) -> RunEnded:
         grant = self._attempt.grant
-        deadline = asyncio.get_running_loop().call_later(
-            grant.timeout_s, self._attempt.end, Why.DEADLINE
-        )
-        try:
+        with ExitStack() as undo:
+
+            def begun() -> None:
+                """Its time counts from here: it may have waited for its child until now."""
+                loop = asyncio.get_running_loop()
+                undo.callback(
+                    loop.call_later(grant.timeout_s, self._attempt.end, Why.DEADLINE).cancel
+                )
+
             return await self._keeper.run(
                 lambda run: wire.Run(run, grant.model, grant.attempt, given.input, given.blobs),
                 self._hear,
+                begun,
             )
-        finally:
-            deadline.cancel()
 
     async def _hear(self, said: wire.Said) -> None:
         if said.fraction is not None:
@@ -169,7 +177,7 @@ class Performance:
                 return self._ended(JobError("deadline", f"it ran longer than {limit_s:g} s"))
             case Why.CANCELLED if not isinstance(end, dict):
                 return self._said("cancelled")
-            case Why.DRAINED if not isinstance(end, dict):
+            case Why.DRAINED | Why.INTERRUPTED if not isinstance(end, dict):
                 return self._said("released")
             case _:
                 return self._ended(end)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from headrace.contracts.messages import Goodbye, Hello, Message, Vitals, encode
@@ -19,8 +19,10 @@ from headrace.gpu_worker.checkup import Checkup
 from headrace.gpu_worker.gate import Gate
 from headrace.gpu_worker.gpus import GpuWatch, open_nvml
 from headrace.gpu_worker.heartbeats import Heartbeater
+from headrace.gpu_worker.host.batcher import Batcher, Seat
+from headrace.gpu_worker.host.keeper import Keeper
 from headrace.gpu_worker.measuring import measure
-from headrace.gpu_worker.options import WorkerOptions
+from headrace.gpu_worker.options import LaneOptions, WorkerOptions
 from headrace.gpu_worker.post import Post
 from headrace.gpu_worker.reports import Reports
 from headrace.gpu_worker.slot import Desk, Slot
@@ -46,7 +48,18 @@ class Worker:
         post = Post(obey=self._heartbeater.obey, give_back=reports.give_back)
         self._post = post
         desk = Desk(options, self._attempts, post, reports, self._heartbeater, self._news, gate)
-        self._slots = [Slot(lane, desk) for lane in options.lanes for _ in range(lane.slots)]
+        self._batchers: list[Batcher] = []
+        self._slots = [
+            Slot(lane, desk, child) for lane in options.lanes for child in self._children(lane)
+        ]
+
+    def _children(self, lane: LaneOptions) -> Sequence[Keeper | Seat]:
+        """One for each slot; where an engine takes several jobs in one go, all sit at the same."""
+        limits = self._options.limits
+        if not lane.batches:
+            return [Keeper(lane, limits) for _ in range(lane.slots)]
+        self._batchers.append(batcher := Batcher(lane, limits))
+        return batcher.seats
 
     async def serve(self, stop: asyncio.Event) -> None:
         options = self._options
@@ -71,6 +84,7 @@ class Worker:
                 background.create_task(self._introduce()),
                 background.create_task(self._drain(stop)),
                 background.create_task(measure(self._slots, self._gpus)),
+                *(background.create_task(batcher.serve()) for batcher in self._batchers),
             ]
             await self._serve_slots(stop)
             for loop in loops:

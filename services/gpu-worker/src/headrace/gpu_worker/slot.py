@@ -31,6 +31,7 @@ from headrace.gpu_worker.attempts import Attempt, Attempts, Why
 from headrace.gpu_worker.claims import Answered, claim
 from headrace.gpu_worker.gate import Gate
 from headrace.gpu_worker.heartbeats import Heartbeater
+from headrace.gpu_worker.host.batcher import Seat
 from headrace.gpu_worker.host.keeper import Keeper, NotReady
 from headrace.gpu_worker.host.process import HostLost
 from headrace.gpu_worker.options import LaneOptions, WorkerOptions
@@ -58,12 +59,12 @@ class Desk:
 
 
 class Slot:
-    def __init__(self, lane: LaneOptions, desk: Desk) -> None:
+    def __init__(self, lane: LaneOptions, desk: Desk, keeper: Keeper | Seat) -> None:
         self.lane = lane
         self.ready = False
         self._desk = desk
         self._options = desk.options
-        self._keeper = Keeper(lane, desk.options.limits)
+        self._keeper = keeper
         self._pauses = self._new_pauses()
         self.busy = False
         self._deliveries: Deliveries | None = None

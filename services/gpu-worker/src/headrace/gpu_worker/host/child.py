@@ -1,7 +1,8 @@
 """What runs in the child: an engine in the main thread, and a thread that listens to the worker.
 
 Laws:
-1. The child is idle, or busy with one thing; it says `Ended`, `Loaded` or `Failed` when idle again.
+1. The child is idle, or busy with one thing; it says `Ended`, `AllEnded`, `Loaded` or `Failed` when idle
+   again.
 2. It dies with its worker: the kernel is asked for that where it can do it, and the listening thread
    ends the process when the worker's side of the socket closes.
 3. Signals meant for the worker (a stopped service signals every process) do not end its jobs.
@@ -24,13 +25,13 @@ from functools import partial
 from importlib import import_module
 from typing import Any, Final
 
-import msgspec
 import psutil
 
 from headrace.contracts.ids import Lane
 from headrace.engines.engine import Engine, Stopped
 from headrace.engines.registry import decode_input, engine_class
 from headrace.gpu_worker.host import wire
+from headrace.gpu_worker.host.batch import Batch, encoded
 from headrace.gpu_worker.host.errors import explain
 from headrace.gpu_worker.host.work import ChildWork
 
@@ -101,6 +102,10 @@ class Child:
                 case wire.Run() as request:
                     self._channel.send(self._run(request))
                     self._channel.forget(request.run)
+                case wire.RunMany() as request:
+                    self._channel.send(self._run_many(request))
+                    for run in request.runs:
+                        self._channel.forget(run.run)
                 case wire.Stop():
                     pass  # the listener has seen to it
 
@@ -138,11 +143,14 @@ class Child:
         engine = self._prepared
         given = decode_input(type(engine), request.input)
         stopped = self._channel.stopped(request.run)
-        work = ChildWork(request, given, send=self._channel.send, stopped=stopped)
+        work = ChildWork(request, given, send=self._channel.send, stopped=stopped.is_set)
         output: Any = engine.run(work)
-        if not isinstance(output, dict):
-            raise TypeError(f"an engine returns a dict, not {type(output).__name__}")
-        return msgspec.json.encode(output)
+        return encoded(output)
+
+    def _run_many(self, request: wire.RunMany) -> wire.AllEnded:
+        batch = Batch(self._prepared, send=self._channel.send, alone=self._run)
+        batch.run([(run, self._channel.stopped(run.run)) for run in request.runs])
+        return wire.AllEnded(batch.fits)
 
     @property
     def _prepared(self) -> Engine:

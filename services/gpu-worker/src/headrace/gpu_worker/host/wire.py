@@ -12,7 +12,7 @@ import msgspec
 
 from headrace.contracts.messages import JobError
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 MAX_BYTES: Final = 512 * 2**20
 LENGTH: Final = struct.Struct(">I")
 
@@ -34,6 +34,12 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     attempt: int
     input: dict[str, Any]
     blobs: dict[str, bytes]
+
+
+class RunMany(msgspec.Struct, frozen=True, tag="run_many"):
+    """Together. Each ends by itself, and then the child says `AllEnded`."""
+
+    runs: list[Run]
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
@@ -68,12 +74,18 @@ class Made(msgspec.Struct, frozen=True, tag="made"):
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended", omit_defaults=True):
-    """The child is idle again. Neither output nor error: it stopped as it was told."""
+    """Neither output nor error: it stopped as it was told. After a `Run` the child is idle again."""
 
     run: int
     output: bytes | None = None  # JSON
     error: JobError | None = None
     rss_mb: float = 0.0
+
+
+class AllEnded(msgspec.Struct, frozen=True, tag="all_ended", omit_defaults=True):
+    """The child is idle again after a `RunMany`."""
+
+    fits: int | None = None  # so many at once had room, where all had none
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
@@ -82,8 +94,8 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     error: JobError
 
 
-ToChild: TypeAlias = Prepare | Load | Run | Stop
-ToWorker: TypeAlias = Ready | Loaded | Said | Made | Ended | Failed
+ToChild: TypeAlias = Prepare | Load | Run | RunMany | Stop
+ToWorker: TypeAlias = Ready | Loaded | Said | Made | Ended | AllEnded | Failed
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _to_child: Final = msgspec.msgpack.Decoder(ToChild)

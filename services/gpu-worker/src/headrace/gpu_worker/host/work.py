@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -20,7 +19,7 @@ _MAGIC: Final = ((b"\x89PNG", "image/png"), (b"\xff\xd8", "image/jpeg"), (b"RIFF
 
 
 class ChildWork:
-    """One run. `stopped` is set by the thread that listens to the worker."""
+    """One run. `stopped` is asked before each word."""
 
     def __init__(
         self,
@@ -28,7 +27,7 @@ class ChildWork:
         given: Any,
         *,
         send: Callable[[ToWorker], None],
-        stopped: threading.Event,
+        stopped: Callable[[], bool],
     ) -> None:
         self._request = request
         self._given = given
@@ -50,7 +49,7 @@ class ChildWork:
         return self._given
 
     def check(self) -> None:
-        if self._stopped.is_set():
+        if self._stopped():
             raise Stopped
 
     def token(self, text: str) -> None:
