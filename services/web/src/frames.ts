@@ -32,6 +32,7 @@ export type Frame =
     }
   | { type: "token"; text: string }
   | { type: "preview"; image: string; step?: number }
+  | { type: "segment"; blob: string; media_type: string; duration_s?: number }
   | { type: "log"; line: string }
   | { type: "metric"; name: string; value: number; step?: number }
   | { type: "reset"; snapshot: Snapshot }

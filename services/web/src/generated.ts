@@ -17,7 +17,13 @@ export interface Calls {
   "POST /jobs/inference": {
     path: undefined;
     query: undefined;
-    body: JobRequest;
+    body: InferenceRequest;
+    answer: JobView;
+  };
+  "POST /jobs/training": {
+    path: undefined;
+    query: undefined;
+    body: TrainingRequest;
     answer: JobView;
   };
   "GET /jobs/statuses": {
@@ -496,6 +502,8 @@ export interface AnybodysJobView {
   retry_of: string | null;
   /** How far, 0 to 1, as last reported. */
   progress: number | null;
+  /** What a next attempt goes on from; null where that begins at the beginning. */
+  checkpoint: CheckpointView | null;
   priority: number;
   labels: Record<string, string>;
   input: Record<string, unknown>;
@@ -539,6 +547,8 @@ export interface AttemptView {
   outcome: string | null;
   error: ErrorView | null;
   stages: StagesView | null;
+  /** Of the checkpoint that it went on from; null: it began at the beginning. */
+  resumed_step: number | null;
 }
 
 export interface AuditPage {
@@ -576,6 +586,12 @@ export interface Cancelled {
 
 export interface Cancelling {
   type: "cancelling";
+}
+
+/** What its attempts have left behind: the next one goes on from there. */
+export interface CheckpointView {
+  step: number;
+  at: string;
 }
 
 export interface Dead {
@@ -670,7 +686,7 @@ export interface FleetView {
   busy: number;
 }
 
-export type Frame = Queued | Started | Attempt | Progress | Token | Preview | Log | Metric | Reset | Cancelling | Succeeded | Failed | Cancelled | Dead;
+export type Frame = Queued | Started | Attempt | Progress | Token | Preview | Segment | Log | Metric | Reset | Cancelling | Succeeded | Failed | Cancelled | Dead;
 
 export interface GpuView {
   name: string;
@@ -716,6 +732,28 @@ export interface GuardView {
   at_least: number;
   errors_over: number;
   slower_by: number;
+}
+
+export interface InferenceRequest {
+  /** Any but `training`. */
+  kind?: string;
+  /** The kind's default when left out. */
+  model?: string | null;
+  /** Fits the `input_schema` that `GET /models` tells for the kind and model. */
+  input: Record<string, unknown>;
+  /** Higher first, within one tenant. */
+  priority?: number;
+  /** Not before this time. */
+  run_at?: string | null;
+  /** Fail if it has not started by then. */
+  start_deadline?: string | null;
+  /** Seconds one attempt may run. */
+  timeout?: number;
+  labels?: Record<string, unknown>;
+  /** What becomes of it when its last watcher has left. Unwatched jobs go on. */
+  on_disconnect?: string | CancelAfter;
+  /** Who is called when it ends: an address, or one with `events`. */
+  webhook?: string | WebhookRequest | null;
 }
 
 /** Which jobs, of all tenants. */
@@ -781,6 +819,8 @@ export interface JobView {
   retry_of: string | null;
   /** How far, 0 to 1, as last reported. */
   progress: number | null;
+  /** What a next attempt goes on from; null where that begins at the beginning. */
+  checkpoint: CheckpointView | null;
   priority: number;
   labels: Record<string, string>;
   input: Record<string, unknown>;
@@ -1344,6 +1384,14 @@ export interface RunsPage {
 /** What a key is good for. See `includes`: some are good for what others are, too. */
 export type Scope = "submit" | "read" | "worker" | "admin" | "admin:read";
 
+/** A piece of what is being made that can be played already, in order; the result names them all. */
+export interface Segment {
+  type: "segment";
+  blob: string;
+  media_type: string;
+  duration_s?: number | null;
+}
+
 export type Settled = "replayed" | "discarded";
 
 export interface SettledView {
@@ -1506,12 +1554,34 @@ export interface TimelineView {
   api_key: string | null;
   /** Where to look at it, if TRACE_URL is set. */
   trace_url: string | null;
+  checkpoint: CheckpointView | null;
   attempts: AttemptView[];
 }
 
 export interface Token {
   type: "token";
   text: string;
+}
+
+export interface TrainingRequest {
+  kind?: string;
+  /** The kind's default when left out. */
+  model?: string | null;
+  /** Fits the `input_schema` that `GET /models` tells for the kind and model. */
+  input: Record<string, unknown>;
+  /** Higher first, within one tenant. */
+  priority?: number;
+  /** Not before this time. */
+  run_at?: string | null;
+  /** Fail if it has not started by then. */
+  start_deadline?: string | null;
+  /** Seconds one attempt may run. */
+  timeout?: number;
+  labels?: Record<string, unknown>;
+  /** What becomes of it when its last watcher has left. Unwatched jobs go on. */
+  on_disconnect?: string | CancelAfter;
+  /** Who is called when it ends: an address, or one with `events`. */
+  webhook?: string | WebhookRequest | null;
 }
 
 export interface TrippedView {

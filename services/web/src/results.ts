@@ -1,6 +1,6 @@
-// What a result holds, sorted by how it is shown: text, pictures, vectors, and short facts.
+// What a result holds, sorted by how it is shown: text, pictures, videos, vectors, and short facts.
 
-import { isPicture } from "./schema";
+import { isPicture, isVideo } from "./schema";
 import { number, spoken } from "./wording";
 
 export interface Fact {
@@ -11,6 +11,7 @@ export interface Fact {
 export interface Result {
   text: string | null;
   pictures: string[];
+  videos: string[];
   vectors: number[][];
   facts: Fact[];
 }
@@ -19,7 +20,7 @@ const SHORT = 120;
 const UNITS: Record<string, string> = { s: "s", ms: "ms", mb: "MB" };
 
 export function readResult(result: unknown): Result {
-  const found: Result = { text: null, pictures: [], vectors: [], facts: [] };
+  const found: Result = { text: null, pictures: [], videos: [], vectors: [], facts: [] };
   if (isRecord(result)) sort(result, found);
   else if (typeof result === "string") found.text = result;
   return found;
@@ -34,7 +35,7 @@ export function spilledIn(result: unknown): string | null {
 function sort(values: Record<string, unknown>, found: Result, outermost = true): void {
   for (const [key, value] of Object.entries(values)) {
     if (outermost && key === "text" && typeof value === "string") found.text = value;
-    else if (isPicture(value)) found.pictures.push(value.blob);
+    else if (isPicture(value)) found[isVideo(value.blob) ? "videos" : "pictures"].push(value.blob);
     else if (Array.isArray(value)) sortList(key, value, found);
     else if (isRecord(value)) sort(value, found, false);
     else if (value !== null) found.facts.push(...factOf(key, value));
@@ -43,8 +44,10 @@ function sort(values: Record<string, unknown>, found: Result, outermost = true):
 
 function sortList(name: string, values: unknown[], found: Result): void {
   if (values.length === 0) return;
-  if (values.every(isPicture)) found.pictures.push(...values.map((each) => each.blob));
-  else if (values.every(isVector)) found.vectors.push(...values);
+  if (values.every(isPicture)) {
+    // Many videos are the pieces of one, which has a place of its own.
+    found.pictures.push(...values.map((each) => each.blob).filter((blob) => !isVideo(blob)));
+  } else if (values.every(isVector)) found.vectors.push(...values);
   else if (values.every((each) => typeof each !== "object")) {
     found.facts.push(...factOf(name, values.join(", ")));
   }

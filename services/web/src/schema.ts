@@ -170,6 +170,11 @@ function indexOf(choices: unknown[], value: unknown): string {
   return at < 0 ? "" : String(at);
 }
 
+/** A name says by its ending what is in it. */
+export function isVideo(blob: string): boolean {
+  return /\.(webm|mp4)$/.test(blob);
+}
+
 export function isPicture(value: unknown): value is { blob: string } {
   return (
     typeof value === "object" &&

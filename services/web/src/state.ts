@@ -30,6 +30,8 @@ interface Shown {
   text: string;
   tokens: number;
   previews: readonly Preview[];
+  /** Blobs of video that can be played before the whole is there. */
+  segments: readonly string[];
   log: readonly string[];
   metrics: Readonly<Record<string, Series>>;
   /** Its beginning is no longer kept anywhere. */
@@ -56,6 +58,7 @@ const NOTHING_SHOWN: Shown = {
   text: "",
   tokens: 0,
   previews: [],
+  segments: [],
   log: [],
   metrics: {},
   cut: false,
@@ -114,6 +117,8 @@ function after(view: JobView, frame: Frame): JobView {
       const preview = { image: frame.image, step: frame.step ?? null };
       return { ...view, previews: [...view.previews, preview].slice(-PREVIEWS) };
     }
+    case "segment":
+      return { ...view, segments: [...view.segments, frame.blob] };
     case "log":
       return { ...view, log: [...view.log, frame.line].slice(-LOG_LINES) };
     case "metric": {

@@ -15,6 +15,8 @@ export interface Row {
   /** Null while it runs. */
   outcome: string | null;
   worker: string | null;
+  /** Of the checkpoint that it went on from; null where it began at the beginning. */
+  resumed: number | null;
   bars: Bar[];
 }
 
@@ -38,7 +40,7 @@ export function chart(timeline: Timeline, now: number): Chart {
 type Since = (time: string | null) => number;
 
 function rowOf(attempt: Attempt, since: Since): Row {
-  const { stages, outcome, worker } = attempt;
+  const { stages, outcome, worker, resumed_step: resumed } = attempt;
   const granted = since(attempt.started_at);
   const ended = since(attempt.ended_at);
   const waited = Math.min(attempt.waited_s ?? 0, granted);
@@ -54,15 +56,20 @@ function rowOf(attempt: Attempt, since: Since): Row {
     const told = stages.load_s + stages.run_s + stages.store_s;
     if (attempt.ended_at !== null) parts.push(["record", ended - granted - told]);
   }
-  return { attempt: attempt.attempt, outcome, worker, bars: inARow(granted - waited, parts) };
+  const bars = inARow(granted - waited, parts);
+  return { attempt: attempt.attempt, outcome, worker, resumed, bars };
 }
 
 /** What waits for its first attempt, or for the next one. */
-function waitingRow({ state, attempts, created_at }: Timeline, since: Since): Row | null {
+function waitingRow(
+  { state, attempts, created_at, checkpoint }: Timeline,
+  since: Since,
+): Row | null {
   if (state !== "queued" && state !== "scheduled") return null;
   const from = since(attempts.at(-1)?.ended_at ?? created_at);
   const bars: Bar[] = [{ stage: "wait", start: from, length: since(null) - from }];
-  return { attempt: attempts.length + 1, outcome: null, worker: null, bars };
+  const resumed = checkpoint?.step ?? null;
+  return { attempt: attempts.length + 1, outcome: null, worker: null, resumed, bars };
 }
 
 function inARow(start: number, parts: [Stage, number][]): Bar[] {

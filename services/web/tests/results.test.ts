@@ -4,11 +4,13 @@ import { expect, test } from "vitest";
 
 import { factOf, readResult, spilledIn } from "../src/results";
 
-test("text, pictures, vectors and facts are told apart", () => {
+test("text, pictures, videos, vectors and facts are told apart", () => {
   const result = readResult({
     text: "Once",
     image: { blob: "b1.png" },
     frames: [{ blob: "b2.png" }, { blob: "b3.png" }],
+    video: { blob: "b4.webm" },
+    segments: [{ blob: "b5.webm" }, { blob: "b6.webm" }],
     embeddings: [[0.1, -0.2]],
     usage: { prompt_tokens: 35 },
     known_words: ["cat", "red"],
@@ -20,6 +22,7 @@ test("text, pictures, vectors and facts are told apart", () => {
   expect(result).toEqual({
     text: "Once",
     pictures: ["b1.png", "b2.png", "b3.png"],
+    videos: ["b4.webm"],
     vectors: [[0.1, -0.2]],
     facts: [
       { name: "Prompt tokens", value: "35" },
@@ -39,7 +42,7 @@ test("what is too long to be a fact is none", () => {
 });
 
 test("no result is no trouble", () => {
-  expect(readResult(null)).toEqual({ text: null, pictures: [], vectors: [], facts: [] });
+  expect(readResult(null)).toEqual({ text: null, pictures: [], videos: [], vectors: [], facts: [] });
 });
 
 test("an output that was too large is known by its blob", () => {

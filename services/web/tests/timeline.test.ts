@@ -18,6 +18,7 @@ const attempt = (fields: Partial<Attempt>): Attempt => ({
   outcome: null,
   error: null,
   stages: null,
+  resumed_step: null,
   ...fields,
 });
 
@@ -34,6 +35,7 @@ const timeline = (fields: Partial<Timeline>): Timeline => ({
   total_s: null,
   trace_id: null,
   trace_url: null,
+  checkpoint: null,
   attempts: [],
   ...fields,
 });
@@ -59,6 +61,15 @@ test("stages follow each other, and add up to the end", () => {
     ],
   ]);
   expect(chart(told, T0 + 100_000).length).toBe(8);
+});
+
+test("each attempt tells from which step it went on, and the next one from which it will", () => {
+  const first = attempt({ ended_at: at(4), outcome: "lost" });
+  const second = attempt({ attempt: 2, ended_at: at(8), outcome: "lost", resumed_step: 3 });
+  const checkpoint = { step: 7, at: at(7) };
+  const told = timeline({ state: "queued", attempts: [first, second], checkpoint });
+
+  expect(chart(told, T0 + 9000).rows.map(({ resumed }) => resumed)).toEqual([null, 3, 7]);
 });
 
 test("what runs reaches to now", () => {

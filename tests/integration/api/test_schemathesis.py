@@ -23,6 +23,7 @@ LOOKER = {"apikey": "key-of-lookers"}  # with red's kept in the store
 OPERATIONS = (
     "POST /jobs",
     "POST /jobs/inference",
+    "POST /jobs/training",
     "GET /jobs",
     "GET /jobs/statuses",
     "GET /jobs/{job}",

@@ -65,7 +65,7 @@ def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 async def test_every_route_is_described(document: dict[str, Any]) -> None:
     assert set(operations(document)) == {
-        "POST /jobs", "POST /jobs/inference", "GET /jobs", "GET /jobs/{job}",
+        "POST /jobs", "POST /jobs/inference", "POST /jobs/training", "GET /jobs", "GET /jobs/{job}",
         "GET /jobs/statuses", "GET /jobs/{job}/status", "GET /jobs/{job}/result", "GET /jobs/{job}/timeline",
         "GET /jobs/{job}/explain", "GET /jobs/{job}/logs", "GET /admin/lanes", "POST /admin/lanes/{lane}/pause",
         "POST /admin/lanes/{lane}/resume", "GET /admin/tenants/{tenant}",
@@ -89,6 +89,8 @@ async def test_every_route_is_described(document: dict[str, Any]) -> None:
         "GET /admin/jobs/{job}/timeline", "GET /admin/jobs/{job}/explain",
         "POST /admin/jobs/cancel", "POST /admin/jobs/retry", "POST /admin/jobs/{job}/move",
         "GET /admin/rollout", "PUT /admin/rollout", "POST /admin/rollout/rollback",
+        "DELETE /jobs/{job}", "POST /jobs/delete", "DELETE /runs/{run}", "GET /deletions/{deletion}",
+        "DELETE /admin/tenants/{tenant}/data", "GET /admin/deletions/{deletion}",
         "POST /blobs", "GET /blobs/{blob}",
         "POST /webhooks", "GET /webhooks",
         "GET /webhooks/{webhook}", "PATCH /webhooks/{webhook}",

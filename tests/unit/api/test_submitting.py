@@ -6,8 +6,10 @@ import asyncio
 from typing import Any
 
 import httpx
+import pytest
 
-from headrace.contracts.ids import JobId, TenantId
+from headrace.contracts.ids import JobId, Lane, TenantId
+from headrace.contracts.messages import EngineCard
 from headrace.core.ports.store import Query, Store
 from headrace.testkit.waits import eventually
 
@@ -120,6 +122,38 @@ async def test_inference_takes_any_kind_but_training(http: httpx.AsyncClient) ->
     refused = await http.post("/jobs/inference", json={**ECHO, "kind": "training"})
 
     assert taken.status_code == 202
+    assert refused.status_code == 422
+    assert refused.json()["known"] == ["echo"]
+
+
+@pytest.mark.parametrize("family", ["training", "inference"])
+async def test_a_family_of_its_own_is_the_kind_that_need_not_be_named(
+    http: httpx.AsyncClient, store: Store, family: str
+) -> None:
+    card = EngineCard(Lane(f"{family}-lane"), family, ["small"], {"type": "object"})
+    async with store.begin() as tx:
+        await tx.announce_engines([card])
+
+    bare = await http.post(f"/jobs/{family}", json={"input": {}})
+    named = await http.post(f"/jobs/{family}", json={"kind": family, "input": {}})
+
+    for answer in (bare, named):
+        assert answer.status_code == 202
+        told = answer.json()
+        assert (told["kind"], told["model"]) == (family, "small")
+        assert answer.headers["location"] == told["links"]["self"] == f"/jobs/{told['id']}"
+
+
+async def test_training_takes_no_other_kind(http: httpx.AsyncClient) -> None:
+    refused = await http.post("/jobs/training", json=ECHO)
+
+    assert refused.status_code == 422
+    assert refused.json()["pointer"] == "/kind"
+
+
+async def test_where_nobody_trains_it_is_refused(http: httpx.AsyncClient) -> None:
+    refused = await http.post("/jobs/training", json={"input": {}})
+
     assert refused.status_code == 422
     assert refused.json()["known"] == ["echo"]
 

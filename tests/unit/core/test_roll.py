@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import count
 from typing import Any, cast
 
@@ -105,6 +106,62 @@ async def test_who_is_known_is_let_in_without_a_question(
     assert again == first
     assert later.worker is not None
     assert later.worker.id == first.worker.id
+
+
+async def test_who_would_need_a_question_soon_shares_the_next_one(
+    roll: Roll, counted: Counted, clock: Clock
+) -> None:
+    crowd = [asks(f"worker-{n}", TenantId(f"owner-{n}")) for n in range(20)]
+    for each in crowd:
+        await roll.call(each)
+        clock.now += 0.5
+    for each in crowd:
+        await roll.call(each)
+    before = counted.begun
+
+    clock.now += KNOWN_S - 10
+    for each in crowd:
+        await roll.call(each)
+        clock.now += 0.5
+
+    assert counted.begun - before == 1
+
+
+async def test_who_has_gone_away_is_not_taken_for_there(
+    roll: Roll, store: Store, clock: Clock
+) -> None:
+    await called(roll, asks("stays"), asks("goes"))
+    seen_first = await seen_at(store, "goes")
+    for _ in range(3):
+        clock.now += KNOWN_S
+        await roll.call(asks("stays"))
+
+    assert await seen_at(store, "goes") == seen_first
+    assert await seen_at(store, "stays") > seen_first
+
+
+async def seen_at(store: Store, name: str) -> datetime:
+    async with store.begin() as tx:
+        worker = await tx.remote_worker_named(name)
+    assert worker is not None
+    assert worker.seen_at is not None
+    return worker.seen_at
+
+
+async def test_what_was_said_before_does_not_come_back_with_a_shared_question(
+    roll: Roll, store: Store, clock: Clock
+) -> None:
+    await roll.call(asks())
+    clock.now += 1
+    await roll.call(replace(asks(), said=b'{"models":["n"]}'))
+    clock.now += KNOWN_S - 2
+    await roll.call(asks("another"))
+
+    async with store.begin() as tx:
+        kept = await tx.remote_worker_named("drawer")
+
+    assert kept is not None
+    assert kept.said == {"models": ["n"]}
 
 
 async def test_what_a_worker_says_anew_of_itself_is_kept(roll: Roll, store: Store) -> None:

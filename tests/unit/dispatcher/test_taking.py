@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, nullcontext
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -32,6 +32,7 @@ from headrace.core.ports.bus import Parcel
 from headrace.core.ports.remotes import Class
 from headrace.core.ports.store import Store
 from headrace.core.wants import Wants, written
+from headrace.dispatcher import quiet
 from headrace.testkit.background import served
 from headrace.testkit.builders import a_job_id
 from headrace.testkit.deciding import LANE, put, read
@@ -133,7 +134,94 @@ async def test_while_takes_wait_the_store_is_not_asked_about_them(
             take = desk.take(WorkerId(f"remote-{number}"), a_take(1.0), unless=NEVER())
             group.create_task(take)
 
-    assert asked["classes"] == 20  # each when it came, and never since
+    assert asked["classes"] <= 20  # each when it came at most, and never since
+
+
+async def test_who_asks_again_while_nothing_comes_is_answered_without_the_store(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = [WorkerId(f"remote-{number}") for number in range(5)]
+    begun = Counter[str]()
+    async with house.dispatching(), speaking(house) as desk:
+        for worker in workers:
+            await desk.take(worker, a_take(), unless=NEVER())
+        really = SqlTransaction.see_worker
+
+        async def counted(tx: SqlTransaction, worker: WorkerId, *rest: Any, **more: Any) -> bool:
+            begun[worker] += 1
+            return await really(tx, worker, *rest, **more)
+
+        monkeypatch.setattr(SqlTransaction, "see_worker", counted)
+        again = [await desk.take(worker, a_take(), unless=NEVER()) for worker in workers]
+
+    assert [each and (each.grant, each.drain) for each in again] == [(None, False)] * 5
+    assert begun == {}
+
+
+async def test_what_is_known_to_wait_for_others_is_told_without_the_store_too(
+    house: House,
+) -> None:
+    await a_job(house.store, wants=written(Wants("image", ("another",))))
+    async with house.dispatching(), speaking(house) as desk:
+        first = await desk.take(REMOTE, a_take(), unless=NEVER())
+        again = await desk.take(REMOTE, a_take(), unless=NEVER())
+
+    assert first is not None
+    assert again is not None
+    assert (again.grant, again.skipped) == (None, first.skipped) == (None, {"models": 1})
+
+
+async def test_a_job_that_came_meanwhile_is_not_hidden_by_what_was_known(house: House) -> None:
+    async with house.dispatching(), speaking(house) as desk:
+        await desk.take(REMOTE, a_take(), unless=NEVER())
+        job = await a_job(house.store)
+
+        async def taken() -> Any:
+            found = await desk.take(REMOTE, a_take(), unless=NEVER())
+            return found and found.grant
+
+        found = await eventually(taken, within=2)
+
+    assert found.job == job.id
+
+
+async def test_who_is_told_to_drain_hears_it_also_while_nothing_comes(house: House) -> None:
+    async with house.dispatching(), speaking(house) as desk:
+        await desk.take(REMOTE, a_take(), unless=NEVER())
+        async with house.store.begin() as tx:
+            await tx.ask_drain(REMOTE, drain=True)
+
+        async def drained() -> bool:
+            found = await desk.take(REMOTE, a_take(), unless=NEVER())
+            return found is not None and found.drain
+
+        assert await eventually(drained, within=2)
+
+
+async def test_those_who_wait_are_seen_together_once_in_a_while(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quiet, "LOOK_EVERY_S", 0.3)
+    workers = [WorkerId(f"remote-{number}") for number in range(5)]
+    async with house.dispatching(), speaking(house) as desk, asyncio.TaskGroup() as group:
+        for worker in workers:
+            group.create_task(desk.take(worker, a_take(4.0), unless=NEVER()))
+        await eventually(lambda: is_seen(house.store, workers[-1]))
+        first = await seen_at(house.store)
+
+        async def later() -> bool:
+            now = await seen_at(house.store)
+            return all(now[worker] > first[worker] for worker in workers)
+
+        await eventually(later, within=3)
+        times = (await seen_at(house.store)).values()
+
+    assert max(times) - min(times) < timedelta(seconds=0.1)  # in one transaction
+
+
+async def seen_at(store: Store) -> dict[WorkerId, datetime]:
+    async with store.begin() as tx:
+        return {each.id: each.seen_at for each in await tx.fleet(limit=1000)}
 
 
 async def test_a_grant_that_nobody_waits_for_any_more_comes_back_at_once(house: House) -> None:

@@ -16,6 +16,7 @@ from headrace.engines.registry import card
 from headrace.gpu_worker.host import wire
 from headrace.gpu_worker.host.keeper import Keeper, NotReady
 from headrace.gpu_worker.host.process import Host, HostLost
+from headrace.gpu_worker.host.shelf import Weights
 from headrace.gpu_worker.options import LaneOptions, Limits
 from headrace.testkit.play import ENGINE, PlayEngine
 from headrace.testkit.waits import eventually
@@ -35,7 +36,11 @@ asyncio.run(main())
 """
 
 
-async def unheard(_: wire.Said) -> None:
+async def unshown(_: wire.Made) -> None:
+    """It makes nothing that would be shown."""
+
+
+async def unheard(_: wire.Said | wire.Checkpointed) -> None:
     pass
 
 
@@ -141,14 +146,14 @@ async def test_an_engine_is_found_by_the_entry_point_of_its_lane() -> None:
 
 async def test_a_child_that_did_not_say_it_is_idle_is_replaced() -> None:
     keeper = Keeper(LANE, LIMITS)
-    await keeper.ready("calm")
+    await keeper.ready(Weights("calm"))
     first = keeper._host
     assert first is not None
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
-            await keeper.run(lambda run: a_run(run, act="wait"), unheard)
+            await keeper.run(lambda run: a_run(run, act="wait"), unheard, unshown)
 
-    await keeper.ready("calm")
+    await keeper.ready(Weights("calm"))
 
     assert keeper._host is not first
     assert not first.alive
@@ -157,13 +162,13 @@ async def test_a_child_that_did_not_say_it_is_idle_is_replaced() -> None:
 
 async def test_a_child_that_died_while_idle_is_replaced_unseen() -> None:
     keeper = Keeper(LANE, LIMITS)
-    await keeper.ready("calm")
+    await keeper.ready(Weights("calm"))
     assert keeper._host is not None
     keeper._host.kill()
     await keeper._host._output.exited.wait()
 
-    await keeper.ready("calm")
-    ended = await keeper.run(lambda run: a_run(run, act="say"), unheard)
+    await keeper.ready(Weights("calm"))
+    ended = await keeper.run(lambda run: a_run(run, act="say"), unheard, unshown)
 
     assert ended.output is not None
     await keeper.close()

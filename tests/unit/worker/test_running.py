@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 from msgspec.structs import replace as with_fields
@@ -12,8 +13,8 @@ from structlog.testing import capture_logs
 from typing_extensions import override
 
 from headrace.adapters.streams.inprocess.streams import InProcessStreams
-from headrace.contracts.frames import Preview, Progress, Started, Token
-from headrace.contracts.ids import BlobId, Lane, Position
+from headrace.contracts.frames import Preview, Progress, Segment, Started, Token
+from headrace.contracts.ids import BlobId, Lane, Position, TenantId
 from headrace.contracts.messages import MAX_MESSAGE_BYTES
 from headrace.core.errors import Unavailable
 from headrace.core.job import Verdict
@@ -76,6 +77,47 @@ async def test_a_preview_that_is_too_large_is_not_shown(
     previews = [f for f in await frames_of(options.streams, "job") if isinstance(f, Preview)]
     assert len(previews) == 1
     assert previews[0].image.startswith("data:image/png;base64,")
+
+
+async def test_a_segment_can_be_had_by_whoever_is_told_of_it_and_is_kept_once(
+    dispatcher: ScriptedDispatcher, options: WorkerOptions
+) -> None:
+    async with working(options):
+        await dispatcher.offer("job", "play", act="segment")
+        result = await dispatcher.result("job")
+
+    frames = await frames_of(options.streams, "job")
+    (told,) = [each for each in frames if isinstance(each, Segment)]
+    assert (told.media_type, told.duration_s) == ("video/webm", 1.0)
+    kept = await options.blobs.get(TENANT, BlobId(told.blob))
+    assert kept == Blob("video/webm", b"a piece")
+    assert result.output is not None
+    assert result.output["pieces"] == [{"blob": told.blob}]
+
+
+async def test_a_segment_that_cannot_be_kept_now_comes_with_the_result_alone(
+    dispatcher: ScriptedDispatcher, options: WorkerOptions
+) -> None:
+    class Shut(MemoryBlobs):
+        @override
+        async def put(self, tenant: TenantId, blob: Blob) -> BlobId:
+            if not self.asked:
+                self.asked.append(blob)
+                raise Unavailable("the blobs", "they are away")
+            return await super().put(tenant, blob)
+
+        asked: ClassVar[list[Blob]] = []
+
+    options = replace(options, blobs=Shut())
+    async with working(options):
+        await dispatcher.offer("job", "play", act="segment")
+        result = await dispatcher.result("job")
+
+    assert not [f for f in await frames_of(options.streams, "job") if isinstance(f, Segment)]
+    assert result.outcome == "succeeded"
+    assert result.output is not None
+    (piece,) = result.output["pieces"]
+    assert (await options.blobs.get(TENANT, piece["blob"])).data == b"a piece"
 
 
 @pytest.mark.parametrize(

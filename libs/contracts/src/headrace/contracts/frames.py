@@ -48,6 +48,14 @@ class Preview(msgspec.Struct, frozen=True, tag_field="type", tag="preview", omit
     step: int | None = None
 
 
+class Segment(msgspec.Struct, frozen=True, tag_field="type", tag="segment", omit_defaults=True):
+    """A piece of what is being made that can be played already, in order; the result names them all."""
+
+    blob: str
+    media_type: str
+    duration_s: float | None = None
+
+
 class Log(msgspec.Struct, frozen=True, tag_field="type", tag="log"):
     line: str
 
@@ -92,6 +100,7 @@ Frame: TypeAlias = (
     | Progress
     | Token
     | Preview
+    | Segment
     | Log
     | Metric
     | Reset

@@ -18,6 +18,9 @@ ScheduleId = NewType("ScheduleId", str)
 EndpointId = NewType("EndpointId", str)  # who is told of a tenant's jobs
 CallId = NewType("CallId", str)  # one event for one receiver
 RunId = NewType("RunId", str)  # one run of a pipeline: UUID version 4, as a job's
+BatchId = NewType("BatchId", str)  # as a run's
+DeletionId = NewType("DeletionId", str)  # of a wish that something be gone
+UploadId = NewType("UploadId", str)  # of bytes that come piece by piece
 KeyId = NewType("KeyId", str)  # of an API key, and no secret; the key itself is kept nowhere
 UserId = NewType("UserId", int)  # of who has kudos; written `alias#7`
 

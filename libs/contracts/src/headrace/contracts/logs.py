@@ -18,6 +18,7 @@ from headrace.contracts.frames import Entry
 from headrace.contracts.ids import JobId, Position
 
 MAXLEN: Final = 10_000  # frames of one log
+LAST_EPOCH: Final = 2**53 - 1  # of a log that was discarded: a script counts in doubles
 TTL_S: Final = 3600.0  # a log lives for so long after its last frame
 
 
@@ -87,6 +88,15 @@ for i = skip + 1, count do
 end
 redis.call('PEXPIRE', log, ARGV[4])
 redis.call('PUBLISH', ARGV[5], table.concat(live))
+return 1
+"""
+
+
+# KEYS: log. ARGV: ttl in ms. An empty log whose last generated id is above all that anybody may bring.
+DISCARD: Final = f"""
+redis.call('UNLINK', KEYS[1])
+redis.call('XADD', KEYS[1], 'MAXLEN', '=', 0, '{LAST_EPOCH}-1', 't', '', 'd', '')
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return 1
 """
 

@@ -34,12 +34,23 @@ class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
     job: JobId
     epoch: int
     trace: str | None = None  # W3C traceparent of this attempt, for a later one to link to
+    warm: list[str] | None = None  # models that this slot has loaded; None: it does not say
 
 
 class Claims(msgspec.Struct, frozen=True, tag_field="kind", tag="claims.v1"):
     worker: WorkerId
     reply_to: str
     claims: list[Claim]
+
+
+class Artefact(msgspec.Struct, frozen=True):
+    """The weights of a registered model: a blob, and what its bytes must be."""
+
+    tenant: TenantId  # whose blob it is
+    blob: BlobId
+    format: str  # as engines declare what they can load: 'sklearn-npz', 'torch-safetensors', ...
+    sha256: str  # hexadecimal
+    bytes: int
 
 
 class Grant(msgspec.Struct, frozen=True, tag_field="type", tag="grant", omit_defaults=True):
@@ -57,14 +68,20 @@ class Grant(msgspec.Struct, frozen=True, tag_field="type", tag="grant", omit_def
     timeout_s: float
     trace: str | None = None  # W3C traceparent of the request that submitted the job
     previous: str | None = None  # that of the attempt before this one
+    artefact: Artefact | None = None  # of the model; None: the engine has its weights by itself
+    checkpoint: BlobId | None = None  # what an earlier attempt left behind, to go on from
+    checkpoint_step: int | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True, tag_field="type", tag="refusal"):
-    """Somebody else has it, or it is over. The offer is settled."""
+    """Somebody else has it, or shall have it, or it is over. The offer is settled.
+
+    `elsewhere`: its model is loaded on another worker, to which it is offered again.
+    """
 
     claim: ClaimId
     job: JobId
-    reason: Literal["unknown", "stale", "taken", "over"]
+    reason: Literal["unknown", "stale", "taken", "over", "elsewhere"]
 
 
 class Grants(msgspec.Struct, frozen=True, tag_field="kind", tag="grants.v1"):
@@ -75,6 +92,8 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     job: JobId
     epoch: int
     fraction: float | None = None  # how far, 0..1
+    checkpoint: BlobId | None = None  # the latest that this attempt has left behind
+    checkpoint_step: int | None = None
 
 
 class Gpu(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -93,14 +112,28 @@ class Hearing(msgspec.Struct, frozen=True):
     alive_s: float  # since the consumer that was heard of least lately was known to be alive
 
 
+class WarmModel(msgspec.Struct, frozen=True):
+    """A model that is loaded in slots of one lane: a job that wants it starts at once."""
+
+    lane: Lane
+    model: str
+    slots: int
+    memory_bytes: int  # what loading it added, in the slot where it added most
+    load_s: float  # what loading it took, where it took longest
+
+
 class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a worker is, for operators: nothing is decided by it. What it cannot tell is left out."""
+    """How a worker is, for operators; `models` also says where a job had better go.
+
+    What it cannot tell is left out.
+    """
 
     draining: bool = False  # it was told to, and takes nothing new
     memory_bytes: int | None = None  # resident, of the worker and its engines' processes
     gpus: list[Gpu] | None = None
     hears: dict[str, Hearing] | None = None  # by lane
     order_s: float | None = None  # since an order last reached its mailbox; None: none ever did
+    models: list[WarmModel] | None = None  # None: a build before it could say
 
 
 class Heartbeats(
@@ -135,7 +168,7 @@ class Orders(msgspec.Struct, frozen=True, tag_field="kind", tag="orders.v1", omi
     drain: bool = False
 
 
-class EngineCard(msgspec.Struct, frozen=True):
+class EngineCard(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a worker's engine can do, so that the api can refuse what nobody runs."""
 
     lane: Lane
@@ -143,6 +176,7 @@ class EngineCard(msgspec.Struct, frozen=True):
     models: list[str]
     input_schema: dict[str, Any]  # JSON Schema
     title: str = ""
+    formats: list[str] = []  # of the artefacts that it can serve
 
 
 class Hello(msgspec.Struct, frozen=True, tag_field="kind", tag="hello.v1"):
@@ -166,6 +200,7 @@ class Stages(msgspec.Struct, frozen=True, omit_defaults=True):
     load_s: float = 0.0
     run_s: float = 0.0
     store_s: float = 0.0
+    cold: bool = False  # its model had to be loaded
 
 
 class JobError(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -188,6 +223,8 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     stages: Stages = msgspec.field(default_factory=Stages)
     dropped: int = 0  # frames of this attempt that never reached its stream
     blobs: list[BlobId] = msgspec.field(default_factory=list)  # named in an output that is a blob
+    checkpoint: BlobId | None = None  # the latest, which no heartbeat may have told
+    checkpoint_step: int | None = None
 
 
 class Results(msgspec.Struct, frozen=True, tag_field="kind", tag="results.v1", omit_defaults=True):
@@ -211,11 +248,12 @@ class ResultOf(msgspec.Struct, frozen=True):
 class Skill(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a worker that comes by HTTP can do, and what it does not want. Read beside `core/wants.py`."""
 
-    kind: str  # of worker: 'image', 'text' or 'interrogation'
+    kind: str  # of worker: 'image', 'video', 'text' or 'interrogation'
     models: list[str]  # by name; of an interrogation worker, its forms
     trusted: bool = False
     nsfw: bool = False
     max_pixels: int = 0
+    max_frames: int = 0  # of a video
     img2img: bool = False
     painting: bool = False
     post_processing: bool = False
@@ -240,6 +278,9 @@ class Take(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str = ""  # what people call the worker
     slots: int = 1
     trace: str | None = None
+    more: list[
+        ClaimId
+    ] = []  # for as many further jobs that differ from the first by their seed alone
 
 
 class Takes(msgspec.Struct, frozen=True, tag_field="kind", tag="takes.v1"):
@@ -256,6 +297,11 @@ class Taken(msgspec.Struct, frozen=True, tag_field="kind", tag="taken.v1", omit_
     model: str = ""  # of those that would do, the one that this worker has
     skipped: dict[str, int] = {}
     drain: bool = False  # it was told to take nothing new
+    more: list[Grant] = []  # of jobs like the first; their inputs are left out
+
+
+def grants_of(taken: Taken) -> list[Grant]:
+    return [] if taken.grant is None else [taken.grant, *taken.more]
 
 
 Message: TypeAlias = (

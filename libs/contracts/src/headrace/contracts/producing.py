@@ -111,3 +111,11 @@ redis.call('HSET', KEYS[1], 'stop', 1)
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return 1
 """
+
+# KEYS: producer. ARGV: ttl in ms. What it said is gone, and nobody opens it again.
+FORGET: Final = """
+redis.call('UNLINK', KEYS[1])
+redis.call('HSET', KEYS[1], 'closed', 1)
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return 1
+"""

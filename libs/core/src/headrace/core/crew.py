@@ -20,6 +20,7 @@ _ABILITIES: Final[Sequence[str]] = (
 )
 _LIMITS: Final[Mapping[str, str]] = {
     "max_pixels": "max_pixels",
+    "max_frames": "max_frames",
     "max_length": "max_length",
     "max_context": "max_context_length",
 }

@@ -93,10 +93,10 @@ class IdempotencyConflict(HeadraceError):
 
 
 class JobNotOver(HeadraceError):
-    """Only a job that has ended can be retried by hand."""
+    """Only a job that has ended can be retried by hand, or deleted."""
 
-    def __init__(self, job: str, state: str) -> None:
-        super().__init__(f"job {job} is {state}; only a job that has ended can be retried")
+    def __init__(self, job: str, state: str, what: str = "retried") -> None:
+        super().__init__(f"job {job} is {state}; only a job that has ended can be {what}")
         self.job, self.state = job, state
 
 
@@ -309,3 +309,44 @@ class RunNotReady(HeadraceError):
     def __init__(self, run: str, why: str) -> None:
         super().__init__(f"run {run} {why}")
         self.run, self.why = run, why
+
+
+class BatchNotFound(HeadraceError):
+    """No such batch for this tenant."""
+
+    def __init__(self, batch: str) -> None:
+        super().__init__(f"no batch {batch}")
+        self.batch = batch
+
+
+class EmptyBatch(HeadraceError):
+    def __init__(self) -> None:
+        super().__init__("a batch has at least one item")
+
+
+class TooManyItems(HeadraceError):
+    def __init__(self, items: int, limit: int) -> None:
+        super().__init__(f"a batch of {items} items; {limit} are the most")
+        self.items, self.limit = items, limit
+
+
+class JobOfRun(HeadraceError):
+    """It goes with its run, or not at all."""
+
+    def __init__(self, job: str, run: str) -> None:
+        super().__init__(f"job {job} belongs to run {run}: delete that")
+        self.job, self.run = job, run
+
+
+class DeletionNotFound(HeadraceError):
+    def __init__(self, deletion: str) -> None:
+        super().__init__(f"no deletion {deletion}")
+        self.deletion = deletion
+
+
+class TooManyDeletions(HeadraceError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit} deletions of this tenant wait already; ask again when some are over"
+        )
+        self.limit = limit

@@ -18,7 +18,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from headrace.contracts.ids import ClaimId, JobId, KeyId, Lane, TenantId, WorkerId
+from headrace.contracts.ids import BlobId, ClaimId, JobId, KeyId, Lane, TenantId, WorkerId
 
 
 class State(StrEnum):
@@ -94,6 +94,20 @@ class Webhook:
     events: tuple[str, ...] = ()  # none: its end, whatever that is
 
 
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What an attempt has left behind, for the next one to go on from."""
+
+    blob: BlobId
+    step: int
+    epoch: int  # that it was told in; of what a job inherits: 0, so that its own are newer
+    at: datetime
+
+    def older_than(self, *, epoch: int, step: int) -> bool:
+        """A heartbeat that comes late tells of a checkpoint that is gone by now."""
+        return (self.epoch, self.step) < (epoch, step)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """What the client asked for. Never changes."""
@@ -138,6 +152,7 @@ class Job:
     cancel_asked_at: datetime | None = None
     cancel_reason: str | None = None  # why, where nobody asked in person
     progress: float | None = None
+    checkpoint: Checkpoint | None = None  # None: the next attempt begins at the beginning
     output: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     api_key: KeyId | None = None  # that was shown for it; None: it is not one that the store keeps

@@ -80,10 +80,14 @@ def _id(headers: Mapping[str, str], body: bytes) -> str:
 
 
 def _job_in(body: bytes) -> JobId | None:
-    """The job that an offer or its like is about, where that can still be read."""
+    """The job that an offer, a result or their like is about, where that can still be read."""
     try:
         found = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    job = found.get("job") if isinstance(found, dict) else None
+    match found:
+        case {"job": job} | {"results": [{"job": job}]}:
+            pass
+        case _:
+            return None
     return JobId(job) if isinstance(job, str) and _UUID.fullmatch(job) else None

@@ -2,7 +2,8 @@
 
 Laws:
 1. However many ask, the store has one question at a time from this process: a few statements for all of
-   them, and one more for each owner that has a new worker.
+   them, and one more for each owner that has a new worker. A question is asked for those too who would
+   need one soon: so who asks again and again costs one for all, each `KNOWN_S`.
 2. Who was let in is let in again for `KNOWN_S` without a question, so long as it says the same of itself.
    What its owner changes through this process counts at once; through another, once that time is over.
    Maintenance counts at once everywhere: the dispatcher knows of it.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Collection, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final, TypeAlias
@@ -24,7 +25,7 @@ from headrace.contracts.ids import TenantId, UserId, WorkerId
 from headrace.core.ports.remotes import RemoteWorker
 from headrace.core.ports.store import Store, Transaction
 from headrace.core.ports.users import User
-from headrace.core.together import Together
+from headrace.core.together import MOST, Together
 
 KNOWN_S: Final = 30.0
 REMEMBERED: Final = 10_000
@@ -63,6 +64,13 @@ class Enlisted:
         return of_user or (self.worker is not None and self.worker.trusted)
 
 
+@dataclass(slots=True)
+class _Known:
+    enlisted: Enlisted
+    until: float
+    asked_at: float
+
+
 class Roll:
     """One of each process that lets remote workers ask."""
 
@@ -75,34 +83,52 @@ class Roll:
     ) -> None:
         self._store, self._new_id, self._monotonic = store, new_id, monotonic
         self._questions = Together(self._answer)
-        self._known: OrderedDict[Asks, tuple[Enlisted, float]] = OrderedDict()
+        self._known: OrderedDict[Asks, _Known] = OrderedDict()
         self._changes = 0
 
     async def call(self, asks: Asks) -> Enlisted:
         """The first time one is heard of, it is registered. Raises Unavailable."""
-        enlisted, until = self._known.get(asks, (None, 0.0))
-        now, changes = self._monotonic(), self._changes
-        if enlisted is not None and now < until:
-            return enlisted
-        found = await self._questions.ask(asks) or Enlisted(None, None)
-        if _may_work(asks, found) and changes == self._changes:
-            self._remember(asks, found, now + KNOWN_S)
-        return found
+        known, now = self._known.get(asks), self._monotonic()
+        if known is not None:
+            known.asked_at = now
+            if now < known.until:
+                return known.enlisted
+        return await self._questions.ask(asks) or Enlisted(None, None)
 
     def forget(self) -> None:
         """A worker was changed or deleted, or an owner: seldom, so all are asked for again."""
         self._changes += 1
         self._known.clear()
 
-    def _remember(self, asks: Asks, found: Enlisted, until: float) -> None:
-        self._known[asks] = (found, until)
-        self._known.move_to_end(asks)
+    async def _answer(self, asked: Set[Asks]) -> dict[Asks, Enlisted]:
+        now, changes = self._monotonic(), self._changes
+        everybody = {*asked, *self._soon(now, asked)}
+        async with self._store.begin() as tx:
+            found = await enlist(tx, everybody, new_id=self._new_id)
+        if changes == self._changes:
+            for asks, enlisted in found.items():
+                self._remember(asks, enlisted, now, asked_now=asks in asked)
+        return found
+
+    def _soon(self, now: float, asked: Set[Asks]) -> Iterable[Asks]:
+        """Who has asked lately, and would need a question before long; with what it said last of itself."""
+        latest = {
+            asks.name: asks
+            for asks, known in self._known.items()
+            if known.until - now < KNOWN_S / 2 and now - known.asked_at < KNOWN_S
+        }
+        for each in asked:
+            latest.pop(each.name, None)
+        return islice(latest.values(), max(0, MOST - len(asked)))
+
+    def _remember(self, asks: Asks, found: Enlisted, now: float, *, asked_now: bool) -> None:
+        before = self._known.pop(asks, None)
+        if not _may_work(asks, found):
+            return
+        asked_at = now if asked_now or before is None else before.asked_at
+        self._known[asks] = _Known(found, now + KNOWN_S, asked_at)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
-
-    async def _answer(self, asked: Set[Asks]) -> dict[Asks, Enlisted]:
-        async with self._store.begin() as tx:
-            return await enlist(tx, asked, new_id=self._new_id)
 
 
 def _may_work(asks: Asks, found: Enlisted) -> bool:

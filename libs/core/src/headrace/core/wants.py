@@ -27,6 +27,7 @@ MANY_STEPS: Final = 50  # more than this is more than usual
 LONGEST: Final = 2_000  # characters of wants that an index takes
 ANY_MODEL: Final = "any"  # what the model of a job is called that takes every model
 IMAGE: Final = "image"
+VIDEO: Final = "video"
 TEXT: Final = "text"
 INTERROGATION: Final = "interrogation"
 _PAINTING: Final = frozenset({"inpainting", "outpainting"})
@@ -35,7 +36,7 @@ _PAINTING: Final = frozenset({"inpainting", "outpainting"})
 class Wants(msgspec.Struct, frozen=True, omit_defaults=True):
     """Every field at its default asks for nothing."""
 
-    kind: str  # of worker: 'image', 'text' or 'interrogation'
+    kind: str  # of worker: 'image', 'video', 'text' or 'interrogation'
     models: tuple[str, ...] = ()  # any of these; none: any at all
     pixels: int = 0
     many_steps: bool = False
@@ -45,6 +46,7 @@ class Wants(msgspec.Struct, frozen=True, omit_defaults=True):
     post_processing: bool = False
     controlnet: bool = False
     lora: bool = False
+    frames: int = 0  # pictures of a video
     length: int = 0  # tokens to write
     context: int = 0  # tokens to read
     trusted: bool = False
@@ -68,6 +70,17 @@ def image_wants(asked: Mapping[str, Any], *, unpaid: bool = False) -> Wants:
         post_processing=bool(params.get("post_processing")),
         controlnet=params.get("control_type") is not None,
         lora=bool(params.get("loras")),
+    )
+
+
+def video_wants(asked: Mapping[str, Any], *, unpaid: bool = False) -> Wants:
+    """Of the body of `generate/video/async`."""
+    params = _params(asked)
+    return Wants(
+        **_of_all(asked, VIDEO, unpaid=unpaid),
+        pixels=_whole(params, "width", 512) * _whole(params, "height", 512),
+        frames=_whole(params, "length", 24),
+        many_steps=_whole(params, "steps", 30) > MANY_STEPS,
     )
 
 
@@ -181,6 +194,7 @@ def why_not(wants: Wants, skill: Skill, worker: str) -> str | None:
 def _limits(wants: Wants, skill: Skill) -> Iterable[tuple[str, bool]]:
     yield "max_pixels", wants.pixels <= skill.max_pixels
     yield "step_count", not (skill.few_steps and wants.many_steps)
+    yield "max_frames", wants.frames <= skill.max_frames
     yield "max_length", wants.length <= skill.max_length
     yield "max_context_length", wants.context <= skill.max_context
 
@@ -198,6 +212,21 @@ def model_for(wants: Wants, skill: Skill) -> str:
     if not wants.models:
         return skill.models[0] if skill.models else ANY_MODEL
     return next((model for model in skill.models if model in wants.models), ANY_MODEL)
+
+
+def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two jobs are told the same but for the seed, so that a worker can do them as one batch.
+
+    What is too large to be read here, or does not want to be in a batch, is like nothing.
+    """
+    if "prompt" not in one or one.get("disable_batching"):
+        return False
+    return _but_for_seed(one) == _but_for_seed(other)
+
+
+def _but_for_seed(told: Mapping[str, Any]) -> dict[str, Any]:
+    params = {name: value for name, value in _params(told).items() if name != "seed"}
+    return {**told, "params": params}
 
 
 def says_any_of(words: Iterable[str], prompt: str) -> bool:

@@ -5,7 +5,8 @@ Laws:
 2. A job that shall end raises `Stopped` out of its own `work`: it is over by that, and others go on.
 3. What `run_many` itself raises is nobody's yet. Whoever has no answer runs again, in two halves and
    down to one, whose own it is then. So too many for the memory become fewer, and one bad input is found.
-4. A job that has written tokens is not run again in the same attempt: its readers would see them twice.
+4. A job that has written tokens or shown segments is not run again in the same attempt: its readers would
+   see them twice.
 """
 
 from __future__ import annotations

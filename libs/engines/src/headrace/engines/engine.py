@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
@@ -24,6 +25,14 @@ class BlobRef:
 
     def as_output(self) -> dict[str, str]:
         return {"blob": self.id}
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What an attempt left behind, for the next one to go on from."""
+
+    step: int
+    data: bytes
 
 
 class Work(Protocol[Given_co]):
@@ -69,8 +78,20 @@ class Work(Protocol[Given_co]):
     def blob(self, data: bytes, media_type: str) -> BlobRef:
         """Hand over bytes that belong to the result."""
 
+    def segment(self, data: bytes, media_type: str, *, duration_s: float | None = None) -> BlobRef:
+        """The same, of a piece that can be played already: it is kept now, and shown to who watches."""
+
     def read(self, reference: Mapping[str, str]) -> bytes:
         """The bytes of an input of the form `{"blob": id}`; fetched before the engine starts."""
+
+    def checkpoint(self, data: bytes, *, step: int) -> None:
+        """Leave behind what a next attempt needs to go on from here; the latest counts.
+
+        Steps grow. Raises ValueError where they do not, or on more than 32 MiB.
+        """
+
+    def resume(self) -> Checkpoint | None:
+        """What an attempt before this one left behind; None: begin at the beginning."""
 
 
 class Engine(Protocol):
@@ -90,6 +111,21 @@ class Engine(Protocol):
         Raises BadInput, TryAgain, OutOfMemory, or anything else (which counts as a failure that
         may be tried again). Lets `Stopped` pass.
         """
+
+
+class Serves(Protocol):
+    """What an engine has beside that, which serves models from artefacts: bytes that were registered.
+
+    One that can let go of a model keeps several loaded, as many as its lane's memory allows.
+    """
+
+    formats: ClassVar[Sequence[str]]  # of the artefacts that it can load
+
+    def load_artefact(self, model: str, path: Path) -> None:
+        """As `load`, from a file whose bytes were checked. It may be gone once this has returned."""
+
+    def unload(self, model: str) -> None:
+        """Let go of it and of its memory. Not called while it runs."""
 
 
 class Stopped(BaseException):

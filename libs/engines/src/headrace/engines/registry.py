@@ -77,6 +77,7 @@ def card(lane: Lane, engine: type[Engine]) -> EngineCard:
         models=list(engine.models),
         input_schema=input_schema(engine),
         title=(engine.__doc__ or "").strip().partition("\n")[0],
+        formats=list(getattr(engine, "formats", ())),
     )
 
 

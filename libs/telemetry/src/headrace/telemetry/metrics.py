@@ -90,8 +90,9 @@ DEAD_LETTERS: Final = CATALOG.counters(
 CLAIMS: Final = CATALOG.counters(
     "headrace_claims_total",
     "Claims of workers, by the answer.",
-    do="Some `taken` and `stale` are usual after a restart; many all the time: offers are repeated, below.",
-    answer=("granted", "unknown", "stale", "taken", "over"),
+    do="Some `taken` and `stale` are usual after a restart; many all the time: offers are repeated, below. "
+    "`elsewhere`: its model is loaded on another worker, to which it is offered again.",
+    answer=("granted", "unknown", "stale", "taken", "over", "elsewhere"),
 )
 OFFERS_SENT: Final = CATALOG.counter(
     "headrace_offers_sent_total",
@@ -114,6 +115,12 @@ SCHEDULES_FIRED: Final = CATALOG.counters(
     "Times that a schedule was due.",
     do="`failed` and `refused` say why in `headrace schedules show`.",
     outcome=("job", "failed", "refused", "skipped"),
+)
+BATCH_ITEMS: Final = CATALOG.counters(
+    "headrace_batch_items_total",
+    "Items of batches that began as jobs, or ended at once and without one.",
+    do="`rejected` ones say why in `headrace batch results BATCH --errors`.",
+    outcome=("begun", "rejected", "cancelled"),
 )
 WEBHOOK_CALLS: Final = CATALOG.counters(
     "headrace_webhook_calls_total",
@@ -276,6 +283,26 @@ BATCH_JOBS: Final = CATALOG.histograms(
     "Jobs that a lane's engine did in one go, where it does several.",
     do="1 under load: more slots, or the jobs ask for different models. Shrinking: `batch.too_large` in the log.",
     buckets=(1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64),
+    lane=LANES,
+)
+MODEL_LOADS: Final = CATALOG.counters(
+    "headrace_model_loads_total",
+    "Jobs that came to a slot, by whether their model was loaded there already (`warm`).",
+    do="Many `no`: models change too often. More memory for the lane, or more workers: `headrace workers`.",
+    lane=LANES,
+    warm=("yes", "no"),
+)
+MODEL_LOAD: Final = CATALOG.histograms(
+    "headrace_model_load_seconds",
+    "How long an engine took to load a model, what a job waits that comes to a cold slot.",
+    do="Slow: the disk, or the engine; the download of an artefact is not in it.",
+    buckets=_LONG,
+    lane=LANES,
+)
+MODEL_EVICTIONS: Final = CATALOG.counters(
+    "headrace_model_evictions_total",
+    "Models that were let go of, so that another has room.",
+    do="As many as cold loads: the lane's memory does not hold what is asked for; raise MODEL_MEMORY_MIB.",
     lane=LANES,
 )
 GPU_UTILISATION: Final = CATALOG.gauges(

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from headrace.contracts.ids import (
+    BatchId,
+    BlobId,
     ClaimId,
     EndpointId,
     JobId,
@@ -18,6 +20,7 @@ from headrace.contracts.ids import (
     UserId,
     WorkerId,
 )
+from headrace.core.batch import Batch
 from headrace.core.job import HELD, Job, Spec, State
 from headrace.core.pipeline import Given, Pipeline, Plain, Stage
 from headrace.core.ports.dead_letters import DeadLetter, Source
@@ -157,6 +160,19 @@ def a_run(*stages: Stage, **fields: Any) -> Run:
         "path": "local",
     }
     return Run(**{**usual, **fields})
+
+
+def a_batch(**fields: Any) -> Batch:
+    """Of ten items, none of which has begun."""
+    usual: dict[str, Any] = {
+        "id": BatchId(str(uuid.uuid4())),
+        "tenant": TenantId("tenant"),
+        "path": "local",
+        "kind": "echo",
+        "source": BlobId(f"{uuid.uuid4()}.jsonl"),
+        "total": 10,
+    }
+    return Batch(**{**usual, **fields})
 
 
 def an_api_key(*scopes: Scope, **fields: Any) -> ApiKey:

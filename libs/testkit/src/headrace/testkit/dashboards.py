@@ -88,6 +88,7 @@ _JOBS: Final[dict[str, Sequence[Panel]]] = {
             "sent": "sum(rate(headrace_offers_sent_total[$__rate_interval]))",
             "again": "sum(rate(headrace_offers_repeated_total[$__rate_interval]))",
         }),
+        Panel("Items of batches", "ops", _rate("headrace_batch_items_total", "outcome")),
         Panel("Schedules that fired", "ops", _rate("headrace_schedules_fired_total", "outcome")),
         Panel("Webhook calls", "ops", {
             "{{outcome}}": "sum by (outcome) (rate(headrace_webhook_calls_total[$__rate_interval]))",

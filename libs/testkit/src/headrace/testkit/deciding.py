@@ -16,6 +16,8 @@ from headrace.contracts.messages import (
     Message,
     Offer,
     Result,
+    Vitals,
+    WarmModel,
     decode,
 )
 from headrace.core.job import Job
@@ -75,9 +77,22 @@ async def outstanding(store: Store, lane: Lane = LANE) -> int:
         return await tx.offered(PATH, lane)
 
 
-async def see(store: Store, slots: int, worker: WorkerId = WORKER, lane: Lane = LANE) -> None:
+async def see(
+    store: Store,
+    slots: int,
+    worker: WorkerId = WORKER,
+    lane: Lane = LANE,
+    *,
+    path: str = PATH,
+    vitals: Vitals | None = None,
+) -> None:
     async with store.begin() as tx:
-        await tx.see_worker(worker, {lane: slots}, path=PATH)
+        await tx.see_worker(worker, {lane: slots}, path=path, vitals=vitals)
+
+
+def warm(*models: str, load_s: float = 5.0, lane: Lane = LANE) -> Vitals:
+    """Of a worker that has these loaded, in one slot each."""
+    return Vitals(models=[WarmModel(lane, model, 1, 2**20, load_s) for model in models])
 
 
 def a_claim(job: Job, claim_id: str = "claim-1", **fields: Any) -> Claim:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from headrace.contracts.frames import Started, encode_frame, frame_type
-from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
+from headrace.contracts.ids import BlobId, JobId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import (
     Claim,
     Claims,
@@ -45,6 +45,7 @@ class Wanted:
     timeout_s: float
     epoch: int
     attempt: int = 1
+    left_behind: tuple[BlobId, int] | None = None
 
 
 @dataclass
@@ -73,7 +74,7 @@ class ScriptedDispatcher:
             for each in listening:
                 each.cancel()
 
-    async def offer(
+    async def offer(  # noqa: PLR0913  # what its grant will say, each by its name
         self,
         job: str,
         lane: str,
@@ -82,9 +83,10 @@ class ScriptedDispatcher:
         epoch: int = 0,
         timeout_s: float = 60.0,
         attempt: int = 1,
+        left_behind: tuple[BlobId, int] | None = None,
         **given: Any,
     ) -> JobId:
-        self.wanted[job] = Wanted(model, given, timeout_s, epoch + 1, attempt)
+        self.wanted[job] = Wanted(model, given, timeout_s, epoch + 1, attempt, left_behind)
         queue = self.topology.work(Lane(lane))
         await self.bus.declare([queue])
         offer = Offer(job=JobId(job), epoch=epoch, lane=Lane(lane))
@@ -114,6 +116,7 @@ class ScriptedDispatcher:
         started = Started(worker="worker", attempt=wanted.attempt)
         frame = (frame_type(started), encode_frame(started))
         await self.streams.append([Batch(claim.job, wanted.epoch, [frame])])
+        checkpoint, step = wanted.left_behind or (None, None)
         return Grant(
             claim=claim.id,
             job=claim.job,
@@ -125,6 +128,8 @@ class ScriptedDispatcher:
             model=wanted.model,
             input=wanted.input,
             timeout_s=wanted.timeout_s,
+            checkpoint=checkpoint,
+            checkpoint_step=step,
         )
 
     async def _listen(self, queue: str) -> None:

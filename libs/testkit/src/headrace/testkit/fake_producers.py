@@ -21,6 +21,7 @@ class FakeProducers(Producers):
     closes: bool = True
     closed: list[JobId] = field(default_factory=list)
     stopped: list[JobId] = field(default_factory=list)
+    forgotten: list[JobId] = field(default_factory=list)
 
     @override
     async def look(self, jobs: Sequence[JobId]) -> Mapping[JobId, Seen]:
@@ -37,3 +38,9 @@ class FakeProducers(Producers):
         if self.closes:
             self.closed.append(job)
         return self.closes
+
+    @override
+    async def forget(self, jobs: Sequence[JobId]) -> None:
+        if self.away:
+            raise Unavailable("Redis", "a test says so")
+        self.forgotten += jobs

@@ -43,15 +43,18 @@ class MemoryBlobs:
             raise BlobNotFound(blob)
         return self.kept[tenant, blob]
 
+    async def read(self, tenant: TenantId, blob: BlobId, start: int, length: int) -> bytes:
+        return (await self.get(tenant, blob)).data[start : start + length]
+
     async def delete(self, tenant: TenantId, blob: BlobId) -> None:
         await self.ping()
         self.kept.pop((tenant, blob), None)
 
-    async def page(self, *, after: str, limit: int) -> BlobPage:
+    async def page(self, *, after: str, limit: int, of: TenantId | None = None) -> BlobPage:
         """As old as `age_s` says, all of them."""
         await self.ping()
         places = sorted((f"{tenant}/{blob}", tenant, blob) for tenant, blob in self.kept)
-        found = [each for each in places if each[0] > after][:limit]
+        found = [each for each in places if each[0] > after and of in {None, each[1]}][:limit]
         refs = [(BlobRef(tenant, blob), self.age_s) for _, tenant, blob in found]
         return BlobPage(refs, found[-1][0] if len(found) >= limit else None)
 

@@ -17,7 +17,7 @@ CRASH_CODE = 42
 Act = Literal[
     "say", "wait", "hang", "crash", "abort", "copy", "large", "print", "preview",
     "bad input", "busy", "out of memory", "device out of memory", "broken", "not a dict",
-    "deaf", "pid", "flood", "half",
+    "deaf", "pid", "flood", "half", "leave behind", "stand still", "segment",
 ]  # fmt: skip
 
 
@@ -147,9 +147,34 @@ def _flood(work: Work[PlayInput]) -> dict[str, Any]:
     return {}
 
 
+def _segment(work: Work[PlayInput]) -> dict[str, Any]:
+    piece = work.segment(b"a piece", "video/webm", duration_s=1.0)
+    return {"pieces": [piece.as_output()], "whole": work.blob(b"all", "video/webm").as_output()}
+
+
 def _half(work: Work[PlayInput]) -> dict[str, Any]:
     work.progress(0.5)
     return _wait(work)
+
+
+def _leave_behind(work: Work[PlayInput]) -> dict[str, Any]:
+    """Goes on for so many steps; then does what its text says."""
+    before = work.resume()
+    begun = 0 if before is None else before.step
+    for step in range(begun + 1, begun + work.input.times + 1):
+        work.checkpoint(f"after {step}".encode(), step=step)
+    work.token("left behind")
+    if (end := work.input.text) in _ERRORS:
+        raise _ERRORS[end]
+    if end in _ACTS:
+        return _ACTS[end](work)
+    return {"found": None if before is None else before.data.decode(), "begun": begun}
+
+
+def _stand_still(work: Work[PlayInput]) -> dict[str, Any]:
+    for _ in range(2):
+        work.checkpoint(b"", step=1)
+    return {}
 
 
 _ACTS: dict[str, Callable[[Work[PlayInput]], dict[str, Any]]] = {
@@ -167,4 +192,7 @@ _ACTS: dict[str, Callable[[Work[PlayInput]], dict[str, Any]]] = {
     "pid": _pid,
     "flood": _flood,
     "half": _half,
+    "leave behind": _leave_behind,
+    "stand still": _stand_still,
+    "segment": _segment,
 }

@@ -78,8 +78,9 @@ class ScriptedWorker:
             pass
         return answer
 
-    async def beat(self, *grants: Grant) -> Orders:
-        beats = [Heartbeat(grant.job, grant.epoch) for grant in grants]
+    async def beat(self, *grants: Grant, **fields: Any) -> Orders:
+        """`fields` are said of each."""
+        beats = [Heartbeat(grant.job, grant.epoch, **fields) for grant in grants]
         message = Heartbeats(
             worker=self.name,
             reply_to=self.topology.mailbox(self.name),

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from headrace.contracts.frames import Frame, Log, Metric, Preview, Progress, Token
-from headrace.engines.engine import BlobRef, Engine, Stopped
+from headrace.contracts.frames import Frame, Log, Metric, Preview, Progress, Segment, Token
+from headrace.engines.engine import BlobRef, Checkpoint, Engine, Stopped
 from headrace.engines.registry import decode_input
 
 F = TypeVar("F")
@@ -27,6 +27,8 @@ class RecordedWork:
     frames: list[Frame] = field(default_factory=list)
     previews: list[bytes] = field(default_factory=list)
     blobs: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+    before: Checkpoint | None = None  # what it goes on from
+    checkpoints: list[Checkpoint] = field(default_factory=list)
 
     def check(self) -> None:
         if self.stop_after is not None and len(self.frames) >= self.stop_after:
@@ -62,8 +64,20 @@ class RecordedWork:
         self.blobs[ref.id] = (data, media_type)
         return ref
 
+    def segment(self, data: bytes, media_type: str, *, duration_s: float | None = None) -> BlobRef:
+        ref = self.blob(data, media_type)
+        self._say(Segment(ref.id, media_type, duration_s))
+        return ref
+
     def read(self, reference: Mapping[str, str]) -> bytes:
         return self.inputs[reference["blob"]]
+
+    def checkpoint(self, data: bytes, *, step: int) -> None:
+        self.check()
+        self.checkpoints.append(Checkpoint(step, data))
+
+    def resume(self) -> Checkpoint | None:
+        return self.before
 
     def said(self, frame_type: type[F]) -> list[F]:
         return [frame for frame in self.frames if isinstance(frame, frame_type)]
@@ -79,7 +93,7 @@ class RecordedWork:
 
 def work_for(engine: type[Engine], given: Mapping[str, Any], **rest: Any) -> RecordedWork:
     """Work whose input is decoded as a worker would; raises BadInput where that would."""
-    rest.setdefault("model", next(iter(engine.models)))
+    rest.setdefault("model", next(iter(engine.models), ""))
     return RecordedWork(input=decode_input(engine, given), **rest)
 
 

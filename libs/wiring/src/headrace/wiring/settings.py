@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -21,6 +22,11 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 NOTHING: Final = "-"  # an empty list; an empty variable is as if it were not there
 _HTTP: Final = r"^(https?://\S+)?$"
 MOST_SLOTS: Final = 64  # of one lane in one worker
+
+
+def _visible_gpus() -> str | None:
+    """What somebody has narrowed this process down to; empty there means none, and so it is here."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
 class Settings(BaseSettings):
@@ -72,14 +78,26 @@ class Settings(BaseSettings):
     engines: Annotated[tuple[str, ...], NoDecode] = ()  # empty: all that are installed
     pipelines: Annotated[tuple[str, ...], NoDecode] = ()  # beside what is installed: module:NAME
     slots: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)
+    model_memory_mib: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)
+    model_cache_dir: Path | None = None  # None: in data_dir
+    model_cache_mib: Annotated[int, Field(ge=1, le=100_000_000)] = 20_480
+    gpus: Annotated[str, Field(pattern=r"^(auto|none|\d{1,3}(,\d{1,3})*)$")] = "auto"
+    cuda_visible_devices: str | None = Field(default_factory=_visible_gpus)
     text_threads: Annotated[int, Field(ge=1, le=64)] = 1
     upstream_url: str = ""
     upstream_models: Annotated[tuple[str, ...], NoDecode] = ()
     upstream_api_key: SecretStr = SecretStr("")
+    transformers_models: str = ""  # name=folder,name=folder
+    diffusers_models: str = ""
+    torch_device: str = "auto"
+    torch_dtype: str = "auto"
+    torch_threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    torch_memory_mib: Annotated[int, Field(ge=1)] | None = None  # None: all of the GPU
 
     lease_s: Annotated[float, Field(ge=1, le=600)] = 30
     drain_s: Annotated[float, Field(ge=0, le=86_400)] = 60
     cancel_grace_s: Annotated[float, Field(ge=0, le=600)] = 5
+    prefer_warm: bool = True
     retry_failures: Annotated[int, Field(ge=1, le=100)] = 3
     retry_losses: Annotated[int, Field(ge=1, le=100)] = 3
     retry_base_s: Annotated[float, Field(gt=0, le=3600)] = 5
@@ -128,6 +146,11 @@ class Settings(BaseSettings):
     def _slots(cls, value: object) -> object:
         return _pairs(value, "=", "write lane=number, as in smollm2=1,echo=4")
 
+    @field_validator("model_memory_mib", mode="before")
+    @classmethod
+    def _model_memory(cls, value: object) -> object:
+        return _pairs(value, "=", "write lane=MiB, as in sklearn-serve=500,torch-serve=16000")
+
     @field_validator("api_keys", mode="before")
     @classmethod
     def _api_keys(cls, value: object) -> object:
@@ -147,6 +170,13 @@ class Settings(BaseSettings):
     def _some_slots(cls, value: dict[str, int]) -> dict[str, int]:
         if any(not 1 <= number <= MOST_SLOTS for number in value.values()):
             raise ValueError(f"give each lane between 1 and {MOST_SLOTS} slots")
+        return value
+
+    @field_validator("model_memory_mib")
+    @classmethod
+    def _some_memory(cls, value: dict[str, int]) -> dict[str, int]:
+        if any(number < 1 for number in value.values()):
+            raise ValueError("give each lane at least 1 MiB")
         return value
 
     @field_validator("webhook_networks")
@@ -237,6 +267,11 @@ class Settings(BaseSettings):
     @property
     def store_url(self) -> str:
         return self.database_url or f"sqlite:///{self.data_dir / 'headrace.db'}"
+
+    @property
+    def models_dir(self) -> Path:
+        """Where a worker keeps the artefacts of registered models."""
+        return self.model_cache_dir or self.data_dir / "models"
 
     @property
     def has_keys(self) -> bool:

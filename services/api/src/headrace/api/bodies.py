@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from headrace.api.deps import Limits
-from headrace.api.inputs import pointer
 from headrace.api.problems import (
     Refused,
     invalid,
@@ -22,6 +21,7 @@ from headrace.api.problems import (
     too_slow,
     unsupported,
 )
+from headrace.core.inputs import pointer
 
 LINGER_BYTES: Final = 64 * 2**20
 _ESCAPED_NUL: Final = b"\\u0000"

@@ -50,6 +50,8 @@ class Limits:
     head_bytes: int = 65_536  # a request's line and headers
     head_s: float = 10.0  # to send them
     blob_bytes: int = 32 << 20
+    batch_bytes: int = 8 << 20  # of items in the call itself; as JSON lines they are a blob
+    follow_s: float = 300.0  # what waits for more of a batch ends then, and is asked for again
     body_s: float = 30.0  # to send a whole job; a blob gets ten times that
     wait_s: float = 30.0  # the longest `Prefer: wait`
     answer_s: float = 600.0  # where a call of OpenAI's clients waits for its answer

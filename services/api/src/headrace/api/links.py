@@ -9,6 +9,7 @@ from typing import Any, Final
 _NAMED: Final = {
     "JobView": ("job", "$response.body#/id"),
     "RunView": ("run", "$response.body#/id"),
+    "BatchView": ("batch", "$response.body#/id"),
     "ScheduleView": ("schedule", "$response.body#/id"),
     "TaskView": ("task_id", "$response.body#/task_id"),
     "StoppedView": ("task_id", "$response.body#/task_id"),

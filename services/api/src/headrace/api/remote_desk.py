@@ -20,7 +20,6 @@ import msgspec
 
 from headrace.contracts.ids import ClaimId, WorkerId
 from headrace.contracts.messages import (
-    Grant,
     Heartbeats,
     Message,
     Order,
@@ -33,6 +32,7 @@ from headrace.contracts.messages import (
     Takes,
     decode,
     encode,
+    grants_of,
 )
 from headrace.contracts.topology import Topology
 from headrace.core.errors import HeadraceError, Unavailable
@@ -106,13 +106,17 @@ class RemoteDesk:
             await _either(answer, unless, asked.wait_s + ANSWER_WITHIN_S)
         return answer.result() if _has_come(answer) else None
 
-    async def give_back(self, worker: WorkerId, grant: Grant) -> None:
+    async def give_back(self, worker: WorkerId, taken: Taken) -> None:
         """It could not be handed over: it costs no attempt."""
-        result = Result(job=grant.job, epoch=grant.epoch, outcome="released")
+        back = [
+            Result(job=grant.job, epoch=grant.epoch, outcome="released")
+            for grant in grants_of(taken)
+        ]
         try:
-            await self._send(self._topology.results, Results(worker, [result]))
+            await self._send(self._topology.results, Results(worker, back))
         except Unavailable as error:
-            _log.warning("grant.not_given_back", extra={"job_id": grant.job, "error": str(error)})
+            jobs = [result.job for result in back]
+            _log.warning("grant.not_given_back", extra={"jobs": jobs, "error": str(error)})
 
     async def report(self, worker: WorkerId, result: Result) -> bool:
         """Whether it moved its job. Raises Unavailable, TooLarge: whether it did is not known."""
@@ -202,7 +206,7 @@ class RemoteDesk:
                     self._handed_over.popitem(last=False)
         elif taken.grant is not None and taken.claim not in self._handed_over:
             _log.info("take.late", extra={"job_id": taken.grant.job})
-            await self.give_back(WorkerId("nobody"), taken.grant)
+            await self.give_back(WorkerId("nobody"), taken)
 
     def _tell(self, key: Hashable, value: object) -> bool:
         waiting = [each for each in self._expected.get(key, []) if not each.done()]

@@ -1,23 +1,24 @@
-"""The purge and collect loops' turns: what is old goes, and the blobs that nobody names."""
+"""The purge, erase and collect loops' turns: what is old goes, what somebody wants gone, and blobs that nobody names."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from headrace.core.ports.blobs import Blobs
-from headrace.core.ports.store import Store
+from headrace.core.usecases.erase import Places, go_on
 from headrace.core.usecases.purge import collect, purge
-from headrace.dispatcher.options import DispatcherOptions
+from headrace.dispatcher.options import DispatcherOptions, Ports
 from headrace.dispatcher.sweeping import Sweeper
+from headrace.telemetry.logs import get_logger
 
+_log = get_logger("dispatcher.cleaning")
+_WISHES: Final = 10  # at a time
 _PAGE: Final = 1000  # blobs
 
 
 class Cleaner:
-    def __init__(
-        self, store: Store, blobs: Blobs, options: DispatcherOptions, sweeper: Sweeper
-    ) -> None:
-        self._store, self._blobs, self._options = store, blobs, options
+    def __init__(self, ports: Ports, options: DispatcherOptions, sweeper: Sweeper) -> None:
+        self._store, self._blobs, self._options = ports.store, ports.blobs, options
+        self._places = Places(ports.streams, ports.blobs, ports.producers)
         self._sweeper = sweeper
         self._place = ""
 
@@ -25,6 +26,14 @@ class Cleaner:
         """True: there is more."""
         options = self._options
         return await purge(self._store, self._blobs, kept=options.kept, limit=options.batch)
+
+    async def erase(self) -> bool:
+        """What somebody wants gone, a step further; True: there is more."""
+        went = await go_on(self._store, self._places, limit=_WISHES)
+        for each in went.deletions:
+            if each.finished_at is not None or each.next_at is None:
+                _log.info("deletion.over", deletion=each.id, tenant=each.tenant, **each.removed)
+        return went.more
 
     async def collect(self) -> bool:
         """One page of the blobs; True: there is another.

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from msgspec.structs import asdict
-
 from headrace.contracts.messages import Grant, Result, Stages
 from headrace.core.job import Job, State
 from headrace.core.ports.dead_letters import Source
@@ -68,10 +66,10 @@ def _count_attempt(job: Job, outcome: str, stages: Stages) -> None:
     if not job.terminal:
         reason = "released" if job.error is None else str(job.error.get("kind"))
         metrics.RETRIES.labels(lane=job.lane, reason=reason).inc()
-    for stage, took_s in asdict(stages).items():
+    for stage in metrics.STAGES:
+        took_s = getattr(stages, f"{stage}_s")
         if took_s > 0:  # one that was never reached took none
-            name = stage.removesuffix("_s")
-            metrics.STAGE.labels(lane=job.lane, stage=name).observe(took_s, exemplar(job.trace))
+            metrics.STAGE.labels(lane=job.lane, stage=stage).observe(took_s, exemplar(job.trace))
 
 
 def _time(job: Job, now: datetime) -> None:

@@ -23,8 +23,11 @@ from headrace.contracts.messages import (
 )
 from headrace.core.errors import BadMessage
 from headrace.core.ports.bus import Delivery, Parcel
+from headrace.core.usecases.checkpoint import keep_checkpoints
 from headrace.core.usecases.claim import claim
 from headrace.core.usecases.heartbeat import heartbeat
+from headrace.core.usecases.placement import Placement
+from headrace.core.usecases.purge import delete_blobs
 from headrace.core.usecases.record import Recorded as Outcome
 from headrace.core.usecases.record import record
 from headrace.dispatcher.announcer import announce
@@ -48,8 +51,12 @@ class Inbox:
         taker: Taker,
     ) -> None:
         self._store, self._bus, self._streams = ports.store, ports.bus, ports.streams
+        self._blobs = ports.blobs
         self._options, self._random = options, random
         self._room, self._taker = room, taker
+        self._placement = (
+            Placement(options.path, options.monotonic) if options.prefers_warm else None
+        )
 
     async def claims(self, message: Message, delivery: Delivery) -> None:
         """Idempotent by claim id: a message that comes twice gets the same grants."""
@@ -61,7 +68,11 @@ class Inbox:
             raise BadMessage(f"{type(message).__name__} does not belong among claims")
         with span("job.claim", parent=delivery.headers.get("traceparent"), kind=SpanKind.CONSUMER):
             claimed = await claim(
-                self._store, message.worker, message.claims, lease=self._options.lease
+                self._store,
+                message.worker,
+                message.claims,
+                lease=self._options.lease,
+                placement=self._placement,
             )
             self._room()
             # Before the grant leaves: the worker's frames must find the epoch opened.
@@ -77,10 +88,12 @@ class Inbox:
         match message:
             case Heartbeats():
                 options = self._options
+                let_go = await keep_checkpoints(self._store, message.heartbeats)
                 orders = await heartbeat(
                     self._store, message, path=options.path, lease=options.lease
                 )
                 await self._bus.send([Parcel(message.reply_to, encode(orders))])
+                await delete_blobs(self._blobs, let_go)
             case Hello():
                 await self._hello(message)
             case Goodbye():
@@ -112,6 +125,7 @@ class Inbox:
                 await self._bus.send([Parcel(message.reply_to, encode(_told(message, recorded)))])
             count_recorded(message.results, recorded)
             tell_ended(message, recorded)
+            await delete_blobs(self._blobs, recorded.let_go)
 
 
 def _told(message: Results, recorded: Outcome) -> Recorded:

@@ -41,6 +41,7 @@ def _options(settings: Settings) -> DispatcherOptions:
             losses=settings.retry_losses,
             base=timedelta(seconds=settings.retry_base_s),
         ),
+        prefers_warm=settings.prefer_warm,
         sweep_every=timedelta(seconds=settings.sweep_every_s),
         missed=settings.missed_fires,
         caps=Caps(per_tenant=settings.max_queued_per_tenant, in_all=settings.max_queued),

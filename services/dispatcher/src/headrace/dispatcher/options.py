@@ -53,6 +53,7 @@ class DispatcherOptions:
     lease: timedelta = timedelta(seconds=30)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     window: Window = field(default_factory=Window)
+    prefers_warm: bool = True  # workers that have a job's model loaded, for so long as it pays
     poll: timedelta = timedelta(seconds=1)  # the release loop, when no hint comes
     sweep_every: timedelta = timedelta(seconds=5)
     reoffer_after: timedelta = timedelta(seconds=20)

@@ -7,6 +7,7 @@ import asyncio
 from headrace.contracts.topology import Topology
 from headrace.core.consume import Handle, consume
 from headrace.dispatcher.attendance import Attendance
+from headrace.dispatcher.batches import BatchDesk
 from headrace.dispatcher.calling import Caller
 from headrace.dispatcher.cleaning import Cleaner
 from headrace.dispatcher.inbox import Inbox
@@ -51,8 +52,9 @@ class Dispatcher:
             if ports.producers is None
             else ProducersDesk(ports, ports.producers, options, self._attendance)
         )
+        self._batches = BatchDesk(ports, options, self._attendance)
         self._standing = Standing(store, self._attendance)
-        self._cleaner = Cleaner(store, ports.blobs, options, self._sweeper)
+        self._cleaner = Cleaner(ports, options, self._sweeper)
         self._rollout = RolloutKeeper(ports, options)
         self._caller = (
             None if ports.receivers is None else Caller(store, ports.receivers, options, chance)
@@ -77,7 +79,9 @@ class Dispatcher:
             group.create_task(self._takes_loop(stop))
             group.create_task(self._sweep_loop(stop))
             group.create_task(self._upkeep_loop(stop))
+            group.create_task(self._batches_loop(stop))
             group.create_task(self._purge_loop(stop))
+            group.create_task(self._erase_loop(stop))
             group.create_task(self._standing_loop(stop))
             group.create_task(self._collect_loop(stop))
             group.create_task(self._guard_loop(stop))
@@ -127,10 +131,18 @@ class Dispatcher:
         replayed = await self._undertaker.replay()
         return fired or replayed
 
+    async def _batches_loop(self, stop: asyncio.Event) -> None:
+        every, limit = self._options.poll, self._options.turn_limit
+        await loop("batches", self._batches.turn, Wake(), stop, every=every, limit=limit)
+
     async def _purge_loop(self, stop: asyncio.Event) -> None:
         options = self._options
         every, limit = options.purge_every, options.turn_limit
         await loop("purge", self._cleaner.purge, Wake(), stop, every=every, limit=limit)
+
+    async def _erase_loop(self, stop: asyncio.Event) -> None:
+        every, limit = self._options.poll, self._options.turn_limit
+        await loop("erase", self._cleaner.erase, Wake(), stop, every=every, limit=limit)
 
     async def _standing_loop(self, stop: asyncio.Event) -> None:
         turn, limit = self._standing.turn, self._options.turn_limit

@@ -1,7 +1,8 @@
 """Takes of remote workers: answered at once, or parked in memory until something fits.
 
-What waits here asks the store nothing: it is looked at again when somebody stirs. A take that is lost with
-this process costs its worker one wait, no job: nothing was granted for it.
+What waits here asks the store nothing, nor does who comes while nothing waits: see `quiet`. It is looked at again
+when somebody stirs. A take that is lost with this process costs its worker one wait, no job: nothing was
+granted for it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import timedelta
 from typing import Final
 
 from headrace.contracts.ids import ClaimId, JobId, Lane, WorkerId
-from headrace.contracts.messages import Result, Results, Take, Taken, Takes, encode
+from headrace.contracts.messages import Result, Results, Take, Taken, Takes, encode, grants_of
 from headrace.contracts.topology import Topology
 from headrace.core.ports.bus import Parcel, Sent
 from headrace.core.ports.remotes import Class
@@ -25,6 +26,7 @@ from headrace.dispatcher.attendance import Attendance
 from headrace.dispatcher.counting import count_claimed
 from headrace.dispatcher.loops import Wake
 from headrace.dispatcher.options import DispatcherOptions, Ports
+from headrace.dispatcher.quiet import Quiet
 from headrace.dispatcher.telling import tell_claimed
 from headrace.telemetry.logs import get_logger
 
@@ -58,6 +60,7 @@ class Taker:
         self._turns: defaultdict[str, Turns] = defaultdict(Turns)
         self._parked: dict[ClaimId, _Parked] = {}  # the longest wait first
         self._stirred = False
+        self._quiet = Quiet(options.monotonic)
         self._kept: OrderedDict[JobId, None] = OrderedDict()
         self._ours_next: defaultdict[Lane, bool] = defaultdict(lambda: True)
         self.wake = Wake()
@@ -65,6 +68,7 @@ class Taker:
     def stir(self) -> None:
         """Something may have come that a parked take fits."""
         self._stirred = True
+        self._quiet.stir()
         if self._parked:
             self.wake()
 
@@ -107,7 +111,11 @@ class Taker:
 
     async def _hear(self, message: Takes, asked: Take) -> bool:
         """Parked before the first look: what comes during that look is not missed."""
+        known = self._quiet.answer(message.worker, asked)
         parked = self._park(message, asked)
+        if known is not None:
+            await self._nothing_yet(message, known, parked)
+            return False
         try:
             found = await self._look(message.worker, asked)
         except BaseException:
@@ -119,6 +127,12 @@ class Taker:
         await self._answer(message.worker, message.reply_to, found)
         return found.claimed is not None
 
+    async def _nothing_yet(self, message: Takes, known: Taken, parked: bool) -> None:  # noqa: FBT001
+        if parked:
+            self._parked[known.claim].skipped = known.skipped
+        else:
+            await self._bus.send([Parcel(message.reply_to, encode(known))])
+
     def _park(self, message: Takes, asked: Take) -> bool:
         if asked.wait_s <= 0 or len(self._parked) >= PARKED_AT_MOST:
             return False
@@ -127,9 +141,11 @@ class Taker:
         return True
 
     async def turn(self) -> bool:
-        """Asks the store only if somebody stirred while somebody waits."""
+        """Asks the store if somebody stirred while somebody waits; else once in a while, for all together."""
         await self._let_go()
         if not self._stirred:
+            if self._quiet.is_due:
+                await self._see_all()
             return False
         self._stirred = False
         if self._parked:
@@ -145,6 +161,14 @@ class Taker:
         nothing = [(each, Taken(each.take.id, skipped=each.skipped)) for each in over]
         await self._bus.send([Parcel(each.reply_to, encode(said)) for each, said in nothing])
 
+    async def _see_all(self) -> None:
+        waiting = {each.worker: each.take for each in self._parked.values()}
+        draining = await self._quiet.look(self._store, waiting, paths=self._attendance.paths)
+        for each in [each for each in self._parked.values() if each.worker in draining]:
+            if self._parked.pop(each.take.id, None) is not None:
+                told = TakenUp(Taken(each.take.id, drain=True))
+                await self._answer(each.worker, each.reply_to, told)
+
     async def _serve(self) -> None:
         """Who has waited longest first; nobody whom nothing fits costs a transaction."""
         left = await self._left()
@@ -156,7 +180,8 @@ class Taker:
             found = await self._look(each.worker, each.take)
             if self._goes_on_waiting(each.take.id, found):
                 continue
-            left[found.wants] = left.get(found.wants, 0) - 1
+            granted = 1 + len(found.answer.more)
+            left[found.wants] = left.get(found.wants, 0) - granted
             if self._parked.pop(each.take.id, None) is not None:
                 await self._answer(each.worker, each.reply_to, found)
 
@@ -170,13 +195,16 @@ class Taker:
 
     async def _left(self) -> dict[str, int]:
         left: dict[str, int] = {}
+        since = self._quiet.stirs
         async with self._store.begin() as tx:
-            for path in self._attendance.paths:
-                for each in await tx.classes(path):
-                    left[each.wants] = left.get(each.wants, 0) + each.waiting
+            classes = [each for path in self._attendance.paths for each in await tx.classes(path)]
+        self._quiet.remember(classes, seen=None, since=since)
+        for each in classes:
+            left[each.wants] = left.get(each.wants, 0) + each.waiting
         return left
 
     async def _look(self, worker: WorkerId, asked: Take) -> TakenUp:
+        since = self._quiet.stirs
         found = await take(
             self._store,
             worker,
@@ -185,6 +213,8 @@ class Taker:
             turns=self._turns,
             kept=self._kept,
         )
+        if found.seen is not None:
+            self._quiet.remember(found.seen, seen=worker, since=since)
         if found.claimed is not None:
             # Before the grant leaves: what the worker says must find the epoch opened.
             await announce(self._streams, found.claimed.announcements)
@@ -196,11 +226,11 @@ class Taker:
         (sent,) = await self._bus.send([Parcel(reply_to, encode(found.answer))])
         if found.answer.drain:
             _log.info("take.refused", worker=worker, reason="draining")
-        grant = found.answer.grant
-        if grant is not None and sent is Sent.UNROUTABLE:
-            _log.info("take.unheard", job_id=grant.job, worker=worker)
-            back = Result(job=grant.job, epoch=grant.epoch, outcome="released")
-            parcel = Parcel(self._topology.results, encode(Results(worker, [back])))
+        grants = grants_of(found.answer)
+        if grants and sent is Sent.UNROUTABLE:
+            _log.info("take.unheard", job_id=grants[0].job, worker=worker)
+            back = [Result(job=each.job, epoch=each.epoch, outcome="released") for each in grants]
+            parcel = Parcel(self._topology.results, encode(Results(worker, back)))
             await self._bus.send([parcel])  # lost too, it comes back with its lease
 
 

@@ -14,11 +14,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from enum import StrEnum
 
 from structlog.contextvars import bound_contextvars
 
-from headrace.contracts.ids import JobId
+from headrace.contracts.ids import BlobId, JobId
 from headrace.contracts.messages import Grant
 from headrace.telemetry.tracing import trace_id
 
@@ -34,6 +35,14 @@ class Why(StrEnum):
     LOST = "lost"  # not ours any more
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A checkpoint that is stored."""
+
+    blob: BlobId
+    step: int
+
+
 class Attempt:
     """One grant in hand."""
 
@@ -44,6 +53,10 @@ class Attempt:
         self.fraction: float | None = None
         self.why: Why | None = None
         self.ending = asyncio.Event()
+        self.kept: Kept | None = None  # the latest, told by each heartbeat and by the result
+        self._told_in: int | None = None
+        self.answered = asyncio.Event()  # the dispatcher has heard of the latest
+        self.answered.set()
 
     def ids(self) -> dict[str, str]:
         """What every log line about it names."""
@@ -62,6 +75,21 @@ class Attempt:
 
     def renew(self, trusted_until: float) -> None:
         self.trusted_until = max(self.trusted_until, trusted_until)
+
+    def keep(self, kept: Kept) -> None:
+        self.kept, self._told_in = kept, None
+        self.answered.clear()
+
+    def tell(self, sequence: int) -> Kept | None:
+        """What the heartbeats of this number say that it has left behind."""
+        if self._told_in is None:
+            self._told_in = sequence
+        return self.kept
+
+    def hear(self, sequence: int) -> None:
+        """These heartbeats were answered."""
+        if self._told_in is not None and sequence >= self._told_in:
+            self.answered.set()
 
     def end(self, why: Why) -> None:
         if self.why is None or why is Why.LOST:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Final
 
-from headrace.contracts.messages import Hearing, Vitals
+from headrace.contracts.ids import Lane
+from headrace.contracts.messages import Hearing, Vitals, WarmModel
 from headrace.gpu_worker.gate import Gate
 from headrace.gpu_worker.gpus import GpuWatch
 from headrace.gpu_worker.host.memory import resident_bytes
+from headrace.gpu_worker.host.shelf import Warm
 from headrace.gpu_worker.slot import Slot
+
+_TOLD: Final = 200  # models: a message has an end
 
 
 class Checkup:
@@ -24,7 +29,26 @@ class Checkup:
             gpus=self._gpus.latest,
             hears=self._hears(),
             order_s=order_s,
+            models=self._models(),
         )
+
+    def _models(self) -> list[WarmModel]:
+        """By lane and name."""
+        found: dict[tuple[Lane, str], list[Warm]] = {}
+        for slot in self._slots:
+            for warm in slot.warm:
+                found.setdefault((slot.lane.lane, warm.weights.model), []).append(warm)
+        told = [
+            WarmModel(
+                lane,
+                model,
+                slots=len(each),
+                memory_bytes=max(warm.memory_bytes for warm in each),
+                load_s=round(max(warm.load_s for warm in each), 3),
+            )
+            for (lane, model), each in sorted(found.items())
+        ]
+        return told[:_TOLD]
 
     def _hears(self) -> dict[str, Hearing]:
         """Of each lane that waits for offers, what the slot says that has heard least lately."""

@@ -33,6 +33,7 @@ async def claim(
     offer: Offer,
     *,
     trace: str | None,
+    warm: list[str],
     post: Post,
     options: WorkerOptions,
     stop: asyncio.Event,
@@ -43,7 +44,9 @@ async def claim(
     cost the job a loss.
     """
     limits = options.limits
-    asked = Claim(id=ClaimId(options.new_id()), job=offer.job, epoch=offer.epoch, trace=trace)
+    asked = Claim(
+        id=ClaimId(options.new_id()), job=offer.job, epoch=offer.epoch, trace=trace, warm=warm
+    )
     body = encode(Claims(worker=options.worker, reply_to=options.mailbox, claims=[asked]))
     parcel = Parcel(options.topology.claims, body)
     waits = pauses(options.random, first_s=limits.claim_answer_s, cap_s=10 * limits.claim_answer_s)

@@ -11,16 +11,42 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from headrace.contracts.messages import Gpu
 from headrace.telemetry.logs import get_logger
 
-EVERY_S: Final = 10.0
+EVERY_S: Final = 5.0
+_DEVICES: Final = Path("/dev")
 _log = get_logger("gpu_worker.gpus")
 
 
 Read: TypeAlias = Callable[[], list[Gpu]]
+
+
+def gpus_to_give(wish: str, visible: str | None, devices: Path = _DEVICES) -> list[str] | None:
+    """By number or name, as CUDA takes them; empty: none may be used, None: nothing is known of any.
+
+    The files of the devices are counted, since NVML might never answer.
+    """
+    match wish:
+        case "none":
+            return []
+        case "auto" if visible is not None:
+            return [each.strip() for each in visible.split(",") if each.strip()]
+        case "auto":
+            there = len(list(devices.glob("nvidia[0-9]*")))
+            return [str(number) for number in range(there)] or None
+        case _:
+            return wish.split(",")
+
+
+def environment_for(gpu: str | None) -> dict[str, str]:
+    """What a child is told, so that it sees this GPU alone; empty: none."""
+    if gpu is None:
+        return {}
+    return {"CUDA_VISIBLE_DEVICES": gpu, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}  # as NVML numbers them
 
 
 def open_nvml() -> Read | None:

@@ -81,6 +81,7 @@ class Heartbeater:
         for order in orders.orders:
             attempt = self._attempts.find(order.job, order.epoch)
             if attempt is not None:
+                attempt.hear(orders.sequence or 0)
                 self._apply(order, attempt, since, orders.lease_s)
 
     def _be_told(self, *, drain: bool) -> None:
@@ -119,9 +120,16 @@ class Heartbeater:
             sequence=self._sequence,
             slots=self._slots(),
             heartbeats=[
-                Heartbeat(attempt.grant.job, attempt.grant.epoch, attempt.fraction)
+                _heartbeat(attempt, self._sequence)
                 for attempt in self._attempts
                 if attempt.why is not Why.LOST
             ],
             vitals=self._vitals(None if order_s is None else round(order_s, 3)),
         )
+
+
+def _heartbeat(attempt: Attempt, sequence: int) -> Heartbeat:
+    grant, kept = attempt.grant, attempt.tell(sequence)
+    if kept is None:
+        return Heartbeat(grant.job, grant.epoch, attempt.fraction)
+    return Heartbeat(grant.job, grant.epoch, attempt.fraction, kept.blob, kept.step)

@@ -12,6 +12,7 @@ from headrace.core.errors import Misconfigured
 from headrace.engines.batches import batching
 from headrace.engines.options import Misconfigured as RefusedOption
 from headrace.engines.registry import Survey, card, survey
+from headrace.gpu_worker.gpus import gpus_to_give
 from headrace.gpu_worker.options import LaneOptions, Limits, WorkerOptions
 from headrace.gpu_worker.role import Worker
 from headrace.telemetry.logs import get_logger
@@ -36,7 +37,10 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Worker
                 topology=wiring.topology,
                 worker=WorkerId(f"{socket.gethostname()}-{os.getpid()}-{new_id()[:4]}"),
                 lanes=lanes,
+                gpus=gpus_to_give(settings.gpus, settings.cuda_visible_devices),
                 new_id=new_id,
+                models=settings.models_dir,
+                models_mib=settings.model_cache_mib,
                 limits=_limits(settings),
             )
         )
@@ -66,10 +70,12 @@ def choose_lanes(
         LaneOptions(
             card=card(Lane(lane), engine := found.present[Lane(lane)]),
             slots=settings.slots.get(lane, 1),
-            preload=engine.models[0],
+            preload=next(iter(engine.models), None),
+            memory_mib=settings.model_memory_mib.get(lane),
             settings=options.get(lane, {}),
             batch_most=(together := batching(engine)).most,
             batch_window_s=together.window_s,
+            on_gpu=getattr(engine, "gpu", False),
         )
         for lane in wanted
     ]
@@ -77,7 +83,7 @@ def choose_lanes(
 
 def engine_options(settings: Settings) -> dict[str, dict[str, str]]:
     """What the operator says to each engine; an engine without options is left out."""
-    options = {"smollm2": {"threads": str(settings.text_threads)}}
+    options = {"smollm2": {"threads": str(settings.text_threads)}, **_on_torch(settings)}
     if settings.upstream_url:
         options["upstream"] = {
             "base_url": settings.upstream_url,
@@ -85,6 +91,18 @@ def engine_options(settings: Settings) -> dict[str, dict[str, str]]:
             "api_key": settings.upstream_api_key.get_secret_value(),
         }
     return options
+
+
+def _on_torch(settings: Settings) -> dict[str, dict[str, str]]:
+    models = {"transformers": settings.transformers_models, "diffusers": settings.diffusers_models}
+    device = {
+        "device": settings.torch_device,
+        "dtype": settings.torch_dtype,
+        "threads": str(settings.torch_threads),
+    }
+    if settings.torch_memory_mib is not None:
+        device["memory_mib"] = str(settings.torch_memory_mib)
+    return {lane: {"models": folders, **device} for lane, folders in models.items() if folders}
 
 
 def _limits(settings: Settings) -> Limits:

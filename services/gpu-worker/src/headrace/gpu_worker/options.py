@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 
 from headrace.contracts.ids import Lane, WorkerId
@@ -22,9 +23,11 @@ class LaneOptions:
     card: EngineCard
     slots: int = 1
     preload: str | None = None  # the model to load at start; None: with the first job
+    memory_mib: int | None = None  # for models, of all its slots together; None: what there is
     settings: Mapping[str, str] = field(default_factory=dict)  # for the engine's `configure`
     batch_most: int = 1  # jobs that its engine does in one go; then the slots share one child
     batch_window_s: float = 0.0  # for how long the first of a batch waits for others
+    on_gpu: bool = False  # each of its children is given one, where there are any to give
     engine: str = ""  # 'package.module:Class'; empty: whom the entry point of this lane names
 
     @property
@@ -34,6 +37,12 @@ class LaneOptions:
     @property
     def batches(self) -> bool:
         return self.batch_most > 1 and self.slots > 1
+
+    @property
+    def model_bytes(self) -> int | None:
+        """What each of its children may have loaded."""
+        children = 1 if self.batches else self.slots
+        return None if self.memory_mib is None else self.memory_mib * 2**20 // children
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +59,10 @@ class Limits:
     drain_s: float = 60.0  # what running jobs are given to finish when the worker stops
     spawn_s: float = 30.0
     load_s: float = 600.0
+    artefact_s: float = 1800.0  # to download one; what has come is kept for the next try
+    aside_s: float = 0.15  # left to a worker that has the model loaded, at most
     blobs_s: float = 60.0  # to fetch all of a job's inputs, or to store all of its outputs
+    checkpoint_s: float = 1.0  # between two checkpoints of one job; those in between are skipped
     append_s: float = 2.0
     flush_s: float = 2.0  # for the last frames, before the result is sent
     retry_cap_s: float = 10.0
@@ -68,6 +80,9 @@ class WorkerOptions:
     worker: WorkerId
     lanes: Sequence[LaneOptions]
     new_id: Callable[[], str]
+    models: Path = Path("var/models")  # where artefacts of registered models are kept
+    models_mib: int = 20_480  # that they may take
+    gpus: Sequence[str] | None = None  # to give to children in turn; None: they see what we see
     limits: Limits = field(default_factory=Limits)
     monotonic: Callable[[], float] = time.monotonic
     random: Random = field(default_factory=Random)

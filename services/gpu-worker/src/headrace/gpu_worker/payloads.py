@@ -16,16 +16,18 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from headrace.contracts.ids import BlobId, TenantId
-from headrace.contracts.messages import MAX_INLINE_BYTES, OUTPUT_BLOB, JobError
+from headrace.contracts.messages import MAX_INLINE_BYTES, OUTPUT_BLOB, Grant, JobError
 from headrace.core.blob_names import MAX_INPUT_BLOBS, blob_ids, kept_for
 from headrace.core.errors import BlobNotFound, TooLarge, Unavailable
 from headrace.core.ports.blobs import Blob
+from headrace.gpu_worker.host import wire
 from headrace.gpu_worker.options import WorkerOptions
 from headrace.gpu_worker.waiting import pauses
 from headrace.telemetry.logs import get_logger
 
 MAX_OUTPUT_BLOBS: Final = 512  # their names travel in the result
 MAX_INPUT_BYTES: Final = 128 * 2**20
+AT_ONCE_S: Final = 3.0  # meanwhile the engine waits, and hears no order to stop
 _log = get_logger("gpu_worker.payloads")
 
 T = TypeVar("T")
@@ -45,6 +47,7 @@ class Given:
 
     input: dict[str, Any]
     blobs: dict[str, bytes]
+    left_behind: wire.LeftBehind | None  # by an earlier attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,22 @@ class Payloads:
     def __init__(self, options: WorkerOptions) -> None:
         self._options = options
 
-    async def fetch(self, tenant: TenantId, value: dict[str, Any]) -> Given:
-        """The input, and all blobs that it names. Raises PayloadFailed."""
+    async def fetch(self, grant: Grant) -> Given:
+        """The input, all blobs that it names, and what is there to go on from. Raises PayloadFailed."""
         async with self._in_time("fetch its inputs"):
-            whole = await self._whole(tenant, value)
-            return Given(whole, await self._blobs(tenant, whole))
+            whole = await self._whole(grant.tenant, grant.input)
+            blobs = await self._blobs(grant.tenant, whole)
+            return Given(whole, blobs, await self._left_behind(grant))
+
+    async def _left_behind(self, grant: Grant) -> wire.LeftBehind | None:
+        if grant.checkpoint is None or grant.checkpoint_step is None:
+            return None
+        try:
+            data = await self._read(grant.tenant, grant.checkpoint)
+        except BlobNotFound:  # from the beginning is better than not at all
+            _log.warning("checkpoint.gone", step=grant.checkpoint_step)
+            return None
+        return wire.LeftBehind(grant.checkpoint_step, data)
 
     async def _whole(self, tenant: TenantId, value: dict[str, Any]) -> dict[str, Any]:
         match value:
@@ -82,17 +96,31 @@ class Payloads:
                 raise _bad_input(f"its blobs are over {MAX_INPUT_BYTES} bytes together")
         return fetched
 
+    async def keep_at_once(self, tenant: TenantId, blob: Blob) -> BlobId | None:
+        """None: it could not be kept soon enough for the engine to wait for it."""
+        try:
+            async with asyncio.timeout(AT_ONCE_S):
+                return await self._options.blobs.put(tenant, blob)
+        except (TooLarge, Unavailable, TimeoutError) as error:
+            _log.warning("segment.not_shown", error=str(error) or "took too long")
+            return None
+
     async def store(
-        self, tenant: TenantId, output: dict[str, Any], made: Mapping[str, Blob]
+        self,
+        tenant: TenantId,
+        output: dict[str, Any],
+        made: Mapping[str, Blob],
+        kept: Mapping[str, BlobId],
     ) -> Stored:
-        """The output as the dispatcher gets it. Raises PayloadFailed."""
+        """The output as the dispatcher gets it; `kept`: what was stored before. Raises PayloadFailed."""
         wanted = dict.fromkeys(blob_ids(output))
         if len(wanted) > MAX_OUTPUT_BLOBS:
             why = f"the output names {len(wanted)} blobs; the limit is {MAX_OUTPUT_BLOBS}"
             raise PayloadFailed(JobError("internal", why))
         async with self._in_time("store its output"):
-            kept = {blob: await self._put(tenant, made[blob]) for blob in wanted if blob in made}
-            output = renamed(output, kept)
+            new = [blob for blob in wanted if blob in made and blob not in kept]
+            names = {**kept, **{blob: await self._put(tenant, made[blob]) for blob in new}}
+            output = renamed(output, names)
             encoded = msgspec.json.encode(output)
             if len(encoded) <= MAX_INLINE_BYTES:
                 return Stored(output, [])
@@ -101,9 +129,12 @@ class Payloads:
 
     async def _get(self, tenant: TenantId, blob: BlobId) -> bytes:
         try:
-            return (await self._kept_trying(lambda: self._options.blobs.get(tenant, blob))).data
+            return await self._read(tenant, blob)
         except BlobNotFound as error:
             raise _bad_input(str(error)) from error
+
+    async def _read(self, tenant: TenantId, blob: BlobId) -> bytes:
+        return (await self._kept_trying(lambda: self._options.blobs.get(tenant, blob))).data
 
     async def _put(self, tenant: TenantId, blob: Blob) -> BlobId:
         try:

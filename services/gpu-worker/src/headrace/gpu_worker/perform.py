@@ -10,25 +10,30 @@ Laws:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, assert_never
 
 from msgspec.structs import replace
 
-from headrace.contracts.frames import Cancelling, encode_frame, frame_type
+from headrace.contracts.frames import Cancelling, Segment, encode_frame, frame_type
 from headrace.contracts.ids import BlobId
 from headrace.contracts.messages import JobError, Result, Stages
+from headrace.core.ports.blobs import Blob
+from headrace.gpu_worker.artefacts import Artefacts
 from headrace.gpu_worker.attempts import Attempt, Why
+from headrace.gpu_worker.checkpoints import Checkpoints
 from headrace.gpu_worker.frames import FrameWriter
 from headrace.gpu_worker.host import wire
 from headrace.gpu_worker.host.batcher import Interrupted, Seat
 from headrace.gpu_worker.host.keeper import Keeper, NotReady, RunEnded
 from headrace.gpu_worker.host.process import HostLost
+from headrace.gpu_worker.host.shelf import Weights
 from headrace.gpu_worker.options import WorkerOptions
 from headrace.gpu_worker.payloads import Given, PayloadFailed, Payloads
 from headrace.gpu_worker.waiting import until
+from headrace.telemetry import metrics
 from headrace.telemetry.logs import get_logger
 from headrace.telemetry.tracing import span
 
@@ -47,13 +52,25 @@ End: TypeAlias = dict[str, Any] | JobError | Halted
 class Performance:
     """One attempt on one slot's child."""
 
-    def __init__(self, attempt: Attempt, keeper: Keeper | Seat, options: WorkerOptions) -> None:
+    def __init__(
+        self,
+        attempt: Attempt,
+        keeper: Keeper | Seat,
+        artefacts: Artefacts,
+        options: WorkerOptions,
+        *,
+        tell: Callable[[], None],
+    ) -> None:
+        """`tell` asks for a heartbeat soon."""
         self._attempt = attempt
         self._keeper = keeper
+        self._artefacts = artefacts
         self._options = options
         self._payloads = Payloads(options)
         self._inside: list[BlobId] = []
+        self._shown: dict[str, BlobId] = {}  # segments that are kept already
         self._writer = FrameWriter(attempt, options)
+        self._checkpoints = Checkpoints(attempt, options, tell)
         self._stages = Stages(claim_s=attempt.claim_s)
 
     async def result(self) -> Result | None:
@@ -62,11 +79,13 @@ class Performance:
         async with asyncio.TaskGroup() as group:
             watches = [
                 group.create_task(self._writer.pump()),
+                group.create_task(self._checkpoints.keep()),
                 group.create_task(self._watch_trust()),
                 group.create_task(self._stop_when_told()),
             ]
             end = await self._end()
             if not self._attempt.doubtful:
+                await self._checkpoints.finish(wanted=not isinstance(end, dict))
                 await self._writer.finish(self._options.limits.flush_s)
             for watch in watches:
                 watch.cancel()
@@ -87,10 +106,9 @@ class Performance:
     async def _phases(self) -> End:
         attempt, grant = self._attempt, self._attempt.grant
         with self._stage("load"):
-            fetching = self._payloads.fetch(grant.tenant, grant.input)
-            given = await until(attempt.ending, fetching)
+            given = await until(attempt.ending, self._payloads.fetch(grant))
             if given is not None:
-                await self._keeper.ready(grant.model)
+                await self._make_ready()
         if given is None or attempt.ending.is_set():
             return Halted()
         with self._stage("run", links=[grant.previous] if grant.previous else []):
@@ -100,9 +118,31 @@ class Performance:
         if ended.output is None:
             return self._stopped()
         with self._stage("store"):
-            stored = await self._payloads.store(grant.tenant, ended.output, ended.made)
+            made, shown = ended.made, self._shown
+            stored = await self._payloads.store(grant.tenant, ended.output, made, shown)
         self._inside = stored.inside
         return stored.output
+
+    async def _make_ready(self) -> None:
+        grant = self._attempt.grant
+        artefact = grant.artefact
+        if artefact is None:
+            await self._load(Weights(grant.model))
+            return
+        weights = Weights(
+            grant.model, self._artefacts.place(artefact), artefact.format, artefact.sha256
+        )
+        if self._keeper.has(weights):  # then its file may be gone
+            await self._load(weights)
+        elif kept := await until(self._attempt.ending, self._artefacts.fetch(artefact)):
+            with kept:
+                await self._load(weights)
+
+    async def _load(self, weights: Weights) -> None:
+        cold = await self._keeper.ready(weights)
+        self._stages = replace(self._stages, cold=cold)
+        lane = self._keeper.lane
+        metrics.MODEL_LOADS.labels(lane=lane, warm="no" if cold else "yes").inc()
 
     async def _run(self, given: Given) -> RunEnded:
         grant = self._attempt.grant
@@ -116,16 +156,33 @@ class Performance:
                 )
 
             return await self._keeper.run(
-                lambda run: wire.Run(run, grant.model, grant.attempt, given.input, given.blobs),
+                lambda run: wire.Run(
+                    run, grant.model, grant.attempt, given.input, given.blobs, given.left_behind
+                ),
                 self._hear,
+                self._show,
                 begun,
             )
 
-    async def _hear(self, said: wire.Said) -> None:
+    async def _hear(self, said: wire.Said | wire.Checkpointed) -> None:
+        if isinstance(said, wire.Checkpointed):
+            self._checkpoints.take(said)
+            return
         if said.fraction is not None:
             self._attempt.fraction = said.fraction
         await self._writer.room()
         self._writer.say(said.frame, said.data)
+
+    async def _show(self, made: wire.Made) -> None:
+        """Kept first: who is told of it can have it. What cannot be kept now is kept with the result."""
+        blob = Blob(made.media_type, made.data)
+        kept = await self._payloads.keep_at_once(self._attempt.grant.tenant, blob)
+        if kept is None:
+            return
+        self._shown[made.id] = kept
+        frame = Segment(kept, made.media_type, made.duration_s)
+        await self._writer.room()
+        self._writer.say(frame_type(frame), encode_frame(frame))
 
     def _stopped(self) -> End:
         if self._attempt.ending.is_set():
@@ -200,7 +257,7 @@ class Performance:
         output: dict[str, Any] | None = None,
         error: JobError | None = None,
     ) -> Result:
-        grant = self._attempt.grant
+        grant, kept = self._attempt.grant, self._attempt.kept
         return Result(
             grant.job,
             grant.epoch,
@@ -210,4 +267,6 @@ class Performance:
             stages=self._stages,
             dropped=self._writer.dropped,
             blobs=self._inside if output is not None else [],
+            checkpoint=None if kept is None else kept.blob,
+            checkpoint_step=None if kept is None else kept.step,
         )

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import cycle, repeat
 
 from headrace.contracts.messages import Goodbye, Hello, Message, Vitals, encode
 from headrace.core.errors import Unavailable
 from headrace.core.ports.bus import Parcel, Sent
+from headrace.gpu_worker.artefacts import Artefacts
 from headrace.gpu_worker.attempts import Attempts, Why
 from headrace.gpu_worker.checkup import Checkup
 from headrace.gpu_worker.gate import Gate
 from headrace.gpu_worker.gpus import GpuWatch, open_nvml
 from headrace.gpu_worker.heartbeats import Heartbeater
-from headrace.gpu_worker.host.batcher import Batcher, Seat
+from headrace.gpu_worker.host.batcher import Batcher
 from headrace.gpu_worker.host.keeper import Keeper
 from headrace.gpu_worker.measuring import measure
-from headrace.gpu_worker.options import LaneOptions, WorkerOptions
+from headrace.gpu_worker.options import WorkerOptions
 from headrace.gpu_worker.post import Post
 from headrace.gpu_worker.reports import Reports
 from headrace.gpu_worker.slot import Desk, Slot
@@ -47,19 +49,35 @@ class Worker:
         reports = Reports(options)
         post = Post(obey=self._heartbeater.obey, give_back=reports.give_back)
         self._post = post
-        desk = Desk(options, self._attempts, post, reports, self._heartbeater, self._news, gate)
+        desk = Desk(
+            options,
+            self._attempts,
+            post,
+            reports,
+            self._heartbeater,
+            self._news,
+            gate,
+            Artefacts(options),
+        )
         self._batchers: list[Batcher] = []
-        self._slots = [
-            Slot(lane, desk, child) for lane in options.lanes for child in self._children(lane)
-        ]
+        self._slots = list(self._made(desk))
 
-    def _children(self, lane: LaneOptions) -> Sequence[Keeper | Seat]:
-        """One for each slot; where an engine takes several jobs in one go, all sit at the same."""
-        limits = self._options.limits
-        if not lane.batches:
-            return [Keeper(lane, limits) for _ in range(lane.slots)]
-        self._batchers.append(batcher := Batcher(lane, limits))
-        return batcher.seats
+    def _made(self, desk: Desk) -> Iterator[Slot]:
+        """Those that want a GPU take turns over what there is, whatever their lanes.
+
+        Where an engine does several jobs in one go, all slots of its lane have one child.
+        """
+        options, changed = desk.options, desk.heartbeater.soon
+        turns = repeat(None) if options.gpus is None else cycle(options.gpus or [""])
+        for lane in options.lanes:
+            if lane.batches:
+                gpu = next(turns) if lane.on_gpu else None
+                self._batchers.append(batcher := Batcher(lane, options.limits, changed, gpu))
+                yield from (Slot(lane, desk, seat, gpu) for seat in batcher.seats)
+                continue
+            for _ in range(lane.slots):
+                gpu = next(turns) if lane.on_gpu else None
+                yield Slot(lane, desk, Keeper(lane, options.limits, changed, gpu), gpu)
 
     async def serve(self, stop: asyncio.Event) -> None:
         options = self._options

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 from msgspec.structs import asdict
@@ -27,6 +28,7 @@ from headrace.contracts.messages import (
 from headrace.core.consume import next_or_stop
 from headrace.core.errors import Unavailable
 from headrace.core.ports.bus import TENANT_HEADER, Deliveries, Delivery
+from headrace.gpu_worker.artefacts import Artefacts
 from headrace.gpu_worker.attempts import Attempt, Attempts, Why
 from headrace.gpu_worker.claims import Answered, claim
 from headrace.gpu_worker.gate import Gate
@@ -34,6 +36,7 @@ from headrace.gpu_worker.heartbeats import Heartbeater
 from headrace.gpu_worker.host.batcher import Seat
 from headrace.gpu_worker.host.keeper import Keeper, NotReady
 from headrace.gpu_worker.host.process import HostLost
+from headrace.gpu_worker.host.shelf import Warm, Weights
 from headrace.gpu_worker.options import LaneOptions, WorkerOptions
 from headrace.gpu_worker.perform import Performance
 from headrace.gpu_worker.post import Post
@@ -42,6 +45,7 @@ from headrace.gpu_worker.waiting import pauses, rings, until
 from headrace.telemetry.logs import get_logger
 from headrace.telemetry.tracing import about, fail, span, tell, traceparent
 
+_TOLD_WARM: Final = 100  # models, the latest ones: a message has an end
 _log = get_logger("gpu_worker.slot")
 
 
@@ -56,24 +60,40 @@ class Desk:
     heartbeater: Heartbeater
     news: asyncio.Event  # a slot became ready, or stopped being so
     gate: Gate
+    artefacts: Artefacts
 
 
 class Slot:
-    def __init__(self, lane: LaneOptions, desk: Desk, keeper: Keeper | Seat) -> None:
+    def __init__(
+        self, lane: LaneOptions, desk: Desk, keeper: Keeper | Seat, gpu: str | None = None
+    ) -> None:
+        """`gpu`: the one that its engine may use; empty: none, None: nobody chose."""
         self.lane = lane
+        self.gpu = gpu
         self.ready = False
         self._desk = desk
         self._options = desk.options
         self._keeper = keeper
+        self._at_start = None if lane.preload is None else Weights(lane.preload)
         self._pauses = self._new_pauses()
         self.busy = False
         self._deliveries: Deliveries | None = None
         self._heard_at: float | None = None  # while it waits for an offer
 
     @property
+    def pid(self) -> int | None:
+        """Of its engine's process; None while there is none."""
+        return self._keeper.pid
+
+    @property
     def memory_bytes(self) -> int:
         """Of its engine's process and what that has started."""
         return self._keeper.memory_bytes
+
+    @property
+    def warm(self) -> list[Warm]:
+        """Its models that are loaded; what was used last is last."""
+        return self._keeper.warm
 
     @property
     def silent_s(self) -> float | None:
@@ -100,7 +120,7 @@ class Slot:
     async def _prepared(self) -> bool:
         """Warm before it takes work: no job waits for a broken engine, or is blamed for it."""
         try:
-            await self._keeper.ready(self._keeper.model or self.lane.preload)
+            await self._keeper.ready(None if self.warm else self._keeper.latest or self._at_start)
         except (NotReady, HostLost) as error:
             _log.error("slot.not_ready", lane=self.lane.lane, error=str(error))
             self._be_ready(ready=False)
@@ -160,6 +180,8 @@ class Slot:
             self._pauses = self._new_pauses()
             if isinstance(answered.answer, Refusal):
                 _log.info("claim.refused", reason=answered.answer.reason)
+                if answered.answer.reason == "elsewhere":
+                    await rings(stop, self._aside_s())
                 return True
             attempt = self._begin(answered.answer, answered, started)
             self.busy = True
@@ -174,7 +196,12 @@ class Slot:
         trace = traceparent()
         with span("job.claim"):
             return await claim(
-                offer, trace=trace, post=self._desk.post, options=self._options, stop=stop
+                offer,
+                trace=trace,
+                warm=[each.weights.model for each in self.warm[-_TOLD_WARM:]],
+                post=self._desk.post,
+                options=self._options,
+                stop=stop,
             )
 
     def _begin(self, grant: Grant, answered: Answered, started: float) -> Attempt:
@@ -211,12 +238,22 @@ class Slot:
     async def _performed(self, attempt: Attempt) -> Result | None:
         grant = attempt.grant
         try:
-            return await Performance(attempt, self._keeper, self._options).result()
+            return await Performance(
+                attempt,
+                self._keeper,
+                self._desk.artefacts,
+                self._options,
+                tell=self._desk.heartbeater.soon,
+            ).result()
         except Exception as error:  # noqa: BLE001  # here a job is settled: a slip of ours must not lose it
             _log.error("attempt.broke", exc_info=error)
             await self._keeper.close()
             said = JobError("internal", f"the worker failed: {type(error).__name__}")
             return Result(grant.job, grant.epoch, "failed", error=said)
+
+    def _aside_s(self) -> float:
+        """It is offered again: so long for whoever has its model loaded to take it."""
+        return self._options.limits.aside_s * (0.5 + self._options.random.random() / 2)
 
     def _new_pauses(self) -> Iterator[float]:
         limits = self._options.limits
@@ -238,7 +275,10 @@ def _conclude(result: Result | None, current: Span) -> None:
         _log.info("attempt.lost")
         return
     current.set_attribute("headrace.outcome", result.outcome)
-    stages = {name: round(took, 4) for name, took in asdict(result.stages).items()}
+    stages = {
+        name: value if isinstance(value, bool) else round(value, 4)
+        for name, value in asdict(result.stages).items()
+    }
     if result.error is None:
         _log.info("attempt.ended", outcome=result.outcome, **stages)
     else:

@@ -100,6 +100,8 @@ def _told(view: View, frame: Frame) -> View:  # noqa: C901, PLR0911, PLR0912  # 
             return replace(view, text=view.text + frame.text, tokens=view.tokens + 1)
         case frames.Preview():
             return replace(view, preview=frame.image, step=frame.step or view.step)
+        case frames.Segment():
+            return view  # no terminal plays it; the result names it again
         case frames.Log():
             lines = (*view.lines, frame.line)[-LINES:]
             return replace(view, lines=lines, line_count=view.line_count + 1)

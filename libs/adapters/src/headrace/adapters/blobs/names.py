@@ -15,6 +15,7 @@ UNKNOWN_ENDING: Final = "bin"
 # Our own, since the standard library's table differs between machines.
 ENDINGS: Final = {
     "application/json": "json",
+    "application/jsonl": "jsonl",
     "application/pdf": "pdf",
     "application/zip": "zip",
     "audio/mpeg": "mp3",

@@ -51,11 +51,17 @@ class Blobs(Protocol):
     async def get(self, tenant: TenantId, blob: BlobId) -> Blob:
         """Raises BlobNotFound, also for another tenant's; Unavailable."""
 
+    async def read(self, tenant: TenantId, blob: BlobId, start: int, length: int) -> bytes:
+        """The bytes from `start` on, at most `length`; what lies beyond its end is left out.
+
+        Raises BlobNotFound, also for another tenant's; Unavailable.
+        """
+
     async def delete(self, tenant: TenantId, blob: BlobId) -> None:
         """Idempotent. Raises Unavailable."""
 
-    async def page(self, *, after: str, limit: int) -> BlobPage:
-        """All tenants' blobs behind this place ('' is before the first). Raises Unavailable."""
+    async def page(self, *, after: str, limit: int, of: TenantId | None = None) -> BlobPage:
+        """All tenants' blobs, or one's, behind this place ('' is before the first). Raises Unavailable."""
 
     async def ping(self) -> None:
         """Raises Unavailable."""

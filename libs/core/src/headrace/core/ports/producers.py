@@ -34,3 +34,6 @@ class Producers(Protocol):
         False: somebody opened it in a later epoch; with `if_silent`, also one that was heard of after
         all. Raises Unavailable.
         """
+
+    async def forget(self, jobs: Sequence[JobId]) -> None:
+        """What their producers said is gone, and nobody opens them any more. Raises Unavailable."""

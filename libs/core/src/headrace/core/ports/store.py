@@ -12,7 +12,10 @@ from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import EngineCard, Stages, Vitals
 from headrace.core.fair_share import Share
 from headrace.core.job import Job, State
+from headrace.core.ports.batches import Batches
+from headrace.core.ports.checkpoints import Checkpoints
 from headrace.core.ports.dead_letters import DeadLetters
+from headrace.core.ports.deletions import Deletions
 from headrace.core.ports.figures import Figures
 from headrace.core.ports.keys import Keys
 from headrace.core.ports.operations import Operations
@@ -125,6 +128,7 @@ class AttemptRecord:
     outcome: str | None
     error: Mapping[str, Any] | None
     stages: Stages | None
+    resumed_step: int | None = None  # of the checkpoint that it was given; None: of none
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,10 @@ class WorkerRecord:
 
 
 class Transaction(
+    Batches,
+    Checkpoints,
     DeadLetters,
+    Deletions,
     Figures,
     Keys,
     Operations,
@@ -313,7 +320,11 @@ class Transaction(
     async def announce_engines(self, cards: Sequence[EngineCard]) -> None:
         """Keep the catalog: one entry per kind and model, the latest wins."""
 
-    async def catalog(self) -> list[EngineCard]: ...
+    async def catalog(self) -> list[EngineCard]:
+        """Engines by the models that they have of their own, which each has at least one of."""
+
+    async def serving(self, artefact_format: str) -> list[EngineCard]:
+        """Engines that can load artefacts of this format, by lane; some have no models of their own."""
 
     # -- reading -------------------------------------------------------------------------------------
 

@@ -73,7 +73,10 @@ class Streams(Protocol):
         """
 
     async def discard(self, jobs: Sequence[JobId]) -> None:
-        """Forget these logs. Raises Unavailable; then they go with their time."""
+        """Forget these logs. For as long as a log lives, what is appended to one is STALE, whatever its epoch.
+
+        Raises Unavailable.
+        """
 
     async def ping(self) -> None:
         """Raises Unavailable."""

@@ -27,6 +27,7 @@ class Answer:
 
     status: int
     body: str
+    about: str | None = None  # the job or run that the body tells of, with which it goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class BlobUse:
     tenant: TenantId
     blob: BlobId
     used_by: str
+    made: bool = False  # it is what the job made, which no other inherits
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class Upkeep(Protocol):
         """Idempotent."""
 
     async def inherit_blobs(self, heirs: Mapping[JobId, JobId]) -> None:
-        """What the old job (the key) names, the new one names too."""
+        """What the old job (the key) was given, the new one names too."""
 
     async def unused(self, blobs: Sequence[BlobRef]) -> list[BlobRef]:
         """Those of these that nobody names."""

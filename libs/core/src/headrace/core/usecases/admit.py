@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from math import expm1
+from math import ceil, expm1
 from random import Random
 from typing import Final
 
@@ -99,6 +99,15 @@ class Admission:
             raise TenantQueueFull(count.cap, self._retry_after_s(count))
         if all_.full_with(more_in_all):
             raise QueuesFull(self._retry_after_s(all_))
+
+    def room(self, tenant: TenantId, *, share: float) -> int:
+        """For how many more there is room until this share of the places is taken."""
+        counts = (self._count(tenant), self._count(None))
+        return max(0, min(ceil(each.cap * share) - each.waiting for each in counts))
+
+    def retry_after_s(self, tenant: TenantId) -> float:
+        """When there may be more room."""
+        return max(self._retry_after_s(self._count(whose)) for whose in (tenant, None))
 
     def _retry_after_s(self, count: _Count) -> float:
         """Up to half as long again, so that not all come back at once."""

@@ -16,6 +16,7 @@ from headrace.core.announce import announcement
 from headrace.core.job import HELD, Event, Job, State, Verdict, advance
 from headrace.core.ports.store import Change, Renewal, Store, Waiting
 from headrace.core.ports.streams import Batch
+from headrace.core.usecases.placement import Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,35 +29,66 @@ class Claimed:
 
 
 async def claim(
-    store: Store, worker: WorkerId, claims: Sequence[Claim], *, lease: timedelta
+    store: Store,
+    worker: WorkerId,
+    claims: Sequence[Claim],
+    *,
+    lease: timedelta,
+    placement: Placement | None = None,
 ) -> Claimed:
+    """Without `placement` whoever asks first gets it."""
     async with store.begin() as tx:
         now = await tx.now()
         until = now + lease
         jobs = await tx.load([claim.job for claim in claims])
         withheld = _withheld(jobs.values(), await tx.paused())
-        await tx.resend([_its_offer(job) for job in withheld])  # it waits for its lane to go on
-        runnable = {job.id: job for job in jobs.values() if job not in withheld}
+        placed: list[Job] = []
+        if placement is not None:
+            cold = [job for job in _cold(jobs, claims) if job not in withheld]
+            placed = await placement.better_elsewhere(tx, worker, cold)
+        # Offered again: when its lane goes on, or at once for a worker that has its model.
+        again = {job.id: job for job in (*withheld, *placed)}
+        await tx.resend([_its_offer(job) for job in again.values()])
+        runnable = {job.id: job for job in jobs.values() if job.id not in again}
         changes = _changes(runnable, claims, worker, until)
         saved = await tx.save(changes)
         won = [change for change, ok in zip(changes, saved, strict=True) if ok]
         await tx.open_attempts([change.after for change in won])
         # Who asks again counts the lease from then on: so it does not end before that.
-        again = [
+        renewed = [
             Renewal(job.id, job.epoch, None)
             for each in claims
             if (job := jobs.get(each.job)) is not None and holds(job, each.id)
         ]
-        await tx.renew(again, worker=worker, until=until)
+        await tx.renew(renewed, worker=worker, until=until)
     previous = {change.before.id: change.before.attempt_trace for change in won}
+    elsewhere = {job.id for job in placed}
     held = jobs | {change.after.id: change.after for change in won}
     return Claimed(
-        [_answer(held.get(each.job), each, lease, previous.get(each.job)) for each in claims],
+        [
+            Refusal(each.id, each.job, "elsewhere")
+            if each.job in elsewhere
+            else _answer(held.get(each.job), each, lease, previous.get(each.job))
+            for each in claims
+        ],
         [announcement(change) for change in won],
         won,
         held,
         now,
     )
+
+
+def _cold(jobs: Mapping[JobId, Job], claims: Sequence[Claim]) -> list[Job]:
+    """Those that could be granted, to a slot that says that it has another model loaded."""
+    return [
+        job
+        for each in claims
+        if (job := jobs.get(each.job)) is not None
+        and (job.state, job.epoch) == (State.QUEUED, each.epoch)
+        and job.cancel_asked_at is None
+        and each.warm is not None
+        and job.spec.model not in each.warm
+    ]
 
 
 def _withheld(jobs: Iterable[Job], paused: Collection[Lane]) -> list[Job]:
@@ -125,4 +157,6 @@ def grant_of(job: Job, lease: timedelta, previous: str | None) -> Grant:
         timeout_s=job.spec.timeout_s,
         trace=job.trace,
         previous=previous,
+        checkpoint=None if job.checkpoint is None else job.checkpoint.blob,
+        checkpoint_step=None if job.checkpoint is None else job.checkpoint.step,
     )

@@ -100,6 +100,12 @@ def _piece(run: Run, start: Start) -> Piece:
     )
 
 
+def jobs_of(run: Run, pieces: Sequence[Piece]) -> list[JobId]:
+    """All that it has made, of every try."""
+    tries = [(piece, number) for piece in pieces for number in range(1, piece.tries + 1)]
+    return [_nth_job(run, piece.stage, piece.index, number) for piece, number in tries]
+
+
 def _job(run: Run, start: Start, now: datetime) -> Job:
     stage = start.stage
     within = stage.start_within_s
@@ -124,6 +130,10 @@ def _job(run: Run, start: Start, now: datetime) -> Job:
 
 
 def _job_id(run: Run, start: Start) -> JobId:
+    return _nth_job(run, start.stage.name, start.index, start.tries)
+
+
+def _nth_job(run: Run, stage: str, index: int, tries: int) -> JobId:
     """The same for the same try of the same piece, and as hard to guess as the run's own id."""
-    name = f"{run.id}/{start.stage.name}/{start.index}/{start.tries}"
+    name = f"{run.id}/{stage}/{index}/{tries}"
     return JobId(str(uuid.UUID(bytes=hashlib.sha256(name.encode()).digest()[:16], version=4)))

@@ -12,6 +12,7 @@ from typing import Final
 from headrace.core.errors import Unavailable
 from headrace.core.ports.blobs import BlobRef, Blobs
 from headrace.core.ports.store import Store, Transaction
+from headrace.core.usecases.erase import KEPT as DELETIONS_KEPT
 
 # Clients are promised a day; what is kept longer forgives a clock or a client that is late.
 KEYS_KEPT: Final = timedelta(hours=48)
@@ -47,19 +48,21 @@ async def purge(store: Store, blobs: Blobs, *, kept: Kept, limit: int) -> bool:
         silent = await tx.purge_workers(seen_before=now - WORKERS_KEPT, limit=limit)
         takes = await tx.purge_takes(granted_before=now - TAKES_KEPT, limit=limit)
         called = await tx.purge_calls(created_before=now - CALLS_KEPT, limit=limit)
+        wishes = await tx.purge_deletions(finished_before=now - DELETIONS_KEPT, limit=limit)
         await tx.purge_engines(announced_before=now - kept.engines)
         useless = await _purge_api_keys(tx, now, kept, limit)
     if keys >= limit:
         return True
-    others = max(fires, silent, takes, called, useless)
+    others = max(fires, silent, takes, called, wishes, useless)
     if kept.jobs is None:
         return others >= limit
     async with store.begin() as tx:
         then = await tx.now() - max(kept.jobs, KEYS_KEPT)
         runs = await tx.purge_runs(finished_before=then, limit=limit)
+        batches = await tx.purge_batches(finished_before=then, limit=limit)
         purged = await tx.purge_jobs(finished_before=then, limit=limit)
-    await delete_blobs(blobs, [*runs.orphans, *purged.orphans])
-    return max(others, runs.runs, purged.jobs) >= limit
+    await delete_blobs(blobs, [*runs.orphans, *batches.orphans, *purged.orphans])
+    return max(others, runs.runs, batches.batches, purged.jobs) >= limit
 
 
 async def _purge_api_keys(tx: Transaction, now: datetime, kept: Kept, limit: int) -> int:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, assert_never
 
 import msgspec
 
-from headrace.contracts.ids import JobId
+from headrace.contracts.ids import BlobId, JobId
 from headrace.contracts.messages import JobError, Result
 from headrace.core.announce import announcement
 from headrace.core.blob_names import kept_for
 from headrace.core.job import Event, Job, State, Verdict, advance
 from headrace.core.letters import letters_of
+from headrace.core.ports.blobs import BlobRef
 from headrace.core.ports.store import AttemptEnd, Change, Store
 from headrace.core.ports.streams import Batch
 from headrace.core.ports.upkeep import BlobUse
 from headrace.core.retry import Decision, RetryPolicy, after_error
 from headrace.core.storable import storable
 from headrace.core.usecases.blame import policies
+from headrace.core.usecases.checkpoint import left_behind
 from headrace.core.usecases.conclude import conclude
 
 
@@ -32,6 +34,7 @@ class Recorded:
     stale: list[Result]
     jobs: Mapping[JobId, Job]  # as they were
     at: datetime  # on the store's clock
+    let_go: list[BlobRef] = field(default_factory=list)  # checkpoints that nobody needs any more
 
 
 async def record(
@@ -47,11 +50,14 @@ async def record(
             for each in results
         ]
         asked = [move for move in moves if move is not None]
+        let_go = await tx.keep_checkpoints(list(left_behind(move.result for move in asked)))
         saved = await conclude(tx, [move.change for move in asked])
         done = [move for move, ok in zip(asked, saved, strict=True) if ok]
         await tx.close_attempts([move.end for move in done])
         await tx.use_blobs([use for move in done for use in _uses(move)])
         await tx.bury(letters_of([move.change.after for move in done]))
+        let_go += await tx.drop_checkpoints([job for move in done if (job := _needs_none(move))])
+        await tx.note_late(_of_nobody(results, jobs))
     won = {id(move.result) for move in done}
     return Recorded(
         [_announced(move) for move in done],
@@ -59,13 +65,28 @@ async def record(
         [result for result in results if id(result) not in won],
         jobs,
         now,
+        let_go,
     )
+
+
+def _needs_none(move: _Move) -> JobId | None:
+    """Who has succeeded; of all others the checkpoint stays, for somebody may try them again."""
+    job = move.change.after
+    left = job.checkpoint is not None or move.result.checkpoint is not None
+    return job.id if left and job.state is State.SUCCEEDED else None
 
 
 def _uses(move: _Move) -> list[BlobUse]:
     job = move.change.after
     named = [*kept_for(job.output), *move.result.blobs]
-    return [BlobUse(job.owner, blob, job.id) for blob in dict.fromkeys(named)]
+    return [BlobUse(job.owner, blob, job.id, made=True) for blob in dict.fromkeys(named)]
+
+
+def _of_nobody(results: Sequence[Result], jobs: Mapping[JobId, Job]) -> dict[JobId, list[BlobId]]:
+    """What came for jobs that are gone: they may have been deleted while it was on its way."""
+    return {
+        each.job: [*kept_for(each.output), *each.blobs] for each in results if each.job not in jobs
+    }
 
 
 def _is_loss(result: Result) -> bool:

@@ -48,8 +48,15 @@ async def retry_all(
     api_key: KeyId | None = None,
     choose: Choose | None = None,
 ) -> list[Job]:
-    """A new job for each of these, in order."""
-    news = [replace(_again(job, JobId(new_id()), trace, choose), api_key=api_key) for job in jobs]
+    """A new job for each of these, in order; it goes on from where the old one was."""
+    news = [
+        replace(
+            _again(job, JobId(new_id()), trace, choose),
+            api_key=api_key,
+            checkpoint=None if job.checkpoint is None else replace(job.checkpoint, epoch=0),
+        )
+        for job in jobs
+    ]
     await tx.insert([NewJob(job) for job in news])
     await tx.inherit_blobs({old.id: new.id for old, new in zip(jobs, news, strict=True)})
     made = await tx.load([job.id for job in news])

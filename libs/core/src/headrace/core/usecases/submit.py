@@ -104,20 +104,22 @@ async def submit_together(
 ) -> list[Submitted]:
     """Some of one tenant and kind: all of them or none, in one transaction. Raises as `submit` does."""
     await _look(store, how.admission, requests)
-    ready = [await _prepared(store, blobs, request, how.check) for request in requests]
+    ready = [await prepared(store, blobs, request, how.check) for request in requests]
     async with store.begin() as tx:
         outcomes = [await _take_in(tx, each, how) for each in ready]
     return [_told(each, outcome) for each, outcome in zip(requests, outcomes, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
-class _Ready:
+class Ready:
+    """What can be taken in: small enough for a row, with what it names."""
+
     request: Submission
     check: Check
     named: Sequence[BlobId]
 
 
-async def _prepared(store: Store, blobs: Blobs, request: Submission, check: Check) -> _Ready:
+async def prepared(store: Store, blobs: Blobs, request: Submission, check: Check) -> Ready:
     named = list(dict.fromkeys(named_blobs(request.input) + named_blobs(request.payload or {})))
     request = await _with_small_payload(blobs, request, named)
     encoded = msgspec.json.encode(request.input)
@@ -130,10 +132,10 @@ async def _prepared(store: Store, blobs: Blobs, request: Submission, check: Chec
         blob = await blobs.put(request.tenant, Blob("application/json", encoded))
         request, check = replace(request, input={INPUT_BLOB: blob}), _checked
         named.append(blob)
-    return _Ready(request, check, named)
+    return Ready(request, check, named)
 
 
-async def _take_in(tx: Transaction, ready: _Ready, how: Taking) -> Insertion:
+async def _take_in(tx: Transaction, ready: Ready, how: Taking) -> Insertion:
     request = ready.request
     card = await _card(tx, request)
     ready.check(card, request.input)

@@ -29,7 +29,7 @@ from headrace.core.usecases.choose import Turns
 from headrace.core.usecases.claim import Claimed, grant_of, held_by, holds
 from headrace.core.usecases.explain import HEARD_WITHIN
 from headrace.core.usecases.heartbeat import LONGEST_LEASE_S
-from headrace.core.wants import model_for, read, says_any_of, why_not
+from headrace.core.wants import alike, model_for, read, says_any_of, why_not
 
 YOUNG_OFFER: Final = timedelta(seconds=2)  # a worker of ours with a free slot claims it sooner
 YOUNG_JOB: Final = timedelta(seconds=0.25)  # it is offered sooner, where there is room
@@ -46,6 +46,7 @@ class TakenUp:
     claimed: Claimed | None = None  # None: nothing was granted just now
     wants: str = ""  # of the job that was granted
     soon: bool = False  # nothing was granted, but something may be in a moment
+    seen: Sequence[Class] | None = None  # all that waits; None: not all of it was looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,11 @@ async def take(  # what it decides with, each by its name
             return TakenUp(Taken(asked.id, drain=True))
         skipped: dict[str, int] = {}
         soon = False
+        waiting: list[Class] = []
         for path in paths:
-            seen = fit(await tx.classes(path), asked, worker)
+            classes = await tx.classes(path)
+            waiting += classes
+            seen = fit(classes, asked, worker)
             _add(skipped, seen.skipped)
             if not seen.classes:
                 continue
@@ -123,8 +127,8 @@ async def take(  # what it decides with, each by its name
             if search.barred:
                 _add(skipped, {"blacklist": len(search.barred)})
             if found is not None:
-                return await _grant(tx, worker, asked, found.job, found.candidate)
-    return TakenUp(Taken(asked.id, skipped=skipped), soon=soon)
+                return await _grant(tx, worker, search, found)
+    return TakenUp(Taken(asked.id, skipped=skipped), soon=soon, seen=waiting)
 
 
 def _add(all_: dict[str, int], more: Mapping[str, int]) -> None:
@@ -137,13 +141,22 @@ def _lease(asked: Take) -> timedelta:
 
 
 async def _again(tx: Transaction, worker: WorkerId, asked: Take, known: TakeRecord) -> TakenUp:
-    """Its answer was lost: the lease counts from now on. What it lost meanwhile it does not get back."""
-    job = (await tx.load([known.job])).get(known.job)
-    if job is None or not holds(job, asked.id):
+    """Its answer was lost: the leases count from now on. What it lost meanwhile it does not get back."""
+    first, *more = [await _renewed(tx, worker, asked, claim) for claim in (asked.id, *asked.more)]
+    if first is None:
         return TakenUp(Taken(asked.id))
+    others = [with_fields(grant, input={}) for grant in more if grant is not None]
+    return TakenUp(Taken(asked.id, first, known.model, more=others))
+
+
+async def _renewed(tx: Transaction, worker: WorkerId, asked: Take, claim: ClaimId) -> Grant | None:
+    known = await tx.take(claim)
+    job = None if known is None else (await tx.load([known.job])).get(known.job)
+    if job is None or not holds(job, claim):
+        return None
     until = await tx.now() + _lease(asked)
     await tx.renew([Renewal(job.id, job.epoch, None)], worker=worker, until=until)
-    return TakenUp(Taken(asked.id, _as_told(job, asked, None), known.model))
+    return _as_told(job, asked, None)
 
 
 async def _next(tx: Transaction, search: _Search, turns: Turns) -> _Found | None:
@@ -247,7 +260,7 @@ async def _has_room(tx: Transaction, job: Job) -> bool:
 
 def _is_barred(words: Collection[str], job: Job) -> bool:
     """What cannot be read here, since it is too large, is not given to who bars words."""
-    told = job.spec.payload or job.spec.input
+    told = _told(job)
     if INPUT_BLOB in told:
         return True
     inner: Any = told.get("payload")
@@ -255,27 +268,77 @@ def _is_barred(words: Collection[str], job: Job) -> bool:
     return says_any_of(words, str(prompt or ""))
 
 
-async def _grant(
-    tx: Transaction, worker: WorkerId, asked: Take, job: Job, candidate: Candidate
-) -> TakenUp:
-    now = await tx.now()
-    verdict, granted = advance(job, Event.GRANTED, epoch=candidate.epoch)
-    if verdict is Verdict.STALE:
+@dataclass(frozen=True, slots=True)
+class _Held:
+    change: Change
+    grant: Grant
+    model: str
+
+
+async def _grant(tx: Transaction, worker: WorkerId, search: _Search, found: _Found) -> TakenUp:
+    """The job; and with it those of its kind for which the worker has room, as one turn of their tenant's."""
+    asked, wants = search.take, found.candidate.wants
+    first = await _hold(tx, worker, asked, asked.id, found)
+    if first is None:
         return TakenUp(Taken(asked.id))
-    change = Change(job, held_by(granted, worker, asked, now + _lease(asked)))
+    held = [first]
+    if asked.more:
+        held += [each async for each in _alike(tx, worker, search, found)]
+    others = [with_fields(each.grant, input={}) for each in held[1:]]
+    changes = [each.change for each in held]
+    claimed = Claimed(
+        [each.grant for each in held],
+        [batch for each in held for batch in _announced(each.change)],
+        changes,
+        {change.after.id: change.after for change in changes},
+        await tx.now(),
+    )
+    return TakenUp(Taken(asked.id, first.grant, first.model, more=others), claimed, wants)
+
+
+async def _alike(
+    tx: Transaction, worker: WorkerId, search: _Search, found: _Found
+) -> AsyncIterator[_Held]:
+    """Jobs that wait behind it and ask for the very same but for the seed."""
+    claims, like = list(search.take.more), found.candidate
+    each = len(claims) + 1
+    heads = await tx.fitting(search.path, [like.tenant], [like.wants], each=each)
+    for candidate in heads.get(like.tenant, []):
+        job = await _may_have(tx, search, candidate)
+        if job is None or not alike(_told(found.job), _told(job)):
+            continue
+        held = await _hold(
+            tx, worker, search.take, claims.pop(0), _Found(job, candidate, found.after)
+        )
+        if held is not None:
+            yield held
+        if not claims:
+            return
+
+
+async def _hold(
+    tx: Transaction, worker: WorkerId, asked: Take, claim: ClaimId, found: _Found
+) -> _Held | None:
+    """None: somebody else was first."""
+    job, until = found.job, await tx.now() + _lease(asked)
+    verdict, granted = advance(job, Event.GRANTED, epoch=found.candidate.epoch)
+    if verdict is Verdict.STALE:
+        return None
+    change = Change(job, held_by(granted, worker, with_fields(asked, id=claim), until))
     (won,) = await tx.save([change])
     if not won:
-        return TakenUp(Taken(asked.id))
+        return None
     await tx.open_attempts([change.after])
-    model = model_for(read(candidate.wants), asked.skill)
-    await tx.note_take(_record(asked.id, worker, change.after, model))
-    grant = _as_told(change.after, asked, job.attempt_trace)
-    jobs = {job.id: change.after}
+    model = model_for(read(found.candidate.wants), asked.skill)
+    await tx.note_take(_record(claim, worker, change.after, model))
+    return _Held(change, _as_told(change.after, asked, job.attempt_trace), model)
+
+
+def _announced(change: Change) -> list[Batch]:
     told = [announcement(change)]
-    if job.epoch == 0:  # its log begins with this, also where it was offered to nobody
-        told.insert(0, Batch(job.id, 0, [("queued", encode_frame(Queued()))], first_seq=1))
-    claimed = Claimed([grant], told, [change], jobs, now)
-    return TakenUp(Taken(asked.id, grant, model), claimed, candidate.wants)
+    if change.before.epoch == 0:  # its log begins with this, also where it was offered to nobody
+        told.insert(0, Batch(change.after.id, 0, [("queued", encode_frame(Queued()))], first_seq=1))
+    return told
 
 
 def _record(claim: ClaimId, worker: WorkerId, job: Job, model: str) -> TakeRecord:
@@ -287,4 +350,8 @@ def _record(claim: ClaimId, worker: WorkerId, job: Job, model: str) -> TakeRecor
 def _as_told(job: Job, asked: Take, previous: str | None) -> Grant:
     """With what is meant for a worker outside, where that is not the engine's own input."""
     grant = grant_of(job, _lease(asked), previous)
-    return with_fields(grant, input=job.spec.payload or job.spec.input)
+    return with_fields(grant, input=_told(job))
+
+
+def _told(job: Job) -> dict[str, Any]:
+    return job.spec.payload or job.spec.input

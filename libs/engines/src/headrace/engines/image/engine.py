@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # numpy and onnxruntime come with the first load, in the chil
     from headrace.engines.image.sampler import EmojiFlow, Pixels
 
 _PREVIEWS: Final = 12  # at most, however many the steps
-_SEEDS: Final = 2**32
+SEEDS: Final = 2**32
 _EXAMPLES: Final = "cat, dog, rocket, pizza, rose, dragon, car, heart, small, green, at night"
 
 
@@ -26,7 +26,7 @@ class EmojiInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prompt: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
     steps: Annotated[int, msgspec.Meta(ge=1, le=100)] = 24
     guidance: Annotated[float, msgspec.Meta(ge=0, le=10)] = 3.0
-    seed: Annotated[int, msgspec.Meta(ge=0, lt=_SEEDS)] | None = None  # None: any, and reported
+    seed: Annotated[int, msgspec.Meta(ge=0, lt=SEEDS)] | None = None  # None: any, and reported
     size: Literal["native", 128, 256] = "native"
 
 
@@ -52,17 +52,17 @@ class EmojiFlowEngine:
 
     def run(self, work: Work[EmojiInput]) -> dict[str, Any]:
         given, flow = work.input, self._loaded()
-        _refuse_blank(given.prompt)
+        refuse_blank(given.prompt)
         known = flow.known_words(given.prompt)
         if not known:
             work.log(f"no word of this prompt is known to me; I know {_EXAMPLES} and others")
-        seed = secrets.randbelow(_SEEDS) if given.seed is None else given.seed
+        seed = secrets.randbelow(SEEDS) if given.seed is None else given.seed
         begun = time.monotonic()
-        picture = _at_size(_drawn(work, flow, seed), given.size)
+        picture = at_size(_drawn(work, flow, seed), given.size)
         spent = time.monotonic() - begun
         work.metric("steps_per_s", given.steps / spent)
         return {
-            "image": work.blob(_png(picture), "image/png").as_output(),
+            "image": work.blob(png(picture), "image/png").as_output(),
             "width": len(picture),
             "height": len(picture),
             "seed": seed,
@@ -91,25 +91,25 @@ def _drawn(work: Work[EmojiInput], flow: EmojiFlow, seed: int) -> Pixels:
         if step == given.steps:
             return picture
         if step % every == 0 or step == 1:
-            work.preview(_png(picture), step=step)
+            work.preview(png(picture), step=step)
     raise AssertionError("there is always a last step")
 
 
-def _at_size(picture: Pixels, size: Literal["native", 128, 256]) -> Pixels:
+def at_size(picture: Pixels, size: Literal["native", 128, 256]) -> Pixels:
     """Previews stay native; the page enlarges them, and frames stay small."""
     from headrace.engines.image.sampler import resized
 
     return picture if size == "native" else resized(picture, size)
 
 
-def _refuse_blank(prompt: str) -> None:
+def refuse_blank(prompt: str) -> None:
     if not prompt.strip():
         raise BadInput("prompt", "is blank")
     if "\0" in prompt:
         raise BadInput("prompt", "has a NUL character in it")
 
 
-def _png(picture: Pixels) -> bytes:
+def png(picture: Pixels) -> bytes:
     from PIL import Image
 
     held = io.BytesIO()

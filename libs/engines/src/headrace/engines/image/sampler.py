@@ -1,6 +1,7 @@
 """Draws with the emoji model: from noise to a picture along a straight path, one step at a time."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -14,6 +15,7 @@ from headrace.engines.image.words import Encoded, Scene, Vocabulary
 from headrace.engines.onnx import open_session
 
 NATIVE: Final = 64
+_CANVAS: Final = (3, NATIVE, NATIVE)
 # Shape is decided while noise reigns, so steps are short there: time runs as u / (u + SHIFT (1 - u)).
 SHIFT: Final = 3.0
 
@@ -40,9 +42,15 @@ class EmojiFlow:
         The same arguments draw the same pictures. `guidance` is how much the prompt counts: 1 is
         as taught, more is more literal.
         """
+        canvas = np.random.default_rng(seed).standard_normal(_CANVAS, np.float32)
+        yield from self.clear(prompt, canvas, steps=steps, guidance=guidance)
+
+    def clear(
+        self, prompt: str, canvas: NDArray[np.float32], *, steps: int, guidance: float
+    ) -> Iterator[tuple[int, Pixels]]:
+        """The same from this noise, which is used up."""
         told = self.vocabulary.encode(self.vocabulary.read(prompt))
         untold = self.vocabulary.encode(Scene(()))
-        canvas = np.random.default_rng(seed).standard_normal((3, NATIVE, NATIVE), np.float32)
         times = _times(steps)
         for step in range(1, steps + 1):
             now, then = times[step - 1], times[step]
@@ -72,6 +80,15 @@ class EmojiFlow:
         seen = self.guesses(canvas, time, read[:1] if guidance == 1 else read)
         led = seen if len(seen) == 1 else seen[1:] + guidance * (seen[:1] - seen[1:])
         return np.clip(led, -1, 1).reshape(canvas.shape)
+
+
+def moving_noise(seed: int, *, frames: int, motion: float) -> Iterator[NDArray[np.float32]]:
+    """Canvases on a circle, each as strong as noise is: so the last picture leads to the first again."""
+    centre, across, along = np.random.default_rng(seed).standard_normal((3, *_CANVAS), np.float32)
+    for frame in range(frames):
+        angle = math.tau * frame / frames
+        swing = math.cos(angle) * across + math.sin(angle) * along
+        yield (math.sqrt(1 - motion**2) * centre + motion * swing).astype(np.float32)
 
 
 def resized(picture: Pixels, size: int) -> Pixels:

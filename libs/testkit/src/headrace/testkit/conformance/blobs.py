@@ -30,6 +30,28 @@ class BlobsPromises:
 
         assert await blobs.get(tenant, name) == PICTURE
 
+    async def test_a_part_can_be_read_and_what_lies_beyond_the_end_is_left_out(
+        self, blobs: Blobs, tenant: TenantId
+    ) -> None:
+        name = await blobs.put(tenant, PICTURE)
+        size = len(PICTURE.data)
+
+        assert await blobs.read(tenant, name, 300, 20) == PICTURE.data[300:320]
+        assert await blobs.read(tenant, name, size - 7, 20) == PICTURE.data[-7:]
+        assert await blobs.read(tenant, name, size, 20) == b""
+
+    async def test_no_part_is_read_of_what_is_not_there_or_anothers(
+        self, blobs: Blobs, tenant: TenantId
+    ) -> None:
+        name = await blobs.put(tenant, PICTURE)
+
+        with pytest.raises(BlobNotFound):
+            await blobs.read(TenantId(f"{tenant}-other"), name, 0, 1)
+        with pytest.raises(BlobNotFound):
+            await blobs.read(tenant, BlobId(f"{uuid4()}.png"), 0, 1)
+        with pytest.raises(BlobNotFound):
+            await blobs.read(tenant, BlobId("../../etc/passwd"), 0, 1)
+
     async def test_an_empty_blob_is_a_blob(self, blobs: Blobs, tenant: TenantId) -> None:
         name = await blobs.put(tenant, Blob("text/plain", b""))
 

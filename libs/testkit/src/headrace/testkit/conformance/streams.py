@@ -85,6 +85,17 @@ class StreamsPromises:
         assert await everything(streams, job) == []
         assert await everything(streams, other) == [("1-1", "b")]
 
+    async def test_nothing_brings_a_discarded_log_back(self, streams: Streams, job: JobId) -> None:
+        await streams.append([tokens(job, "a", epoch=3)])
+        await streams.discard([job])
+
+        verdicts = await streams.append(
+            [tokens(job, "late", epoch=3, first_seq=2), tokens(job, "later", epoch=9)]
+        )
+
+        assert verdicts == [Verdict.STALE, Verdict.STALE]
+        assert await everything(streams, job) == []
+
     async def test_frames_keep_the_numbers_they_bring(self, streams: Streams, job: JobId) -> None:
         await streams.append([tokens(job, "a", "b", epoch=3, first_seq=7)])
 

@@ -76,6 +76,7 @@ class Wording:
     events: Callable[[Sequence[Entry]], bytes]
     live: Callable[[Sequence[Entry]], bytes]  # the same, of what all who watch are told at once
     farewell: Callable[[], bytes]
+    ping: bytes = _PING  # in silence, so that the connection stays open
 
 
 OURS: Final = Wording(_hello, events, _events_for_all, _goodbye)
@@ -115,8 +116,13 @@ class OutermostStreams:
 class EventStreamResponse(Response):
     """The head of the answer; what follows it is left to `OutermostStreams`."""
 
-    def __init__(self, stream: Stream, headers: Mapping[str, str] | None = None) -> None:
-        self.status_code, self.media_type = 200, "text/event-stream"
+    def __init__(
+        self,
+        stream: Stream,
+        headers: Mapping[str, str] | None = None,
+        media_type: str = "text/event-stream",
+    ) -> None:
+        self.status_code, self.media_type = 200, media_type
         self.background = None
         self.init_headers({**_HEADERS, **(headers or {})})
         self._stream = stream
@@ -208,7 +214,7 @@ class EventStream:
                 elif not self._spoke:
                     if clock() - said_at < self._limits.ping_s:
                         continue
-                    await self._write(_PING)
+                    await self._write(self._wording.ping)
                 self._spoke, said_at = False, clock()
 
     def _begin(self) -> Batches:

@@ -17,7 +17,7 @@ from headrace.engines.batches import BatchEngine
 from headrace.engines.engine import Engine, Stopped
 from headrace.engines.registry import decode_input
 from headrace.gpu_worker.host.errors import explain
-from headrace.gpu_worker.host.wire import Ended, Run, Said, ToWorker
+from headrace.gpu_worker.host.wire import Ended, Made, Run, Said, ToWorker
 from headrace.gpu_worker.host.work import ChildWork
 
 Send: TypeAlias = Callable[[ToWorker], None]
@@ -107,7 +107,11 @@ class _Row:
         return self._stopped.is_set()
 
     def _hand_on(self, message: ToWorker) -> None:
-        self.has_written |= isinstance(message, Said) and message.frame == _TOKEN
+        match message:
+            case Said(frame=frame) if frame == _TOKEN:
+                self.has_written = True
+            case Made(shown=True):
+                self.has_written = True
         if not self.over:
             self._send(message)
 

@@ -19,10 +19,12 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final
 
+from headrace.contracts.ids import Lane
 from headrace.core.ports.blobs import Blob
 from headrace.gpu_worker.host import wire
-from headrace.gpu_worker.host.keeper import Hear, Keeper, NotReady, RunEnded, run_ended
+from headrace.gpu_worker.host.keeper import Hear, Keeper, NotReady, RunEnded, Show, run_ended
 from headrace.gpu_worker.host.process import Host, HostLost
+from headrace.gpu_worker.host.shelf import Warm, Weights
 from headrace.gpu_worker.options import LaneOptions, Limits
 from headrace.telemetry import metrics
 from headrace.telemetry.logs import get_logger
@@ -41,8 +43,10 @@ class Interrupted(Exception):
 class Row:
     """A job that waits for its batch, or is in it."""
 
+    weights: Weights
     request: wire.Run
     hear: Hear
+    show: Show
     begun: Callable[[], None]
     ids: Mapping[str, str]
     ended: asyncio.Future[RunEnded]  # done by a cancel too: its slot has left
@@ -51,8 +55,8 @@ class Row:
     over: bool = False  # says the child
 
     def goes_with(self, first: Row) -> bool:
-        together = self.request.model == first.request.model
-        return self is first or (together and self.request.attempt == first.request.attempt == 1)
+        alike = self.weights == first.weights
+        return self is first or (alike and self.request.attempt == first.request.attempt == 1)
 
     def end(self, how: RunEnded | Exception) -> None:
         if self.ended.done():
@@ -66,8 +70,15 @@ class Row:
 class Batcher:
     """`serve` runs the batches; each slot has a seat, through which it asks."""
 
-    def __init__(self, lane: LaneOptions, limits: Limits) -> None:
-        self.keeper = Keeper(lane, limits)
+    def __init__(
+        self,
+        lane: LaneOptions,
+        limits: Limits,
+        changed: Callable[[], None] = lambda: None,
+        gpu: str | None = None,
+    ) -> None:
+        """As a keeper is made."""
+        self.keeper = Keeper(lane, limits, changed, gpu)
         self.seats = [Seat(self, first=number == 0) for number in range(lane.slots)]
         self._lane = lane
         self._child = asyncio.Lock()  # who starts the child, or speaks with it
@@ -89,11 +100,19 @@ class Batcher:
         finally:
             await self.keeper.close()
 
-    async def ready(self, model: str | None) -> None:
-        """A live child. Where others wait or run, whoever runs them has seen to it, or will."""
-        if not self._waiting and not self._batch:
-            async with self._child:
-                await self.keeper.ready(model)
+    async def ready(self, weights: Weights | None) -> bool:
+        """As a keeper's. Where others wait or run, whoever runs them sees to the child, and to models of its own.
+
+        What comes as a file is loaded here, while there is that file.
+        """
+        in_use = bool(self._waiting or self._batch)
+        if in_use and (weights is None or weights.path is None or self.has(weights)):
+            return False
+        async with self._child:
+            return await self.keeper.ready(weights)
+
+    def has(self, weights: Weights) -> bool:
+        return any(warm.weights == weights for warm in self.keeper.warm)
 
     def add(self, row: Row) -> None:
         self._waiting.append(row)
@@ -178,7 +197,7 @@ class Batcher:
         return chosen
 
     async def _run(self, batch: Sequence[Row]) -> None:
-        await self.keeper.ready(batch[0].request.model)
+        await self.keeper.ready(batch[0].weights)
         rows = {row.request.run: row for row in batch if not row.ended.done()}
         if not rows:
             return
@@ -209,30 +228,53 @@ class Seat:
         self._batcher = batcher
         self._first = first
         self._ids: Mapping[str, str] = {}
+        self._weights: Weights | None = None  # that it asked for last
         self._row: Row | None = None
 
     @property
-    def model(self) -> str | None:
-        return self._batcher.keeper.model
+    def lane(self) -> Lane:
+        return self._batcher.keeper.lane
+
+    @property
+    def pid(self) -> int | None:
+        return self._batcher.keeper.pid
 
     @property
     def memory_bytes(self) -> int:
         """There is one child, which one seat tells of."""
         return self._batcher.keeper.memory_bytes if self._first else 0
 
+    @property
+    def warm(self) -> list[Warm]:
+        return self._batcher.keeper.warm
+
+    @property
+    def latest(self) -> Weights | None:
+        return self._batcher.keeper.latest
+
     def serves(self, ids: Mapping[str, str]) -> None:
         self._ids = ids
 
-    async def ready(self, model: str | None) -> None:
+    def has(self, weights: Weights) -> bool:
+        return self._batcher.has(weights)
+
+    async def ready(self, weights: Weights | None) -> bool:
         """Raises NotReady or HostLost."""
-        await self._batcher.ready(model)
+        self._weights = weights
+        return await self._batcher.ready(weights)
 
     async def run(
-        self, request: Callable[[int], wire.Run], hear: Hear, begun: Callable[[], None]
+        self,
+        request: Callable[[int], wire.Run],
+        hear: Hear,
+        show: Show,
+        begun: Callable[[], None],
     ) -> RunEnded:
-        """Raises NotReady, HostLost or Interrupted."""
+        """With what was made ready. Raises NotReady, HostLost or Interrupted."""
         ended = asyncio.get_running_loop().create_future()
-        row = Row(request(self._batcher.next_run()), hear, begun, self._ids, ended)
+        asked = request(self._batcher.next_run())
+        weights = self._weights or Weights(asked.model)
+        row = Row(weights, asked, hear, show, begun, self._ids, ended)
         self._row = row  # stays where this is cut short, for `close`
         self._batcher.add(row)
         answer: RunEnded = await ended
@@ -258,10 +300,13 @@ async def _all_ended(host: Host, rows: Mapping[int, Row]) -> int | None:
     """Hears them until all are over; answers how many at once had room, where all had none."""
     while True:
         match await host.answer():
-            case wire.Said() as said:
+            case wire.Said() | wire.Checkpointed() as said:
                 await rows[said.run].hear(said)
             case wire.Made() as blob:
-                rows[blob.run].made[blob.id] = Blob(blob.media_type, blob.data)
+                row = rows[blob.run]
+                row.made[blob.id] = Blob(blob.media_type, blob.data)
+                if blob.shown:
+                    await row.show(blob)
             case wire.Ended() as ended:
                 row = rows[ended.run]
                 row.over = True

@@ -1,8 +1,8 @@
 """What runs in the child: an engine in the main thread, and a thread that listens to the worker.
 
 Laws:
-1. The child is idle, or busy with one thing; it says `Ended`, `AllEnded`, `Loaded` or `Failed` when idle
-   again.
+1. The child is idle, or busy with one thing; it says `Ended`, `AllEnded`, `Loaded`, `Unloaded` or
+   `Failed` when idle again.
 2. It dies with its worker: the kernel is asked for that where it can do it, and the listening thread
    ends the process when the worker's side of the socket closes.
 3. Signals meant for the worker (a stopped service signals every process) do not end its jobs.
@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 import psutil
@@ -33,6 +34,7 @@ from headrace.engines.registry import decode_input, engine_class
 from headrace.gpu_worker.host import wire
 from headrace.gpu_worker.host.batch import Batch, encoded
 from headrace.gpu_worker.host.errors import explain
+from headrace.gpu_worker.host.memory import OwnMemory, give_back
 from headrace.gpu_worker.host.work import ChildWork
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -91,14 +93,17 @@ class Child:
         self._channel = channel
         self._engine: Engine | None = None
         self._process = psutil.Process()
+        self._memory = OwnMemory()
 
-    def serve(self) -> None:
+    def serve(self) -> None:  # noqa: C901  # a case for each request
         while True:
             match self._channel.next_request():
                 case wire.Prepare() as request:
                     self._answer(partial(self._prepare, request))
                 case wire.Load() as request:
                     self._answer(partial(self._load, request))
+                case wire.Unload() as request:
+                    self._answer(partial(self._unload, request))
                 case wire.Run() as request:
                     self._channel.send(self._run(request))
                     self._channel.forget(request.run)
@@ -123,12 +128,26 @@ class Child:
                 "they are of different releases; restart the worker"
             )
         self._engine = _find_engine(request)()
-        return wire.Ready(wire.PROTOCOL, platform.python_version())
+        lets_go = hasattr(self._engine, "unload")
+        return wire.Ready(wire.PROTOCOL, platform.python_version(), lets_go)
 
     def _load(self, request: wire.Load) -> wire.ToWorker:
-        started = time.monotonic()
-        self._prepared.load(request.model)
-        return wire.Loaded(request.model, time.monotonic() - started, self._rss_mb())
+        engine: Any = self._prepared
+        before, started = self._memory.held(), time.monotonic()
+        if request.path is None:
+            engine.load(request.model)
+        else:
+            engine.load_artefact(request.model, Path(request.path))
+        took_s = time.monotonic() - started
+        give_back()  # what loading needed on the way is not the model's
+        added = self._memory.held().since(before)
+        return wire.Loaded(request.model, took_s, self._rss_mb(), added)
+
+    def _unload(self, request: wire.Unload) -> wire.ToWorker:
+        engine: Any = self._prepared
+        engine.unload(request.model)
+        give_back()
+        return wire.Unloaded(request.model)
 
     def _run(self, request: wire.Run) -> wire.Ended:
         try:

@@ -56,7 +56,7 @@ class Host:
         self.lane = lane
 
     @classmethod
-    async def spawn(cls, lane: str) -> Host:
+    async def spawn(cls, lane: str, environment: Mapping[str, str] | None = None) -> Host:
         """A new interpreter, never a fork: engines hold threads and devices that no fork survives."""
         ours, theirs = socket.socketpair()
         with theirs, ExitStack() as undo:
@@ -64,7 +64,7 @@ class Host:
             streams = await asyncio.open_connection(sock=ours)
             undo.callback(streams[1].close)
             # Last: nothing is awaited while there is a child that nobody would wait for.
-            transport, output = await _execute(lane, theirs.fileno())
+            transport, output = await _execute(lane, theirs.fileno(), environment or {})
             undo.pop_all()
         return cls(lane, transport, output, streams)
 
@@ -130,7 +130,9 @@ class Host:
         return HostLost(_ending(self._transport.get_returncode()), self._output.tail())
 
 
-async def _execute(lane: str, descriptor: int) -> tuple[asyncio.SubprocessTransport, _Output]:
+async def _execute(
+    lane: str, descriptor: int, environment: Mapping[str, str]
+) -> tuple[asyncio.SubprocessTransport, _Output]:
     try:
         return await asyncio.get_running_loop().subprocess_exec(
             lambda: _Output(lane),
@@ -143,6 +145,7 @@ async def _execute(lane: str, descriptor: int) -> tuple[asyncio.SubprocessTransp
             str(os.getpid()),
             stdin=asyncio.subprocess.DEVNULL,
             pass_fds=(descriptor,),
+            env={**os.environ, **environment},  # noqa: TID251  # handed on, not read
             start_new_session=True,  # a Ctrl-C at the terminal is for the worker alone
         )
     except OSError as error:

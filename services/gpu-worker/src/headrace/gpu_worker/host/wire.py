@@ -12,7 +12,7 @@ import msgspec
 
 from headrace.contracts.messages import JobError
 
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 MAX_BYTES: Final = 512 * 2**20
 LENGTH: Final = struct.Struct(">I")
 
@@ -26,14 +26,27 @@ class Prepare(msgspec.Struct, frozen=True, tag="prepare"):
 
 class Load(msgspec.Struct, frozen=True, tag="load"):
     model: str
+    path: str | None = None  # of the file with its weights; None: the engine has them
 
 
-class Run(msgspec.Struct, frozen=True, tag="run"):
+class Unload(msgspec.Struct, frozen=True, tag="unload"):
+    model: str
+
+
+class LeftBehind(msgspec.Struct, frozen=True):
+    """By an attempt before this one."""
+
+    step: int
+    data: bytes
+
+
+class Run(msgspec.Struct, frozen=True, tag="run", omit_defaults=True):
     run: int
     model: str
     attempt: int
     input: dict[str, Any]
     blobs: dict[str, bytes]
+    left_behind: LeftBehind | None = None
 
 
 class RunMany(msgspec.Struct, frozen=True, tag="run_many"):
@@ -49,12 +62,18 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
     protocol: int
     python: str
+    lets_go: bool = False  # the engine can unload a model, and so keep several
 
 
 class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
     model: str
     load_s: float
     rss_mb: float
+    added_bytes: int = 0
+
+
+class Unloaded(msgspec.Struct, frozen=True, tag="unloaded"):
+    model: str
 
 
 class Said(msgspec.Struct, frozen=True, tag="said", omit_defaults=True):
@@ -66,10 +85,18 @@ class Said(msgspec.Struct, frozen=True, tag="said", omit_defaults=True):
     fraction: float | None = None
 
 
-class Made(msgspec.Struct, frozen=True, tag="made"):
+class Made(msgspec.Struct, frozen=True, tag="made", omit_defaults=True):
     run: int
     id: str
     media_type: str
+    data: bytes
+    shown: bool = False  # a segment: who watches is told of it now
+    duration_s: float | None = None
+
+
+class Checkpointed(msgspec.Struct, frozen=True, tag="checkpointed"):
+    run: int
+    step: int
     data: bytes
 
 
@@ -89,13 +116,15 @@ class AllEnded(msgspec.Struct, frozen=True, tag="all_ended", omit_defaults=True)
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """The engine could not be prepared or its model not loaded; the child is idle."""
+    """The engine could not be prepared, or a model not loaded or let go of; the child is idle."""
 
     error: JobError
 
 
-ToChild: TypeAlias = Prepare | Load | Run | RunMany | Stop
-ToWorker: TypeAlias = Ready | Loaded | Said | Made | Ended | AllEnded | Failed
+ToChild: TypeAlias = Prepare | Load | Unload | Run | RunMany | Stop
+ToWorker: TypeAlias = (
+    Ready | Loaded | Unloaded | Said | Made | Checkpointed | Ended | AllEnded | Failed
+)
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _to_child: Final = msgspec.msgpack.Decoder(ToChild)

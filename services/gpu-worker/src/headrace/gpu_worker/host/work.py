@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from headrace.contracts import frames
-from headrace.engines.engine import BadInput, BlobRef, Stopped
+from headrace.engines.engine import BadInput, BlobRef, Checkpoint, Stopped
 from headrace.gpu_worker.host.errors import shortened
-from headrace.gpu_worker.host.wire import Made, Run, Said, ToWorker
+from headrace.gpu_worker.host.wire import Checkpointed, Made, Run, Said, ToWorker
 
 MAX_PREVIEW_BYTES: Final = 36_000
 MAX_TOKEN_CHARS: Final = 8_192  # four bytes each at most, in one frame
 MAX_LINE_CHARS: Final = 2_000
 MAX_MADE_BYTES: Final = 256 * 2**20
+MAX_CHECKPOINT_BYTES: Final = 32 * 2**20  # as large as a blob may be
 _MAGIC: Final = ((b"\x89PNG", "image/png"), (b"\xff\xd8", "image/jpeg"), (b"RIFF", "image/webp"))
 
 
@@ -35,6 +36,7 @@ class ChildWork:
         self._stopped = stopped
         self._made = 0
         self._made_bytes = 0
+        self._step: int | None = None  # of its latest checkpoint
 
     @property
     def model(self) -> str:
@@ -87,13 +89,27 @@ class ChildWork:
         self._say(frames.Metric(name, value, step))
 
     def blob(self, data: bytes, media_type: str) -> BlobRef:
+        return self._hand_over(data, media_type)
+
+    def segment(self, data: bytes, media_type: str, *, duration_s: float | None = None) -> BlobRef:
+        return self._hand_over(data, media_type, shown=True, duration_s=duration_s)
+
+    def _hand_over(
+        self,
+        data: bytes,
+        media_type: str,
+        *,
+        shown: bool = False,
+        duration_s: float | None = None,
+    ) -> BlobRef:
         self.check()
         self._made += 1
         self._made_bytes += len(data)
         if self._made_bytes > MAX_MADE_BYTES:
             raise ValueError(f"one job hands over at most {MAX_MADE_BYTES} bytes")
         reference = BlobRef(f"made-{self._request.run}-{self._made}")
-        self._send(Made(self._request.run, reference.id, media_type, data))
+        run = self._request.run
+        self._send(Made(run, reference.id, media_type, data, shown, duration_s))
         return reference
 
     def read(self, reference: Mapping[str, str]) -> bytes:
@@ -102,6 +118,19 @@ class ChildWork:
         if blob is None or blob not in self._request.blobs:
             raise BadInput("blob", f"the input names no blob {blob!r}")
         return self._request.blobs[blob]
+
+    def checkpoint(self, data: bytes, *, step: int) -> None:
+        self.check()
+        if len(data) > MAX_CHECKPOINT_BYTES:
+            raise ValueError(f"a checkpoint has at most {MAX_CHECKPOINT_BYTES} bytes")
+        if self._step is not None and step <= self._step:
+            raise ValueError(f"checkpoint {step} comes after checkpoint {self._step}: steps grow")
+        self._step = step
+        self._send(Checkpointed(self._request.run, step, data))
+
+    def resume(self) -> Checkpoint | None:
+        left = self._request.left_behind
+        return None if left is None else Checkpoint(left.step, left.data)
 
     def _say(self, frame: frames.Frame, fraction: float | None = None) -> None:
         self.check()

@@ -75,6 +75,16 @@ class FileBlobs(Blobs):
         return Blob(kind, data)
 
     @override
+    async def read(self, tenant: TenantId, blob: BlobId, start: int, length: int) -> bytes:
+        if media_type(blob) is None:
+            raise BlobNotFound(blob)
+        path = self._root / folder(tenant) / blob
+        data = await _in_thread(partial(_read_range, path, start, length))
+        if data is None:
+            raise BlobNotFound(blob)
+        return data
+
+    @override
     async def delete(self, tenant: TenantId, blob: BlobId) -> None:
         if media_type(blob) is None:
             return
@@ -82,8 +92,9 @@ class FileBlobs(Blobs):
         await _in_thread(partial(path.unlink, missing_ok=True))
 
     @override
-    async def page(self, *, after: str, limit: int) -> BlobPage:
-        return await _in_thread(partial(_page, self._root, after, limit))
+    async def page(self, *, after: str, limit: int, of: TenantId | None = None) -> BlobPage:
+        folders = None if of is None else [folder(of)]
+        return await _in_thread(partial(_page, self._root, after, limit, folders))
 
     @override
     async def ping(self) -> None:
@@ -122,12 +133,21 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _page(root: Path, after: str, limit: int) -> BlobPage:
+def _read_range(path: Path, start: int, length: int) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(length)
+    except FileNotFoundError:
+        return None
+
+
+def _page(root: Path, after: str, limit: int, folders: list[str] | None) -> BlobPage:
     """Places are `<folder>/<blob>`. A folder's names are all read for each page of it."""
     first = f"{after.partition('/')[0]}/"
     now = time.time()  # noqa: TID251  # beside what the file system says
     found: list[tuple[str, float]] = []
-    for tenant in sorted(f"{name}/" for name in _names(root)):
+    for tenant in sorted(f"{name}/" for name in folders or _names(root)):
         if tenant < first:
             continue
         places = (f"{tenant}{name}" for name in _names(root / tenant) if media_type(BlobId(name)))

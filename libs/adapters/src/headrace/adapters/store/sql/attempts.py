@@ -16,7 +16,7 @@ from headrace.contracts.ids import JobId
 from headrace.core.job import Job
 from headrace.core.ports.store import AttemptEnd, AttemptRecord
 
-_begun_columns: Final = ("job", "attempt", "epoch", "worker")
+_begun_columns: Final = ("job", "attempt", "epoch", "worker", "resumed_step")
 _begun: Final = batch(**{name: attempts.c[name].type for name in _begun_columns})
 _open: Final = (
     insert(attempts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, bindparam, delete, select, true
+from sqlalchemy import Integer, Row, and_, bindparam, delete, select, true
 from sqlalchemy.dialects.postgresql import insert
 
 from headrace.adapters.store.sql.expressions import batch, ids
@@ -17,10 +17,11 @@ from headrace.core.ports.blobs import BlobRef
 from headrace.core.ports.upkeep import BlobUse
 
 _columns: Final = ("tenant", "blob", "used_by")
-_new: Final = batch(tenant=Name, blob=Name, used_by=Name)
+_all_columns: Final = (*_columns, "made")
+_new: Final = batch(tenant=Name, blob=Name, used_by=Name, made=Integer)
 _use: Final = (
     insert(table)
-    .from_select(_columns, select(*(_new.c[name] for name in _columns)).where(true()))
+    .from_select(_all_columns, select(*(_new.c[name] for name in _all_columns)).where(true()))
     .on_conflict_do_nothing()
 )
 _heirs: Final = batch(old=Name, new=Name)
@@ -30,7 +31,7 @@ _inherit: Final = (
         _columns,
         select(table.c.tenant, table.c.blob, _heirs.c.new)
         .join(_heirs, table.c.used_by == _heirs.c.old)
-        .where(true()),
+        .where(table.c.made.is_(None)),
     )
     .on_conflict_do_nothing()
 )
@@ -46,7 +47,10 @@ _named_by: Final = select(table.c.tenant, table.c.blob).where(table.c.used_by.in
 
 async def use_blobs(session: Session, uses: Sequence[BlobUse]) -> None:
     if uses:
-        rows = [{name: getattr(use, name) for name in _columns} for use in uses]
+        rows = [
+            {**{name: getattr(use, name) for name in _columns}, "made": 1 if use.made else None}
+            for use in uses
+        ]
         await session.run_batch(_use, rows)
 
 

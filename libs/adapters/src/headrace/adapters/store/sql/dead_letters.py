@@ -16,13 +16,13 @@ from sqlalchemy import (
     literal_column,
     select,
     text,
-    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
 
 from headrace.adapters.store.sql.expressions import batch, clock, ids
 from headrace.adapters.store.sql.schema_around import OPEN, PLANNED, audit, dead_letters
+from headrace.adapters.store.sql.schema_deletions import erased
 from headrace.adapters.store.sql.session import Session
 from headrace.adapters.store.sql.types import Instant, Name, Number, written
 from headrace.contracts.ids import JobId, TenantId
@@ -47,7 +47,10 @@ _bury: Final = (
     insert(dead_letters)
     .from_select(
         [*_parked_columns, "parked_at"],
-        select(*(_new.c[name] for name in _parked_columns), clock()).where(true()),
+        # Of a job that somebody had erased nothing comes back.
+        select(*(_new.c[name] for name in _parked_columns), clock()).where(
+            ~select(erased.c.job).where(erased.c.job == _new.c.job).exists()
+        ),
     )
     .on_conflict_do_nothing()
     .returning(dead_letters.c.number)

@@ -13,12 +13,20 @@ from sqlalchemy.dialects.postgresql import insert
 from headrace.adapters.store.sql.expressions import batch, clock
 from headrace.adapters.store.sql.rows import (
     card_rows,
+    format_rows,
     to_cards,
     to_held,
     to_member,
     to_worker,
 )
-from headrace.adapters.store.sql.schema import HELD, attempts, catalog, jobs, workers
+from headrace.adapters.store.sql.schema import (
+    HELD,
+    attempts,
+    catalog,
+    catalog_formats,
+    jobs,
+    workers,
+)
 from headrace.adapters.store.sql.session import Session
 from headrace.adapters.store.sql.types import Instant
 from headrace.contracts.ids import Lane, WorkerId
@@ -63,9 +71,25 @@ _catalog: Final = select(catalog).order_by(
     catalog.c.kind, catalog.c.lane, catalog.c.rank, catalog.c.model
 )
 
+_format_columns: Final = ("format", "lane", "kind", "card")
+_formats: Final = batch(**{name: catalog_formats.c[name].type for name in _format_columns})
+_insert_formats: Final = insert(catalog_formats).from_select(
+    [*_format_columns, "seen_at"],
+    select(*(_formats.c[name] for name in _format_columns), clock()).where(true()),
+)
+_announce_formats: Final = _insert_formats.on_conflict_do_update(
+    index_elements=[catalog_formats.c.format, catalog_formats.c.lane],
+    set_={name: _insert_formats.excluded[name] for name in ("kind", "card", "seen_at")},
+)
+_serving: Final = (
+    select(catalog_formats.c.card)
+    .where(catalog_formats.c.format == bindparam("format"))
+    .order_by(catalog_formats.c.lane)
+)
 
 _then: Final = bindparam("then", type_=Instant)
 _silent: Final = delete(catalog).where(catalog.c.seen_at < _then)
+_silent_formats: Final = delete(catalog_formats).where(catalog_formats.c.seen_at < _then)
 
 
 async def see_worker(
@@ -123,6 +147,7 @@ _drain_off: Final = _this.values(drain_asked_at=null())
 
 async def ask_drain(session: Session, worker: WorkerId, *, drain: bool) -> bool:
     asked = await session.run(_drain_on if drain else _drain_off, worker=worker)
+    session.stirred |= drain  # a dispatcher may think that it works
     return asked.one_or_none() is not None
 
 
@@ -130,11 +155,19 @@ async def announce_engines(session: Session, cards: Sequence[EngineCard]) -> Non
     rows = card_rows(cards)
     if rows:
         await session.run_batch(_announce, rows)
+    if rows := format_rows(cards):
+        await session.run_batch(_announce_formats, rows)
 
 
 async def read_catalog(session: Session) -> list[EngineCard]:
     return to_cards((await session.run(_catalog)).all())
 
 
+async def serving(session: Session, artefact_format: str) -> list[EngineCard]:
+    found = await session.run(_serving, format=artefact_format)
+    return [msgspec.convert(row.card, EngineCard) for row in found]
+
+
 async def purge_engines(session: Session, announced_before: datetime) -> None:
     await session.run(_silent, then=announced_before)
+    await session.run(_silent_formats, then=announced_before)

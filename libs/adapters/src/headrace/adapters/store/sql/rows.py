@@ -11,7 +11,7 @@ from sqlalchemy import Row
 from headrace.adapters.store.sql.types import written
 from headrace.contracts.ids import ClaimId, JobId, KeyId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import EngineCard, Stages, Vitals
-from headrace.core.job import Job, Spec, State, Webhook
+from headrace.core.job import Checkpoint, Job, Spec, State, Webhook
 from headrace.core.ports.operations import Held, Member
 from headrace.core.ports.store import (
     AttemptEnd,
@@ -51,6 +51,7 @@ def new_row(new: NewJob) -> dict[str, Any]:
         "api_key": job.api_key,
         "price": job.price,
         "webhook": None if spec.webhook is None else msgspec.to_builtins(spec.webhook),
+        "checkpoint": None if job.checkpoint is None else msgspec.to_builtins(job.checkpoint),
     }
 
 
@@ -111,6 +112,7 @@ def to_job(row: Row[Any]) -> Job:
         cancel_asked_at=row.cancel_asked_at,
         cancel_reason=row.cancel_reason,
         progress=row.progress,
+        checkpoint=to_checkpoint(row),
         output=row.output,
         error=row.error,
         api_key=None if row.api_key is None else KeyId(row.api_key),
@@ -121,6 +123,10 @@ def to_job(row: Row[Any]) -> Job:
         started_at=row.started_at,
         finished_at=row.finished_at,
     )
+
+
+def to_checkpoint(row: Row[Any]) -> Checkpoint | None:
+    return None if row.checkpoint is None else msgspec.convert(row.checkpoint, Checkpoint)
 
 
 def _to_spec(row: Row[Any]) -> Spec:
@@ -145,7 +151,13 @@ def to_waiting(row: Row[Any]) -> Waiting:
 
 
 def started_row(job: Job) -> dict[str, Any]:
-    return {"job": job.id, "attempt": job.attempt, "epoch": job.epoch, "worker": job.worker}
+    return {
+        "job": job.id,
+        "attempt": job.attempt,
+        "epoch": job.epoch,
+        "worker": job.worker,
+        "resumed_step": None if job.checkpoint is None else job.checkpoint.step,
+    }
 
 
 def ended_row(end: AttemptEnd) -> dict[str, Any]:
@@ -168,6 +180,7 @@ def to_attempt(row: Row[Any]) -> AttemptRecord:
         outcome=row.outcome,
         error=row.error,
         stages=None if row.stages is None else msgspec.convert(row.stages, Stages),
+        resumed_step=row.resumed_step,
     )
 
 
@@ -213,6 +226,20 @@ def card_rows(cards: Sequence[EngineCard]) -> list[dict[str, Any]]:
                 "rank": rank,
                 "title": card.title,
                 "input_schema": card.input_schema,
+            }
+    return [rows[key] for key in sorted(rows)]  # in one order everywhere: no deadlocks
+
+
+def format_rows(cards: Sequence[EngineCard]) -> list[dict[str, Any]]:
+    """One for each format and lane; of two, the later."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for card in cards:
+        for each in card.formats:
+            rows[each, card.lane] = {
+                "format": each,
+                "lane": card.lane,
+                "kind": card.kind,
+                "card": msgspec.to_builtins(card),
             }
     return [rows[key] for key in sorted(rows)]  # in one order everywhere: no deadlocks
 

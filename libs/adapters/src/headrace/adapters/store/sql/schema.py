@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from headrace.adapters.store.sql.types import Instant, Json, Name, Number
 
-REVISION: Final = "0014"  # the newest migration; this build works on it, and on the next one
+REVISION: Final = "0020"  # the newest migration; this build works on it, and on the next one
 
 metadata: Final = MetaData(
     naming_convention={
@@ -104,6 +104,7 @@ jobs: Final = Table(
     Column("wants", Name),  # of a remote worker; empty: not for those
     Column("payload", Json),  # what a remote worker is told in place of the input
     Column("webhook", Json),  # who is to be told of this job
+    Column("checkpoint", Json),  # what its attempts have left behind, the latest
     UniqueConstraint("id"),
     sqlite_autoincrement=True,
 )
@@ -184,6 +185,7 @@ attempts: Final = Table(
     Column("outcome", Name),
     Column("error", Json),
     Column("stages", Json),
+    Column("resumed_step", Integer),  # of the checkpoint that it was given
 )
 
 idempotency_keys: Final = Table(
@@ -196,6 +198,7 @@ idempotency_keys: Final = Table(
     Column("created_at", Instant, nullable=False),
 )
 Index("idempotency_keys_age", idempotency_keys.c.created_at)
+Index("idempotency_keys_job", idempotency_keys.c.job)
 
 tenants: Final = Table(
     "tenants",
@@ -223,7 +226,7 @@ workers: Final = Table(
     Column("seen_at", Instant, nullable=False),
     Column("path", Name),
     Column("drain_asked_at", Instant),  # it is to take no new offers until it leaves
-    Column("vitals", Json),  # as it last said; for people, nothing is decided by it
+    Column("vitals", Json),  # as it last said; for people, and for where a model is warm
 )
 
 paths: Final = Table(
@@ -243,4 +246,14 @@ catalog: Final = Table(
     Column("title", Text, nullable=False),
     Column("input_schema", Json, nullable=False),
     Column("seen_at", Instant),  # when a worker last said so; empty: to an older build
+)
+
+catalog_formats: Final = Table(
+    "catalog_formats",
+    metadata,
+    Column("format", Name, primary_key=True),  # of artefacts that the engine of this lane can load
+    Column("lane", Name, primary_key=True),
+    Column("kind", Name, nullable=False),
+    Column("card", Json, nullable=False),
+    Column("seen_at", Instant, nullable=False),
 )

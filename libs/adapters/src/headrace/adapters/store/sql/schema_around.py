@@ -112,8 +112,15 @@ answers: Final = Table(
     Column("status", Integer),
     Column("body", Text),
     Column("created_at", Instant, nullable=False),
+    Column("about", Name),  # the job or run that the body tells of
 )
 Index("answers_age", answers.c.created_at)
+Index(
+    "answers_about",
+    answers.c.about,
+    postgresql_where=text("about IS NOT NULL"),
+    sqlite_where=text("about IS NOT NULL"),
+)
 
 api_keys: Final = Table(
     "api_keys",
@@ -142,5 +149,6 @@ blob_uses: Final = Table(
     Column("tenant", Name, primary_key=True),
     Column("blob", Name, primary_key=True),
     Column("used_by", Name, primary_key=True),
+    Column("made", Integer),  # 1: it is the user's own output; empty: it was given, or nobody knows
 )
 Index("blob_uses_by", blob_uses.c.used_by)

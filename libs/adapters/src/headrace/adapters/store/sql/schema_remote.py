@@ -43,6 +43,7 @@ takes: Final = Table(
     Column("settled_at", Instant),  # its result was taken down
 )
 Index("takes_age", takes.c.granted_at)
+Index("takes_job", takes.c.job)
 
 secrets: Final = Table(
     "secrets",

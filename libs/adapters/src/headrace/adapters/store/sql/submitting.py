@@ -42,7 +42,7 @@ _ASKED: Final = (
     *("id", "tenant", "kind", "model", "input", "priority", "timeout_s", "start_deadline"),
     *("labels", "lane", "path", "state", "epoch", "not_before", "trace", "retry_of"),
     *("cancel_after_s", "conversation", "api_key", "shadow_of", "shadow_tenant"),
-    *("wants", "payload", "price", "webhook"),
+    *("wants", "payload", "price", "webhook", "checkpoint"),
 )
 _new: Final = batch(**{name: jobs.c[name].type for name in _ASKED})
 _zero: Final[ColumnElement[Any]] = literal_column("0")

@@ -29,6 +29,9 @@ from headrace.adapters.store.sql import (
     upkeep,
     watching,
 )
+from headrace.adapters.store.sql.batch_verbs import BatchVerbs
+from headrace.adapters.store.sql.checkpoint_verbs import CheckpointVerbs
+from headrace.adapters.store.sql.deletion_verbs import DeletionVerbs
 from headrace.adapters.store.sql.figure_verbs import FigureVerbs
 from headrace.adapters.store.sql.remote_verbs import RemoteVerbs
 from headrace.adapters.store.sql.rollout_verbs import RolloutVerbs
@@ -68,8 +71,18 @@ from headrace.core.ports.store import (
 from headrace.core.ports.upkeep import Answer, BlobUse, Purged, Question, Recollection
 
 
-class SqlTransaction(RolloutVerbs, RunVerbs, RemoteVerbs, UserVerbs, FigureVerbs, WebhookVerbs):
-    """Those of rollouts, runs, remote workers, users, figures and webhooks are beside it, for the length of this."""
+class SqlTransaction(
+    BatchVerbs,
+    CheckpointVerbs,
+    DeletionVerbs,
+    FigureVerbs,
+    RemoteVerbs,
+    RolloutVerbs,
+    RunVerbs,
+    UserVerbs,
+    WebhookVerbs,
+):
+    """What belongs to one thing alone stands in a module beside it, for the length of this."""
 
     async def now(self) -> datetime:
         return await self._session.now()
@@ -198,6 +211,9 @@ class SqlTransaction(RolloutVerbs, RunVerbs, RemoteVerbs, UserVerbs, FigureVerbs
 
     async def announce_engines(self, cards: Sequence[EngineCard]) -> None:
         await fleet.announce_engines(self._session, cards)
+
+    async def serving(self, artefact_format: str) -> list[EngineCard]:
+        return await fleet.serving(self._session, artefact_format)
 
     async def catalog(self) -> list[EngineCard]:
         return await fleet.read_catalog(self._session)

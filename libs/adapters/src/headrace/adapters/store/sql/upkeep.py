@@ -23,10 +23,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from headrace.adapters.store.sql import blob_uses
+from headrace.adapters.store.sql.batches import OF_JOB
 from headrace.adapters.store.sql.expressions import batch, clock, ids
 from headrace.adapters.store.sql.schema import ENDED, attempts, idempotency_keys, jobs, workers
 from headrace.adapters.store.sql.schema_around import answers, api_keys, dead_letters, fires
 from headrace.adapters.store.sql.schema_around import blob_uses as uses
+from headrace.adapters.store.sql.schema_batches import batches
 from headrace.adapters.store.sql.schema_webhooks import webhook_calls
 from headrace.adapters.store.sql.session import Session, refuse_nul
 from headrace.adapters.store.sql.types import Instant, Name, written
@@ -55,7 +57,11 @@ _recall: Final = select(answers).where(*_these)
 _remember: Final = (
     update(answers)
     .where(*_these)
-    .values(status=bindparam("code", type_=Integer), body=bindparam("said"))
+    .values(
+        status=bindparam("code", type_=Integer),
+        body=bindparam("said"),
+        about=bindparam("whose", type_=Name),
+    )
 )
 
 
@@ -68,11 +74,12 @@ async def recall(session: Session, question: Question) -> Recollection:
     row = (await session.run(_recall, **where)).one()
     if row.fingerprint != question.fingerprint:
         return Different()
-    return Answer(row.status, row.body)
+    return Answer(row.status, row.body, row.about)
 
 
 async def remember(session: Session, question: Question, answer: Answer) -> None:
-    await session.run(_remember, **_where(question), code=answer.status, said=answer.body)
+    said = {"code": answer.status, "said": answer.body, "whose": answer.about}
+    await session.run(_remember, **_where(question), **said)
 
 
 def _where(question: Question) -> dict[str, str]:
@@ -143,9 +150,11 @@ async def purge_api_keys(session: Session, useless_since: datetime, limit: int) 
     return revoked + await _expired.purge(session, useless_since, limit)
 
 
+# A batch's results are read from its jobs: they stay as long as it does.
+_in_a_batch: Final = select(batches.c.id).where(batches.c.id == OF_JOB).correlate(jobs).exists()
 _old_jobs: Final = (
     select(jobs.c.id)
-    .where(text(ENDED), jobs.c.finished_at < bindparam("then", type_=Instant))
+    .where(text(ENDED), jobs.c.finished_at < bindparam("then", type_=Instant), ~_in_a_batch)
     .order_by(jobs.c.finished_at)
     .limit(bindparam("limit", type_=Integer))
     .with_for_update(skip_locked=True)

@@ -15,6 +15,7 @@ from typing_extensions import override
 from headrace.adapters.streams.buffer import Buffer
 from headrace.contracts.frames import Entry
 from headrace.contracts.ids import START, JobId, Position
+from headrace.contracts.logs import LAST_EPOCH
 from headrace.core.job import Verdict
 from headrace.core.ports.streams import Batch, Page, Streams
 
@@ -77,6 +78,8 @@ class InProcessStreams(Streams):
         for job in jobs:
             if (log := self._logs.pop(job, None)) is not None:
                 self._bytes -= _size(log.entries)
+            self._logs[job] = _Log(self._clock() + self._ttl_s, Position(LAST_EPOCH, 1))
+        self._bury()
 
     @override
     async def ping(self) -> None:

@@ -14,7 +14,7 @@ from headrace.adapters.redis.router import Router
 from headrace.contracts.ids import JobId, WorkerId
 from headrace.contracts.logs import TTL_S
 from headrace.contracts.messages import JobError
-from headrace.contracts.producing import CLOSE, LOOK, STOP, End, producer_key
+from headrace.contracts.producing import CLOSE, FORGET, LOOK, STOP, End, producer_key
 from headrace.core.ports.producers import Producers, Seen
 
 _UNREADABLE: Final = End(
@@ -49,6 +49,10 @@ class RedisProducers(Producers):
     async def close(self, job: JobId, epoch: int, *, if_silent: bool = False) -> bool:
         (closed,) = await self._send([self._call(CLOSE, job, epoch, self._ttl_ms, int(if_silent))])
         return bool(closed)
+
+    @override
+    async def forget(self, jobs: Sequence[JobId]) -> None:
+        await self._send([self._call(FORGET, job, self._ttl_ms) for job in jobs])
 
     async def _send(self, commands: Sequence[Command]) -> list[Any]:
         return await self._redis.send(commands) if commands else []

@@ -23,6 +23,7 @@ from headrace.contracts.frames import Entry
 from headrace.contracts.ids import START, JobId, Position
 from headrace.contracts.logs import (
     APPEND,
+    DISCARD,
     MAXLEN,
     TTL_S,
     live_channel,
@@ -90,8 +91,9 @@ class RedisStreams(Streams):
         ttl_s: float,
     ) -> None:
         self._lines, self._live, self._shards, self._prefix = lines, live, shards, prefix
+        self._ttl_ms = round(ttl_s * 1000)
         self._packings = {
-            clustered: Packing(digest, prefix=prefix, maxlen=maxlen, ttl_ms=round(ttl_s * 1000))
+            clustered: Packing(digest, prefix=prefix, maxlen=maxlen, ttl_ms=self._ttl_ms)
             for clustered, digest in DIGESTS.items()
         }
 
@@ -128,7 +130,9 @@ class RedisStreams(Streams):
     async def discard(self, jobs: Sequence[JobId]) -> None:
         if jobs:
             # One each: in a cluster they lie in different slots.
-            await self._lines.write.send([("UNLINK", self._key(job)) for job in jobs])
+            await self._lines.write.send(
+                [("EVAL", DISCARD, 1, self._key(job), self._ttl_ms) for job in jobs]
+            )
 
     @override
     async def ping(self) -> None:

@@ -1,9 +1,12 @@
 """What every store promises: bind it by subclassing `StoreConformance` and giving it a `store`."""
 
 from headrace.testkit.conformance.store.attending import Attending
+from headrace.testkit.conformance.store.batches import KeepingBatches
 from headrace.testkit.conformance.store.burying import Burying
 from headrace.testkit.conformance.store.calling import Calling, Subscribing
+from headrace.testkit.conformance.store.checkpoints import Checkpointing
 from headrace.testkit.conformance.store.counting import Counting
+from headrace.testkit.conformance.store.erasing import Erasing
 from headrace.testkit.conformance.store.giving_up import GivingUp
 from headrace.testkit.conformance.store.holding import Holding
 from headrace.testkit.conformance.store.keeping_keys import KeepingKeys
@@ -28,6 +31,7 @@ class StoreConformance(
     Attending,
     Submitting,
     Moving,
+    Checkpointing,
     GivingUp,
     Holding,
     Sweeping,
@@ -41,8 +45,10 @@ class StoreConformance(
     Fleet,
     Hinting,
     Burying,
+    Erasing,
     Recurring,
     KeepingRuns,
+    KeepingBatches,
     Remembering,
     KeepingKeys,
     KeepingUsers,

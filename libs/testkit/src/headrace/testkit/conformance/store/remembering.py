@@ -132,14 +132,17 @@ class Remembering(StoreRoom):
     ) -> None:
         (job,) = await put(store, new())
         card = EngineCard(Lane("echo"), kind=job.id, models=["m"], input_schema={})
+        server = EngineCard(Lane("serve"), "inference", [], {}, formats=[job.id])
         async with store.begin() as tx:
-            await tx.announce_engines([card])
+            await tx.announce_engines([card, server])
         async with store.begin() as tx:
             now = await tx.now()
             await tx.purge_engines(announced_before=now - SOON)
             assert card in await tx.catalog()
+            assert await tx.serving(job.id) == [server]
             await tx.purge_engines(announced_before=now + SOON)
             assert card not in await tx.catalog()
+            assert await tx.serving(job.id) == []
 
     async def test_what_is_wrong_with_a_lane_is_kept_until_it_is_mended(
         self, store: Store, new: Any

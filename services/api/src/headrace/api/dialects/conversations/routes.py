@@ -25,13 +25,13 @@ from headrace.api.dialects.conversations.schemas import (
 from headrace.api.dialects.conversations.translate import Turn
 from headrace.api.gateways.events import open_events
 from headrace.api.gateways.watching import find
-from headrace.api.inputs import check_input
 from headrace.api.payloads import whole
 from headrace.api.tickets import Viewer
 from headrace.api.tracing import received_traceparent
 from headrace.contracts.ids import JobId, TenantId
 from headrace.contracts.messages import INPUT_BLOB, OUTPUT_BLOB
 from headrace.core.errors import InvalidInput
+from headrace.core.inputs import check_input
 from headrace.core.job import Job
 from headrace.core.ports.store import IdempotencyKey
 from headrace.core.ports.store import Query as JobQuery

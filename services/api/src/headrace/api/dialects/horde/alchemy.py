@@ -98,7 +98,7 @@ async def _form(http: Request, deps: ApiDeps, job: Job, made: Made | None) -> Fo
 
 async def _result(http: Request, deps: ApiDeps, form: str, made: Made) -> dict[str, Any] | None:
     """As the protocol has it: `{caption}`, `{nsfw}`, `{interrogation}`, or `{<form>: address}`."""
-    blob = generations.picture_of(made.output)
+    blob = generations.blob_of(made.output)
     if blob is not None:
         return {form: await link_to(http, deps, made.job.tenant, BlobId(blob))}
     match made.output.get("result"):

@@ -15,13 +15,17 @@ from headrace.api.dialects.horde.documents import body, errors, routes
 from headrace.api.dialects.horde.errors import HordeError, wrong_payload
 from headrace.api.dialects.horde.forms import read, told
 from headrace.api.dialects.horde.schemas import AcceptedView, QuoteView
-from headrace.api.dialects.horde.schemas_asked import HordeImageRequest, TextRequest
+from headrace.api.dialects.horde.schemas_asked import (
+    HordeImageRequest,
+    HordeVideoRequest,
+    TextRequest,
+)
 from headrace.api.dialects.horde.sharing import must_allow
 from headrace.api.dialects.horde.translate import Circumstances, Plan, image_plan, text_plan
-from headrace.api.inputs import check_input
 from headrace.api.tracing import received_traceparent
 from headrace.contracts.ids import UserId
 from headrace.core.errors import BadWebhook
+from headrace.core.inputs import check_input
 from headrace.core.job import Webhook
 from headrace.core.kudos import in_kudos
 from headrace.core.ports.users import ANONYMOUS
@@ -33,7 +37,7 @@ router = routes()
 _PICTURES_BYTES: Final = 3  # of this many blobs of the largest size a body may consist
 
 _Planned: TypeAlias = Callable[[Circumstances], Plan]
-_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     200: {"model": QuoteView, "description": "What it would cost: `dry_run`."},
     202: {"model": AcceptedView, "description": "Accepted and kept."},
     **errors(404, 408, 413, 415, 429),
@@ -44,7 +48,7 @@ _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     "/generate/async",
     status_code=202,
     response_class=Response,
-    responses=_ANSWERS,
+    responses=ANSWERS,
     openapi_extra=body("HordeImageRequest"),
 )
 async def ask_for_images(
@@ -53,7 +57,7 @@ async def ask_for_images(
     """Ask for images; the answer's id is asked after with `generate/check` and `generate/status`."""
     limit = _PICTURES_BYTES * deps.limits.blob_bytes
     asked = await read(request, deps, HordeImageRequest, limit=limit)
-    _refuse_what_nobody_does(asked)
+    refuse_what_nobody_does(asked)
     must_allow(asker.shared, asked)
     webhook = webhook_of(deps, asked.webhook)
     kept = {} if asked.dry_run else await _pictures(deps, asker, asked)
@@ -61,14 +65,14 @@ async def ask_for_images(
     def planned(met: Circumstances) -> Plan:
         return image_plan(asked, kept, met).told_to(webhook)
 
-    return await _answer(deps, asker, agent, planned, dry_run=asked.dry_run)
+    return await answer(deps, asker, agent, planned, dry_run=asked.dry_run)
 
 
 @router.post(
     "/generate/text/async",
     status_code=202,
     response_class=Response,
-    responses=_ANSWERS,
+    responses=ANSWERS,
     openapi_extra=body("TextRequest"),
 )
 async def ask_for_text(
@@ -76,17 +80,19 @@ async def ask_for_text(
 ) -> Response:
     """Ask for text; the answer's id is asked after with `generate/text/status`."""
     asked = await read(request, deps, TextRequest)
-    _refuse_what_nobody_does(asked)
+    refuse_what_nobody_does(asked)
     must_allow(asker.shared, asked)
     webhook = webhook_of(deps, asked.webhook)
 
     def planned(met: Circumstances) -> Plan:
         return text_plan(asked, met).told_to(webhook)
 
-    return await _answer(deps, asker, agent, planned, dry_run=asked.dry_run)
+    return await answer(deps, asker, agent, planned, dry_run=asked.dry_run)
 
 
-def _refuse_what_nobody_does(asked: HordeImageRequest | TextRequest) -> None:
+def refuse_what_nobody_does(
+    asked: HordeImageRequest | HordeVideoRequest | TextRequest,
+) -> None:
     """Rather than to take it in and forget a part of it."""
     if not asked.prompt.strip():
         raise HordeError(400, "MissingPrompt", "The prompt has no words.")
@@ -126,7 +132,7 @@ async def _pictures(deps: ApiDeps, asker: Asker, asked: HordeImageRequest) -> di
     return kept
 
 
-async def _answer(
+async def answer(
     deps: ApiDeps, asker: Asker, agent: str, planned: _Planned, *, dry_run: bool
 ) -> Response:
     request = deps.new_id()

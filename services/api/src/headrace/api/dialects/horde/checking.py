@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Final, TypeAlias
@@ -24,7 +24,6 @@ from headrace.api.dialects.horde.requests import INLINE, jobs_of, request_id
 from headrace.api.dialects.horde.schemas import (
     CheckView,
     HordeStatusView,
-    ImageView,
     TextStatusView,
 )
 from headrace.contracts.ids import BlobId, Lane, TenantId
@@ -39,7 +38,8 @@ from headrace.core.usecases.cancel import wish_to_cancel
 from headrace.core.usecases.lanes import LaneStanding
 
 router = routes()
-IMAGES: Final = frozenset({"image", "video"})
+IMAGES: Final = frozenset({"image"})
+VIDEOS: Final = frozenset({"video"})
 TEXTS: Final = frozenset({"text"})
 _WINDOW: Final = timedelta(hours=1)  # of which the pace of the lanes is taken
 _ADDRESS_IS_GOOD: Final = timedelta(minutes=30)  # asking `status` again gives a new one
@@ -55,63 +55,61 @@ async def _request_id(
 RequestId: TypeAlias = Annotated[str, Depends(_request_id)]
 
 
-def _answers(view: type[CheckView]) -> _Ways:
+def answers(view: type[CheckView]) -> _Ways:
     return {200: {"model": view}, **errors(404)}
 
 
-@router.get("/generate/check/{id}", response_class=Response, responses=_answers(CheckView))
+@router.get("/generate/check/{id}", response_class=Response, responses=answers(CheckView))
 async def check_images(deps: Deps, request: RequestId) -> Response:
     """How far it is, without what it made: ask this, and `status` once when it is `done`."""
-    seen = await _look(deps, request, IMAGES)
-    return told(CheckView(**seen.fields), headers=_headers(request))
+    seen = await look(deps, request, IMAGES)
+    return told(CheckView(**seen.fields), headers=headers_of(request))
 
 
-@router.get("/generate/status/{id}", response_class=Response, responses=_answers(HordeStatusView))
+@router.get("/generate/status/{id}", response_class=Response, responses=answers(HordeStatusView))
 async def image_status(http: Request, deps: Deps, request: RequestId) -> Response:
     """How far it is, and the images that there are."""
-    return await _image_answer(http, deps, request, await _look(deps, request, IMAGES))
+    return await _image_answer(http, deps, request, await look(deps, request, IMAGES))
 
 
-@router.delete(
-    "/generate/status/{id}", response_class=Response, responses=_answers(HordeStatusView)
-)
+@router.delete("/generate/status/{id}", response_class=Response, responses=answers(HordeStatusView))
 async def end_images(http: Request, deps: Deps, request: RequestId) -> Response:
     """Ends it; tells what was made until then. Asking again changes nothing."""
     await end(deps, request, IMAGES)
-    return await _image_answer(http, deps, request, await _look(deps, request, IMAGES))
+    return await _image_answer(http, deps, request, await look(deps, request, IMAGES))
 
 
 @router.get(
-    "/generate/text/status/{id}", response_class=Response, responses=_answers(TextStatusView)
+    "/generate/text/status/{id}", response_class=Response, responses=answers(TextStatusView)
 )
 async def text_status(deps: Deps, request: RequestId) -> Response:
     """How far it is, and the texts that there are."""
-    return await _text_answer(deps, request, await _look(deps, request, TEXTS))
+    return await _text_answer(deps, request, await look(deps, request, TEXTS))
 
 
 @router.delete(
-    "/generate/text/status/{id}", response_class=Response, responses=_answers(TextStatusView)
+    "/generate/text/status/{id}", response_class=Response, responses=answers(TextStatusView)
 )
 async def end_text(deps: Deps, request: RequestId) -> Response:
     """Ends it; tells what was written until then. Asking again changes nothing."""
     await end(deps, request, TEXTS)
-    return await _text_answer(deps, request, await _look(deps, request, TEXTS))
+    return await _text_answer(deps, request, await look(deps, request, TEXTS))
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
     jobs: Sequence[Job]
     fields: dict[str, Any]
 
 
-async def _look(deps: ApiDeps, request: str, kinds: Collection[str]) -> _Seen:
+async def look(deps: ApiDeps, request: str, kinds: Collection[str]) -> Seen:
     async with deps.store.begin() as tx:
         jobs = await jobs_of(tx, request, kinds)
         first = next((job for job in jobs if not over(job) and job.state not in HELD), None)
         ahead = 0 if first is None else await tx.ahead(first)
         now = await tx.now()
     queue = None if first is None else await _queue(deps, first, ahead)
-    return _Seen(jobs, standing(jobs, queue, now))
+    return Seen(jobs, standing(jobs, queue, now))
 
 
 async def _queue(deps: ApiDeps, job: Job, ahead: int) -> Queue:
@@ -139,26 +137,33 @@ async def end(deps: ApiDeps, request: str, kinds: Collection[str]) -> None:
             await wish_to_cancel(tx, job.tenant, job.id)
 
 
-async def _image_answer(http: Request, deps: ApiDeps, request: str, seen: _Seen) -> Response:
-    made = [await _image(http, deps, each) for each in await made_of(deps, seen.jobs)]
-    shown = [each for each in made if each is not None]
-    return told(HordeStatusView(**seen.fields, generations=shown), headers=_headers(request))
+async def _image_answer(http: Request, deps: ApiDeps, request: str, seen: Seen) -> Response:
+    shown = [
+        generations.image_view(made, img)
+        async for made, img in brought(http, deps, seen.jobs, "image")
+    ]
+    return told(HordeStatusView(**seen.fields, generations=shown), headers=headers_of(request))
 
 
-async def _image(http: Request, deps: ApiDeps, made: Made) -> ImageView | None:
-    """None: it is no picture, or it is gone."""
-    blob = generations.picture_of(made.output)
-    if blob is None:
-        return None
-    if made.job.spec.labels.get(INLINE) != "true":
-        link = await link_to(http, deps, made.job.tenant, BlobId(blob))
-        return generations.image_view(made, link)
+async def brought(
+    http: Request, deps: ApiDeps, jobs: Sequence[Job], what: str
+) -> AsyncIterator[tuple[Made, str]]:
+    """What there is of it, each as an address or as base64. What is gone is left out."""
+    for made in await made_of(deps, jobs):
+        blob = generations.blob_of(made.output, what)
+        told = None if blob is None else await _told_as(http, deps, made.job, BlobId(blob))
+        if told is not None:
+            yield made, told
+
+
+async def _told_as(http: Request, deps: ApiDeps, job: Job, blob: BlobId) -> str | None:
+    if job.spec.labels.get(INLINE) != "true":
+        return await link_to(http, deps, job.tenant, blob)
     try:
-        found = await deps.blobs.get(made.job.tenant, BlobId(blob))
+        found = await deps.blobs.get(job.tenant, blob)
     except BlobNotFound:
         return None
-    encoded = await asyncio.to_thread(base64.b64encode, found.data)
-    return generations.image_view(made, encoded.decode())
+    return (await asyncio.to_thread(base64.b64encode, found.data)).decode()
 
 
 async def link_to(http: Request, deps: ApiDeps, tenant: TenantId, blob: BlobId) -> str:
@@ -166,9 +171,9 @@ async def link_to(http: Request, deps: ApiDeps, tenant: TenantId, blob: BlobId) 
     return await deps.signed.link(base, tenant, blob, "GET", within=_ADDRESS_IS_GOOD)
 
 
-async def _text_answer(deps: ApiDeps, request: str, seen: _Seen) -> Response:
+async def _text_answer(deps: ApiDeps, request: str, seen: Seen) -> Response:
     shown = [generations.text_view(each) for each in await made_of(deps, seen.jobs)]
-    return told(TextStatusView(**seen.fields, generations=shown), headers=_headers(request))
+    return told(TextStatusView(**seen.fields, generations=shown), headers=headers_of(request))
 
 
 async def made_of(deps: ApiDeps, jobs: Sequence[Job]) -> list[Made]:
@@ -202,5 +207,5 @@ async def _output(deps: ApiDeps, tenant: TenantId, output: dict[str, Any]) -> di
     return await asyncio.to_thread(msgspec.json.decode, blob.data, type=dict[str, Any])
 
 
-def _headers(request: str) -> dict[str, str]:
+def headers_of(request: str) -> dict[str, str]:
     return {"Link": stream_link(request)}

@@ -18,6 +18,7 @@ from headrace.api.dialects.horde import (
     streaming,
     submit,
     users,
+    video,
     workers,
 )
 
@@ -35,5 +36,6 @@ PARTS: Final = (
     streaming,
     submit,
     users,
+    video,
     workers,
 )

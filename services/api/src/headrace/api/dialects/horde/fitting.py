@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from headrace.api.dialects.horde.schemas_asked import ImageParams, TextParams
+from headrace.api.dialects.horde.schemas_asked import ImageParams, TextParams, VideoParams
 
 SEEDS: Final = 2**32 - 2  # what every engine of ours takes
 _NEGATIVE: Final = "###"  # what shall not be seen follows it
@@ -28,6 +28,27 @@ def image_input(
         {
             "prompt": wanted,
             "negative_prompt": unwanted or None,
+            "steps": params.steps,
+            "guidance": params.cfg_scale,
+            "seed": seed,
+            "width": params.width,
+            "height": params.height,
+            "size": _size(schema, max(params.width, params.height)),
+        },
+    )
+
+
+def video_input(
+    prompt: str, params: VideoParams, seed: int, schema: Mapping[str, Any]
+) -> dict[str, Any]:
+    wanted, unwanted = prompts(prompt)
+    return fitted(
+        schema,
+        {
+            "prompt": wanted,
+            "negative_prompt": unwanted or None,
+            "frames": params.length,
+            "fps": params.fps,
             "steps": params.steps,
             "guidance": params.cfg_scale,
             "seed": seed,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from headrace.api.dialects.horde.schemas import ImageView, MetadataView, TextView
+from headrace.api.dialects.horde.schemas import ImageView, MetadataView, TextView, VideoView
 from headrace.core.job import Job
 
 State: TypeAlias = Literal["ok", "censored", "faulted", "csam"]
@@ -24,9 +24,9 @@ class Made:
     worker_name: str
 
 
-def picture_of(output: Mapping[str, Any]) -> str | None:
-    """The blob's id."""
-    match output.get("image"):
+def blob_of(output: Mapping[str, Any], what: str = "image") -> str | None:
+    """Its id."""
+    match output.get(what):
         case {"blob": str(blob)}:
             return blob
         case _:
@@ -34,18 +34,25 @@ def picture_of(output: Mapping[str, Any]) -> str | None:
 
 
 def image_view(made: Made, img: str) -> ImageView:
+    return ImageView(img=img, **_seen(made))
+
+
+def video_view(made: Made, video: str) -> VideoView:
+    return VideoView(video=video, **_seen(made))
+
+
+def _seen(made: Made) -> dict[str, Any]:
     state = _state(made.output)
-    return ImageView(
-        id=made.job.id,
-        img=img,
-        seed=str(made.output.get("seed", "")),
-        censored=made.output.get("censored") is True or state in {"censored", "csam"},
-        model=made.job.spec.model,
-        worker_id=worker_id(made.worker),
-        worker_name=made.worker_name,
-        state=state,
-        gen_metadata=_metadata(made.output) or None,
-    )
+    return {
+        "id": made.job.id,
+        "seed": str(made.output.get("seed", "")),
+        "censored": made.output.get("censored") is True or state in {"censored", "csam"},
+        "model": made.job.spec.model,
+        "worker_id": worker_id(made.worker),
+        "worker_name": made.worker_name,
+        "state": state,
+        "gen_metadata": _metadata(made.output) or None,
+    }
 
 
 def text_view(made: Made) -> TextView:

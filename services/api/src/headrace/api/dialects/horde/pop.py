@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from fastapi import Query, Request
@@ -18,15 +18,19 @@ from headrace.api.described import json_body
 from headrace.api.dialects.horde import translate_work as work
 from headrace.api.dialects.horde.auth import Asker
 from headrace.api.dialects.horde.documents import errors, routes
+from headrace.api.dialects.horde.errors import HordeError
 from headrace.api.dialects.horde.forms import Told, read
+from headrace.api.dialects.horde.pictures import PICTURES, VIDEOS, Media
 from headrace.api.dialects.horde.schemas_work import (
     FormPopRequest,
     FormPopView,
     ImagePopRequest,
     PoppedForm,
+    PopRequest,
     PopView,
     TextPopRequest,
     TextPopView,
+    VideoPopRequest,
 )
 from headrace.api.dialects.horde.translate_work import Profile, Source
 from headrace.api.dialects.horde.working import (
@@ -37,10 +41,15 @@ from headrace.api.dialects.horde.working import (
 )
 from headrace.api.tracing import received_traceparent
 from headrace.contracts.ids import BlobId, ClaimId, TenantId
-from headrace.contracts.messages import Grant, Take
+from headrace.contracts.messages import Grant, Skill, Take, grants_of
+from headrace.core.errors import Unavailable
+from headrace.core.ports.remotes import RemoteWorker
+from headrace.core.wants import INTERROGATION
 
 router = routes()
 _LINKS_BEYOND_TTL: Final = timedelta(minutes=10)
+_SLOWER: Final = 3
+_Payload: TypeAlias = Callable[[Mapping[str, Any], int], dict[str, Any]]
 _WAITS_BELOW_S: Final = 1.5  # so that the answer is there before the time that clients were told
 
 
@@ -69,6 +78,18 @@ async def pop_text(request: Request, deps: Deps, owner: Owner) -> Response:
 
 
 @router.post(
+    "/generate/video/pop",
+    response_class=Response,
+    responses={200: {"model": PopView}, **errors()},
+    openapi_extra=json_body("VideoPopRequest"),
+)
+async def pop_video(request: Request, deps: Deps, owner: Owner) -> Response:
+    """A job for a video worker, if one fits it now. As all of `generate/video`, it is ours."""
+    asked = await read(request, deps, VideoPopRequest)
+    return await _pop_video(request, deps, owner, asked, 0.0)
+
+
+@router.post(
     "/interrogate/pop",
     response_class=Response,
     responses={200: {"model": FormPopView}, **errors()},
@@ -91,7 +112,7 @@ async def wait_for_job(
     deps: Deps,
     owner: Owner,
     type_: Annotated[
-        Literal["image", "text", "interrogation"],
+        Literal["image", "video", "text", "interrogation"],
         Query(alias="type", description="Whose pop this is: the body and the answer are its own."),
     ] = "image",
 ) -> Response:
@@ -101,6 +122,9 @@ async def wait_for_job(
         case "image":
             image = await read(request, deps, ImagePopRequest)
             return await _pop_image(request, deps, owner, image, wait_s)
+        case "video":
+            video = await read(request, deps, VideoPopRequest)
+            return await _pop_video(request, deps, owner, video, wait_s)
         case "text":
             text = await read(request, deps, TextPopRequest)
             return await _pop_text(request, deps, owner, text, wait_s)
@@ -112,11 +136,8 @@ async def wait_for_job(
 async def _pop_image(
     request: Request, deps: ApiDeps, owner: Asker, asked: ImagePopRequest, wait_s: float
 ) -> Response:
-    popped = await _pop(request, deps, owner, asked.name, work.image_profile(asked), wait_s)
-    if popped.grant is None:
-        return _said(PopView(id=None, ids=[], payload={}, skipped=popped.skipped))
-    links, told, claim = popped.links, popped.told, popped.grant.claim
-    upload = await links.upload(claim)
+    popped = await _pop(request, deps, owner, asked, work.image_profile(asked), wait_s)
+    links, told = popped.links, popped.told
     optional: dict[str, Any] = {
         "source_image": await links.source(told.get("source_image")),
         "source_mask": await links.source(told.get("source_mask")),
@@ -126,16 +147,32 @@ async def _pop_image(
             for each in told.get("extra_source_images") or ()
         ],
     }
+    return await _with_uploads(popped, PICTURES, work.image_payload, optional)
+
+
+async def _pop_video(
+    request: Request, deps: ApiDeps, owner: Asker, asked: VideoPopRequest, wait_s: float
+) -> Response:
+    popped = await _pop(request, deps, owner, asked, work.video_profile(asked), wait_s)
+    return await _with_uploads(popped, VIDEOS, work.video_payload, {})
+
+
+async def _with_uploads(
+    popped: _Popped, media: Media, payload: _Payload, optional: Mapping[str, Any]
+) -> Response:
+    if popped.first is None:
+        return _said(PopView(id=None, ids=[], payload={}, skipped=popped.skipped))
+    uploads = [await popped.links.upload(claim, media) for claim in popped.claims]
     return _said(
         PopView(
-            id=claim,
-            ids=[claim],
-            payload=work.image_payload(told),
+            id=popped.first.claim,
+            ids=[*popped.claims],
+            payload=payload(popped.told, len(popped.claims)),
             skipped={},
             model=popped.model,
-            ttl=int(popped.grant.lease_s),
-            r2_upload=upload,
-            r2_uploads=[upload],
+            ttl=int(popped.first.lease_s),
+            r2_upload=uploads[0],
+            r2_uploads=uploads,
             **{name: value for name, value in optional.items() if value},
         )
     )
@@ -144,18 +181,18 @@ async def _pop_image(
 async def _pop_text(
     request: Request, deps: ApiDeps, owner: Asker, asked: TextPopRequest, wait_s: float
 ) -> Response:
-    popped = await _pop(request, deps, owner, asked.name, work.text_profile(asked), wait_s)
-    if popped.grant is None:
+    popped = await _pop(request, deps, owner, asked, work.text_profile(asked), wait_s)
+    if popped.first is None:
         return _said(TextPopView(id=None, ids=[], payload={}, skipped=popped.skipped))
     soft = popped.told.get("softprompt")
     return _said(
         TextPopView(
-            id=popped.grant.claim,
-            ids=[popped.grant.claim],
-            payload=work.text_payload(popped.told),
+            id=popped.first.claim,
+            ids=[*popped.claims],
+            payload=work.text_payload(popped.told, len(popped.claims)),
             skipped={},
             model=popped.model,
-            ttl=int(popped.grant.lease_s),
+            ttl=int(popped.first.lease_s),
             **({} if soft is None else {"softprompt": soft}),
         )
     )
@@ -164,19 +201,29 @@ async def _pop_text(
 async def _pop_form(
     request: Request, deps: ApiDeps, owner: Asker, asked: FormPopRequest, wait_s: float
 ) -> Response:
-    popped = await _pop(request, deps, owner, asked.name, work.form_profile(asked), wait_s)
-    if popped.grant is None:
-        return _said(FormPopView(forms=[], skipped=popped.skipped))
-    told, links, claim = popped.told, popped.links, popped.grant.claim
-    source = await links.source(told.get("source_image"))
-    form = PoppedForm(
+    """Forms differ, so each of `amount` is taken by itself, and only the first is waited for."""
+    profile, forms = work.form_profile(asked), []
+    popped = await _pop(request, deps, owner, asked, profile, wait_s)
+    while popped.first is not None:
+        forms.append(await _form(popped, popped.first.claim))
+        if len(forms) == (asked.amount or 1):
+            break
+        with suppress(HordeError, Unavailable):  # what it has already is told all the same
+            popped = await _pop(request, deps, owner, asked, profile, 0.0)
+            continue
+        break
+    return _said(FormPopView(forms=forms, skipped={} if forms else popped.skipped))
+
+
+async def _form(popped: _Popped, claim: ClaimId) -> PoppedForm:
+    source = await popped.links.source(popped.told.get("source_image"))
+    return PoppedForm(
         id=claim,
         form=popped.model,
-        payload=told.get("payload") or {},
-        r2_upload=await links.upload(claim),
+        payload=popped.told.get("payload") or {},
+        r2_upload=await popped.links.upload(claim, PICTURES),
         **({} if source is None else {"source_image": source}),
     )
-    return _said(FormPopView(forms=[form], skipped={}))
 
 
 def _said(view: Told) -> Response:
@@ -193,8 +240,8 @@ class _Links:
     of: TenantId
     within: timedelta
 
-    async def upload(self, claim: ClaimId) -> str:
-        name = work.upload_name(claim)
+    async def upload(self, claim: ClaimId, media: Media) -> str:
+        name = work.upload_name(claim, media)
         return await self.deps.signed.link(self.base, self.of, name, "PUT", within=self.within)
 
     async def source(self, named: Any) -> str | None:
@@ -206,56 +253,74 @@ class _Links:
 
 @dataclass(frozen=True, slots=True)
 class _Popped:
-    grant: Grant | None
-    model: str
-    skipped: dict[str, int]
-    told: Mapping[str, Any]
+    """Jobs that are told the same but for their seeds; none: nothing fits."""
+
     links: _Links
+    grants: Sequence[Grant] = ()
+    model: str = ""
+    skipped: dict[str, int] = field(default_factory=dict)
+    told: Mapping[str, Any] = field(default_factory=dict)  # of the first
+
+    @property
+    def first(self) -> Grant | None:
+        return self.grants[0] if self.grants else None
+
+    @property
+    def claims(self) -> list[ClaimId]:
+        return [grant.claim for grant in self.grants]
 
 
 async def _pop(  # who asks, for what, for how long
-    request: Request, deps: ApiDeps, owner: Asker, name: str, profile: Profile, wait_s: float
+    request: Request,
+    deps: ApiDeps,
+    owner: Asker,
+    said: PopRequest,
+    profile: Profile,
+    wait_s: float,
 ) -> _Popped:
     """Raises HordeError for whoever may not work, or not now."""
-    worker, skill = await admit(deps, owner, name, profile)
+    worker, skill = await admit(deps, owner, said.name, profile)
     nobody = _Links(deps, "", owner.tenant, timedelta(0))
-    nothing = _Popped(None, "", {}, {}, nobody)
     if worker.paused:
-        return nothing
-    asked = Take(
-        id=ClaimId(deps.new_id()),
-        skill=skill,
-        lease_s=deps.limits.remote_ttl_s,
-        wait_s=wait_s,
-        name=worker.name,
-        slots=int(profile.said.get("threads", 1)),
-        trace=deps.current_traceparent() or received_traceparent(),
-    )
+        return _Popped(nobody)
     desk = desk_of(deps, waits=wait_s > 0)
+    asked = _take(deps, worker, skill, said, wait_s)
     async with _gone(request, deps) as gone:
         taken = await desk.take(worker.id, asked, unless=gone)
     if taken is None:
-        return nothing
+        return _Popped(nobody)
     if taken.drain:
         raise in_maintenance(worker, "an operator lets it drain")
     grant = taken.grant
     if grant is None:
-        return _Popped(None, "", taken.skipped, {}, nobody)
+        return _Popped(nobody, skipped=taken.skipped)
     if gone.is_set():
-        await desk.give_back(worker.id, grant)
-        return nothing
+        await desk.give_back(worker.id, taken)
+        return _Popped(nobody)
     try:
         told = await _told(deps, grant)
     except BaseException:
-        await desk.give_back(worker.id, grant)
+        await desk.give_back(worker.id, taken)
         raise
     within = timedelta(seconds=grant.lease_s) + _LINKS_BEYOND_TTL
-    return _Popped(
-        grant,
-        taken.model,
-        {},
-        told,
-        _Links(deps, deps.public_url or str(request.base_url), grant.tenant, within),
+    links = _Links(deps, deps.public_url or str(request.base_url), grant.tenant, within)
+    return _Popped(links, grants_of(taken), taken.model, {}, told)
+
+
+def _take(
+    deps: ApiDeps, worker: RemoteWorker, skill: Skill, said: PopRequest, wait_s: float
+) -> Take:
+    """Who calls itself slow has longer for its work."""
+    together = 1 if skill.kind == INTERROGATION else said.amount or 1
+    return Take(
+        id=ClaimId(deps.new_id()),
+        skill=skill,
+        lease_s=deps.limits.remote_ttl_s * (_SLOWER if skill.slow else 1),
+        wait_s=wait_s,
+        name=worker.name,
+        slots=said.threads,
+        trace=deps.current_traceparent() or received_traceparent(),
+        more=[ClaimId(deps.new_id()) for _ in range(together - 1)],
     )
 
 

@@ -63,6 +63,22 @@ class HordeStatusView(CheckView):
     shared: bool = False
 
 
+class VideoView(Told):
+    id: str
+    video: str = Field(description="An address that is good for a while, or base64.")
+    seed: str
+    censored: bool
+    model: str
+    worker_id: str
+    worker_name: str
+    state: Literal["ok", "censored", "faulted", "csam"]
+    gen_metadata: list[MetadataView] | None = None
+
+
+class VideoStatusView(CheckView):
+    generations: list[VideoView] = Field(default_factory=list)
+
+
 class TextView(Told):
     text: str
     seed: int

@@ -111,6 +111,28 @@ class HordeImageRequest(_Request):
     r2: bool = True
 
 
+class VideoParams(Asked):
+    """No route of the protocol makes videos: the words are those of its images, `length` and `fps` are ours."""
+
+    n: Annotated[int, Field(ge=1, le=4)] = 1
+    length: Annotated[int, Field(ge=2, le=1000)] = 24  # pictures
+    fps: Annotated[int, Field(ge=1, le=60)] = 12
+    steps: Annotated[int, Field(ge=1, le=500)] = 30  # of each picture
+    width: Side = 512
+    height: Side = 512
+    cfg_scale: Annotated[float, Field(ge=0, le=100)] = 7.5
+    seed: Annotated[str, Field(max_length=255)] | None = None
+    seed_variation: Annotated[int, Field(ge=1, le=1000)] | None = None
+
+
+class HordeVideoRequest(_Request):
+    """The body of `POST /api/v2/generate/video/async`."""
+
+    params: VideoParams = Field(default_factory=VideoParams)
+    nsfw: bool = True
+    r2: bool = True
+
+
 class TextParams(Asked):
     n: Count = 1
     max_length: Annotated[int, Field(ge=16, le=1024)] = 80
@@ -164,6 +186,8 @@ class AlchemyRequest(Asked):
     webhook: Annotated[str, Field(max_length=2000)] | None = None
 
 
-def as_asked(request: HordeImageRequest | TextRequest | AlchemyRequest) -> dict[str, Any]:
+def as_asked(
+    request: HordeImageRequest | HordeVideoRequest | TextRequest | AlchemyRequest,
+) -> dict[str, Any]:
     """In this protocol's words, without what nobody set."""
     return request.model_dump(mode="json", exclude_none=True)

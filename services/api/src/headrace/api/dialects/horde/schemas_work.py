@@ -49,6 +49,17 @@ class ImagePopRequest(PopRequest):
     limit_max_steps: bool | None = False
 
 
+class VideoPopRequest(PopRequest):
+    """The body of `POST /api/v2/generate/video/pop`."""
+
+    models: Names
+    max_pixels: Whole = 512 * 512
+    max_frames: Whole = 1000
+    nsfw: bool | None = True
+    blacklist: Words | None = None
+    limit_max_steps: bool | None = False
+
+
 class TextPopRequest(PopRequest):
     """The body of `POST /api/v2/generate/text/pop`."""
 
@@ -112,7 +123,7 @@ class Metadata(Asked):
 
 
 class SubmitRequest(Asked):
-    """The body of `POST /api/v2/generate/submit` and of `generate/text/submit`."""
+    """The body of `POST /api/v2/generate/submit`, `generate/video/submit` and `generate/text/submit`."""
 
     id: GenerationId
     generation: Annotated[str, Field(max_length=_GENERATION)]
@@ -157,6 +168,7 @@ class WorkerChange(Asked):
 
 BODIES: Final = (
     ImagePopRequest,
+    VideoPopRequest,
     TextPopRequest,
     FormPopRequest,
     SubmitRequest,

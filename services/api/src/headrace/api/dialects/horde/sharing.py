@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from headrace.api.dialects.horde.errors import HordeError
-from headrace.api.dialects.horde.schemas_asked import HordeImageRequest, TextRequest
+from headrace.api.dialects.horde.schemas_asked import (
+    HordeImageRequest,
+    HordeVideoRequest,
+    TextRequest,
+)
 from headrace.core.ports.users import SharedKey
 
 
-def must_allow(shared: SharedKey | None, asked: HordeImageRequest | TextRequest) -> None:
+def must_allow(
+    shared: SharedKey | None, asked: HordeImageRequest | HordeVideoRequest | TextRequest
+) -> None:
     """What it may cost is decided where it is held. Raises HordeError."""
     if shared is None:
         return
-    if isinstance(asked, HordeImageRequest):
+    if isinstance(asked, HordeImageRequest | HordeVideoRequest):
         pixels = asked.params.width * asked.params.height
         _must_fit("pixels", pixels, shared.max_image_pixels)
         _must_fit("steps", asked.params.steps, shared.max_image_steps)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from headrace.api.arguments import ResumeFrom
 from headrace.api.deps import Deps
-from headrace.api.dialects.horde.checking import IMAGES, TEXTS, RequestId
+from headrace.api.dialects.horde.checking import IMAGES, TEXTS, VIDEOS, RequestId
 from headrace.api.dialects.horde.documents import errors, routes
 from headrace.api.dialects.horde.requests import jobs_of
 from headrace.api.dialects.horde.schemas_asked import MOST_AT_ONCE
@@ -48,7 +48,7 @@ async def stream_request(
 ) -> Response:
     """Instead of polling: tokens of a text, steps and previews of an image, as Server-Sent Events."""
     async with deps.store.begin() as tx:
-        jobs = await jobs_of(tx, request, IMAGES | TEXTS | KINDS)
+        jobs = await jobs_of(tx, request, IMAGES | VIDEOS | TEXTS | KINDS)
     if generation >= len(jobs):
         raise JobNotFound(request)
     job = jobs[generation]

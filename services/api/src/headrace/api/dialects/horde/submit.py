@@ -14,12 +14,13 @@ from starlette.responses import Response
 
 from headrace.api.deps import ApiDeps, Deps
 from headrace.api.described import json_body
+from headrace.api.dialects.horde import generations
 from headrace.api.dialects.horde import translate_work as work
 from headrace.api.dialects.horde.auth import Asker
 from headrace.api.dialects.horde.documents import errors, routes
 from headrace.api.dialects.horde.errors import HordeError
 from headrace.api.dialects.horde.forms import read, told
-from headrace.api.dialects.horde.pictures import decoded, media_type_of
+from headrace.api.dialects.horde.pictures import PICTURES, VIDEOS, Media, decoded
 from headrace.api.dialects.horde.schemas_work import (
     FormSubmitRequest,
     RewardView,
@@ -37,7 +38,7 @@ from headrace.core.usecases.hand_in import Standing, Taken
 
 router = routes()
 _BY_ADDRESS: Final = "R2"
-_NO_PICTURE: Final = frozenset({"faulted", "csam"})
+_NOTHING: Final = frozenset({"faulted", "csam"})
 _GIVEN_UP: Final = JobError("transient", "its worker gave it up")
 _MORE: Final = 64 * 2**20  # bytes of a body: base64 is a third longer than the picture
 
@@ -50,13 +51,31 @@ _MORE: Final = 64 * 2**20  # bytes of a body: base64 is a third longer than the 
 )
 async def submit_image(request: Request, deps: Deps, owner: Owner) -> Response:
     """The picture of an image job: "R2" once it was put where the pop said, else base64."""
+    return await _submit_blob(request, deps, owner, "image", PICTURES)
+
+
+@router.post(
+    "/generate/video/submit",
+    response_class=Response,
+    responses={200: {"model": RewardView}, **errors(404, 413)},
+    openapi_extra=json_body("SubmitRequest"),
+)
+async def submit_video(request: Request, deps: Deps, owner: Owner) -> Response:
+    """The video of a video job: "R2" once it was put where the pop said, else base64."""
+    return await _submit_blob(request, deps, owner, "video", VIDEOS)
+
+
+async def _submit_blob(
+    request: Request, deps: ApiDeps, owner: Asker, what: str, media: Media
+) -> Response:
     asked = await read(request, deps, SubmitRequest, limit=_MORE)
     taken = await find(deps, owner, asked.id)
     if asked.state == "faulted":
         return await _hand_in(deps, taken, _failed(taken))
-    picture = None if asked.state in _NO_PICTURE else await _picture(deps, taken, asked.generation)
-    asked_for = _asked_for(taken.job)
-    output = work.image_output(asked, picture, taken.take.model, asked_for)
+    blob = None
+    if asked.state not in _NOTHING:
+        blob = await _blob(deps, taken, asked.generation, media)
+    output = work.blob_output(asked, what, blob, taken.take.model, _asked_for(taken.job))
     return await _hand_in(deps, taken, await _succeeded(deps, taken, output))
 
 
@@ -93,7 +112,7 @@ async def submit_form(request: Request, deps: Deps, owner: Owner) -> Response:
         case dict() as result:
             output: dict[str, Any] = {**form, "result": result}
         case str() as generation:
-            output = {**form, "image": {"blob": await _picture(deps, taken, generation)}}
+            output = {**form, "image": {"blob": await _blob(deps, taken, generation, PICTURES)}}
         case _:
             raise HordeError(400, "BadRequest", "A form that went well has a result.")
     return await _hand_in(deps, taken, await _succeeded(deps, taken, output))
@@ -196,30 +215,27 @@ async def _succeeded(deps: ApiDeps, taken: Taken, output: dict[str, Any]) -> Res
 
 
 def _named(output: Mapping[str, Any]) -> list[BlobId]:
-    match output.get("image"):
-        case {"blob": str(blob)}:
-            return [BlobId(blob)]
-        case _:
-            return []
+    made = [generations.blob_of(output, what) for what in ("image", "video")]
+    return [BlobId(blob) for blob in made if blob is not None]
 
 
-async def _picture(deps: ApiDeps, taken: Taken, generation: str) -> BlobId:
+async def _blob(deps: ApiDeps, taken: Taken, generation: str, media: Media) -> BlobId:
     """Raises HordeError when there is none: nothing is handed in then, and it may be tried again."""
     of = taken.take.tenant
     if generation != _BY_ADDRESS:
-        blob = await asyncio.to_thread(decoded, generation, "generation")
+        blob = await asyncio.to_thread(decoded, generation, "generation", media)
         if len(blob.data) > deps.limits.blob_bytes:
-            raise HordeError(400, "ImageValidationFailed", "The picture has too many bytes.")
+            raise HordeError(400, "ImageValidationFailed", f"The {media.word} has too many bytes.")
         return await deps.blobs.put(of, blob)
-    name = work.upload_name(taken.take.claim)
+    name = work.upload_name(taken.take.claim, media)
     try:
         found = await deps.blobs.get(of, name)
     except BlobNotFound as error:
-        said = "No picture was put where the pop said. Put it there, then submit again."
+        said = f"No {media.word} was put where the pop said. Put it there, then submit again."
         raise HordeError(400, "ImageValidationFailed", said) from error
-    kind = media_type_of(found.data)
+    kind = media.type_of(found.data)
     if kind is None:
-        said = "What was put there is no picture: PNG, JPEG, WebP and GIF are known."
+        said = f"What was put there is no {media.word}: {media.known} are known."
         raise HordeError(400, "ImageValidationFailed", said)
     # Named as what it is: its name says its type to whoever gets it.
     same = kind == found.media_type

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -13,15 +13,27 @@ from headrace.api.auth import Caller
 from headrace.api.dialects.horde import fitting, requests
 from headrace.api.dialects.horde.errors import wrong_payload
 from headrace.api.dialects.horde.schemas import WarningView
-from headrace.api.dialects.horde.schemas_asked import HordeImageRequest, TextRequest, as_asked
+from headrace.api.dialects.horde.schemas_asked import (
+    HordeImageRequest,
+    HordeVideoRequest,
+    TextRequest,
+    as_asked,
+)
 from headrace.contracts.ids import UserId
 from headrace.contracts.messages import EngineCard
 from headrace.contracts.remote import is_remote
 from headrace.core import wants
 from headrace.core.job import Webhook
-from headrace.core.kudos import ImageWork, TextWork, quote
+from headrace.core.kudos import ImageWork, TextWork, VideoWork, quote
 from headrace.core.usecases.submit import Submission
-from headrace.core.wants import Wants, image_wants, lane_for, remote_card, text_wants
+from headrace.core.wants import (
+    Wants,
+    image_wants,
+    lane_for,
+    remote_card,
+    text_wants,
+    video_wants,
+)
 
 WAITS_FOR: Final = timedelta(minutes=20)
 WAITS_FOR_SLOW: Final = timedelta(minutes=60)
@@ -87,17 +99,11 @@ def image_plan(asked: HordeImageRequest, pictures: Mapping[str, Any], met: Circu
     runner = _runner(met.catalog, image_wants(body, unpaid=met.unpaid))
     params = asked.params
     price = quote(_image_work(asked))
-    first = _seed(params.seed, requests.job_id(met.request, 0))
-    jobs = []
-    for place in range(params.n):
-        seed = (first + place * (params.seed_variation or 1)) % fitting.SEEDS
-        told = body | {"params": body["params"] | {"seed": str(seed), "n": 1}}
-        own = told
-        if runner.is_ours:
-            own = fitting.image_input(asked.prompt, params, seed, runner.schema)
-        jobs.append(_submission(met, asked, runner, own, told))
-    labelled = requests.labels(met.request, params.n, inline=not asked.r2)
-    return _plan(jobs, price, labelled, met, [*_nobody(runner), *_smaller(asked, runner)])
+
+    def own(seed: int) -> dict[str, Any]:
+        return fitting.image_input(asked.prompt, params, seed, runner.schema)
+
+    return _pictured(met, asked, runner, body, price=price, own=own)
 
 
 def _image_work(asked: HordeImageRequest) -> ImageWork:
@@ -113,6 +119,44 @@ def _image_work(asked: HordeImageRequest) -> ImageWork:
         loras=len(params.loras),
         post_processing=len(params.post_processing),
     )
+
+
+def video_plan(asked: HordeVideoRequest, met: Circumstances) -> Plan:
+    """Raises HordeError."""
+    body = as_asked(asked)
+    runner = _runner(met.catalog, video_wants(body, unpaid=met.unpaid))
+    params = asked.params
+    frames = params.length
+    price = quote(
+        VideoWork(width=params.width, height=params.height, steps=params.steps, frames=frames)
+    )
+
+    def own(seed: int) -> dict[str, Any]:
+        return fitting.video_input(asked.prompt, params, seed, runner.schema)
+
+    return _pictured(met, asked, runner, body, price=price, own=own)
+
+
+def _pictured(  # what it is made of, each by its name
+    met: Circumstances,
+    asked: HordeImageRequest | HordeVideoRequest,
+    runner: _Runner,
+    body: dict[str, Any],
+    *,
+    price: int,
+    own: Callable[[int], dict[str, Any]],
+) -> Plan:
+    """So many jobs, each with a seed of its own."""
+    params = asked.params
+    first = _seed(params.seed, requests.job_id(met.request, 0))
+    jobs = []
+    for place in range(params.n):
+        seed = (first + place * (params.seed_variation or 1)) % fitting.SEEDS
+        told = body | {"params": body["params"] | {"seed": str(seed), "n": 1}}
+        given = own(seed) if runner.is_ours else told
+        jobs.append(_submission(met, asked, runner, given, told))
+    labelled = requests.labels(met.request, params.n, inline=not asked.r2)
+    return _plan(jobs, price, labelled, met, [*_nobody(runner), *_smaller(asked, runner)])
 
 
 def text_plan(asked: TextRequest, met: Circumstances) -> Plan:
@@ -150,7 +194,7 @@ def _runner(catalog: Sequence[EngineCard], needs: Wants) -> _Runner:
 
 def _submission(
     met: Circumstances,
-    asked: HordeImageRequest | TextRequest,
+    asked: HordeImageRequest | HordeVideoRequest | TextRequest,
     runner: _Runner,
     own: dict[str, Any],
     told: dict[str, Any],
@@ -195,7 +239,7 @@ def _nobody(runner: _Runner) -> list[WarningView]:
     return [WarningView(code="NoAvailableWorker", message=said)]
 
 
-def _smaller(asked: HordeImageRequest, runner: _Runner) -> list[WarningView]:
+def _smaller(asked: HordeImageRequest | HordeVideoRequest, runner: _Runner) -> list[WarningView]:
     """Our small models draw less than was asked for, and say so."""
     largest = fitting.largest_square(runner.schema)
     side = max(asked.params.width, asked.params.height)

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from headrace.api.dialects.horde.pictures import Media
 from headrace.api.dialects.horde.schemas_work import (
     FormPopRequest,
     ImagePopRequest,
     SubmitRequest,
     TextPopRequest,
+    VideoPopRequest,
 )
 from headrace.contracts.ids import BlobId, ClaimId, TenantId
 from headrace.contracts.messages import Skill
@@ -22,6 +24,7 @@ _OF_IMAGE: Final = (
     *("image_is_control", "return_control_map", "post_processing", "post_processing_order"),
     *("facefixer_strength", "loras", "tis", "extra_texts", "workflow", "transparent", "special"),
 )
+_OF_VIDEO: Final = ("width", "height", "length", "fps", "cfg_scale")
 _EMPTY: Final[tuple[Any, ...]] = (None, [], (), {})
 
 
@@ -66,6 +69,31 @@ def image_profile(asked: ImagePopRequest) -> Profile:
         **_terms(skill),
     }
     return Profile(wants.IMAGE, skill, said, asked.priority_usernames or [])
+
+
+def video_profile(asked: VideoPopRequest) -> Profile:
+    skill = Skill(
+        kind=wants.VIDEO,
+        models=asked.models,
+        nsfw=bool(asked.nsfw),
+        max_pixels=asked.max_pixels,
+        max_frames=asked.max_frames,
+        slow=bool(asked.extra_slow_worker),
+        few_steps=bool(asked.limit_max_steps),
+        paid_only=bool(asked.require_upfront_kudos),
+        blacklist=asked.blacklist or [],
+    )
+    said = {
+        "bridge_agent": asked.bridge_agent,
+        "models": asked.models,
+        "threads": asked.threads,
+        "nsfw": skill.nsfw,
+        "max_pixels": skill.max_pixels,
+        "max_frames": skill.max_frames,
+        "few_steps": skill.few_steps,
+        **_terms(skill),
+    }
+    return Profile(wants.VIDEO, skill, said, asked.priority_usernames or [])
 
 
 def text_profile(asked: TextPopRequest) -> Profile:
@@ -129,12 +157,13 @@ class Source:
                 return None
 
 
-def upload_name(claim: ClaimId) -> BlobId:
-    """Where the picture of a take is put: it follows from the take, so nobody has to remember it."""
-    return BlobId(f"{claim}.webp")
+def upload_name(claim: ClaimId, media: Media) -> BlobId:
+    """Where what a take makes is put: it follows from the take, so nobody has to remember it."""
+    return BlobId(f"{claim}.{media.ending}")
 
 
-def image_payload(told: Mapping[str, Any]) -> dict[str, Any]:
+def image_payload(told: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """`count` of them, of which the first has this seed."""
     params: Mapping[str, Any] = told.get("params") or {}
     known = {name: params[name] for name in _OF_IMAGE if params.get(name) not in _EMPTY}
     return {
@@ -146,25 +175,38 @@ def image_payload(told: Mapping[str, Any]) -> dict[str, Any]:
         "prompt": told.get("prompt") or "",
         "seed": str(params.get("seed") or 0),
         "ddim_steps": params.get("steps") or 30,
-        "n_iter": 1,
+        "n_iter": count,
         "use_nsfw_censor": bool(told.get("censor_nsfw")),
     }
 
 
-def text_payload(told: Mapping[str, Any]) -> dict[str, Any]:
+def video_payload(told: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """In the words of an image's, with `length` and `fps`."""
+    params: Mapping[str, Any] = told.get("params") or {}
+    known = {name: params[name] for name in _OF_VIDEO if name in params}
+    return {
+        **known,
+        "prompt": told.get("prompt") or "",
+        "seed": str(params.get("seed") or 0),
+        "ddim_steps": params.get("steps") or 30,
+        "n_iter": count,
+    }
+
+
+def text_payload(told: Mapping[str, Any], count: int) -> dict[str, Any]:
     params: Mapping[str, Any] = told.get("params") or {}
     known = {name: value for name, value in params.items() if value is not None}
     usual = {"max_length": 80, "max_context_length": 1024}
-    return {**usual, **known, "n": 1, "prompt": told.get("prompt") or ""}
+    return {**usual, **known, "n": count, "prompt": told.get("prompt") or ""}
 
 
-def image_output(
-    asked: SubmitRequest, picture: BlobId | None, model: str, told: Mapping[str, Any]
+def blob_output(
+    asked: SubmitRequest, what: str, blob: BlobId | None, model: str, told: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """As an engine's: `image` names the picture. Without one it was censored."""
+    """As an engine's: `image` or `video` names the blob. Without one it was censored."""
     seed = asked.seed if asked.seed is not None else (told.get("params") or {}).get("seed")
     return {
-        **({} if picture is None else {"image": {"blob": picture}}),
+        **({} if blob is None else {what: {"blob": blob}}),
         "seed": _whole(seed),
         **_of_every(asked, model),
     }

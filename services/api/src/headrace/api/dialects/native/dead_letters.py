@@ -35,12 +35,12 @@ from headrace.api.dialects.native.schemas_letters import (
     SettledView,
 )
 from headrace.api.dialects.native.translate import attempt_views
-from headrace.api.inputs import check_input
 from headrace.api.operators import Operator, Reader
 from headrace.api.tracing import received_traceparent, trace_id
 from headrace.contracts.ids import TenantId
 from headrace.contracts.messages import EngineCard
 from headrace.core.errors import LetterSettled
+from headrace.core.inputs import check_input
 from headrace.core.job import Spec
 from headrace.core.ports.dead_letters import DeadLetter, LetterQuery, Parked, Source
 from headrace.core.ports.store import Transaction

@@ -17,6 +17,19 @@ BLOB_BODY: Final[dict[str, Any]] = {
     }
 }
 
+BATCH_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/BatchRequest"}},
+            **{
+                media_type: {"schema": {"type": "string", "minLength": 1}}
+                for media_type in ("application/jsonl", "application/x-ndjson")
+            },
+        },
+    }
+}
+
 REPLAYED_HEADER: Final[dict[str, Any]] = {
     "Idempotent-Replayed": {
         "description": "`true`: the key was used before, and this was answered then.",

@@ -14,8 +14,11 @@ from headrace.core.errors import (
     BadPipeline,
     BadSchedule,
     BadWebhook,
+    BatchNotFound,
     BlobNotFound,
     CallNotFound,
+    DeletionNotFound,
+    EmptyBatch,
     EndpointNotFound,
     HeadraceError,
     IdempotencyConflict,
@@ -23,6 +26,7 @@ from headrace.core.errors import (
     JobNotFound,
     JobNotOver,
     JobNotWaiting,
+    JobOfRun,
     KeyNotFound,
     LetterNotFound,
     LetterSettled,
@@ -39,7 +43,9 @@ from headrace.core.errors import (
     StageNotFound,
     TenantQueueFull,
     TooLarge,
+    TooManyDeletions,
     TooManyEndpoints,
+    TooManyItems,
     Unavailable,
     UnknownModel,
     UnknownPipeline,
@@ -53,6 +59,7 @@ _MISSING: Final[Mapping[type[Exception], str]] = {
     BlobNotFound: "blob",
     ScheduleNotFound: "schedule",
     RunNotFound: "run",
+    BatchNotFound: "batch",
     StageNotFound: "stage",
     LetterNotFound: "dead letter",
     KeyNotFound: "key",
@@ -60,6 +67,7 @@ _MISSING: Final[Mapping[type[Exception], str]] = {
     UserNotFound: "user",
     EndpointNotFound: "webhook",
     CallNotFound: "delivery",
+    DeletionNotFound: "deletion",
 }
 # Those that have nothing more to say than their words.
 _PLAIN: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
@@ -70,6 +78,8 @@ _PLAIN: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     TooManyEndpoints: (409, "too-many-webhooks", "This tenant has as many webhooks as it may"),
     NobodyToCall: (409, "nobody-to-call", "There is nobody to call any more"),
     RunNotReady: (409, "run-not-ready", "This cannot be asked of the run now"),
+    EmptyBatch: (422, "empty-batch", "There is nothing in this batch"),
+    TooManyDeletions: (429, "too-many-deletions", "As many deletions wait as may"),
     PathMissing: (422, "path-missing", "Nobody could run them there"),
     IdempotencyConflict: (422, "idempotency-conflict", "This key belongs to another request"),
 }
@@ -86,6 +96,9 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
             return Problem(*plain, str(error))
         case RolloutFixed() | RolloutMoved() | RolloutUnsaid():
             return _about_rollout(error)
+        case JobOfRun():
+            which = {"run": error.run}
+            return Problem(409, "job-of-run", "It goes with its run", str(error), which)
         case BadWebhook():
             at = {"pointer": error.pointer}
             return Problem(422, "bad-webhook", "It would not be called", str(error), at)
@@ -102,6 +115,9 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
             where = f"/input{error.pointer}"
             title = "The input does not fit"
             return Problem(422, "invalid-input", title, str(error), {"pointer": where})
+        case TooManyItems():
+            limit = {"limit": error.limit}
+            return Problem(413, "too-many-items", "The batch is too long", str(error), limit)
         case TooLarge():
             limit = {"limit": error.limit}
             return Problem(413, "too-large", "The body is too large", str(error), limit)

@@ -44,7 +44,7 @@ def question_of(
 
 
 def answer(view: BaseModel, status: int = 200) -> Answer:
-    return Answer(status, view.model_dump_json())
+    return Answer(status, view.model_dump_json(), getattr(view, "id", None))
 
 
 NOTHING = Answer(_NO_CONTENT, "")

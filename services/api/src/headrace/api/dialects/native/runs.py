@@ -27,10 +27,10 @@ from headrace.api.dialects.native.schemas_runs import (
     RunView,
 )
 from headrace.api.dialects.native.translate import read_cursor
-from headrace.api.inputs import check_input
 from headrace.api.tracing import received_traceparent
 from headrace.contracts.ids import JobId, RunId, TenantId
 from headrace.core.errors import RunNotFound
+from headrace.core.inputs import check_input
 from headrace.core.pipeline import Plain
 from headrace.core.ports.store import Query as JobQuery
 from headrace.core.ports.store import Transaction

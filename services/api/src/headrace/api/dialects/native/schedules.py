@@ -27,11 +27,11 @@ from headrace.api.dialects.native.schemas_schedules import (
     ScheduleView,
 )
 from headrace.api.dialects.native.translate import job_view, read_cursor, write_cursor
-from headrace.api.inputs import check_input
 from headrace.api.problems import Refused
 from headrace.api.tracing import received_traceparent
 from headrace.contracts.ids import ScheduleId
 from headrace.core.errors import InvalidInput, ScheduleNotFound, UnknownModel
+from headrace.core.inputs import check_input
 from headrace.core.ports.schedules import Fire, Schedule
 from headrace.core.ports.store import Transaction
 from headrace.core.ports.upkeep import Answer

@@ -95,6 +95,14 @@ class JobRequest(_Asked):
     )
 
 
+class InferenceRequest(JobRequest):
+    kind: str = Field("inference", min_length=1, max_length=64, description="Any but `training`.")
+
+
+class TrainingRequest(JobRequest):
+    kind: Literal["training"] = "training"
+
+
 class ListQuery(BaseModel):
     """Which jobs to list."""
 
@@ -137,6 +145,13 @@ class Links(_Told):
     timeline: str
 
 
+class CheckpointView(_Told):
+    """What its attempts have left behind: the next one goes on from there."""
+
+    step: int
+    at: datetime
+
+
 class JobView(_Told):
     id: str = Field(json_schema_extra={"format": "uuid"})
     kind: str
@@ -145,6 +160,9 @@ class JobView(_Told):
     attempt: int = Field(description="How many times it was given to a worker.")
     retry_of: str | None = Field(description="The job that somebody retried by hand.")
     progress: float | None = Field(description="How far, 0 to 1, as last reported.")
+    checkpoint: CheckpointView | None = Field(
+        description="What a next attempt goes on from; null where that begins at the beginning."
+    )
     priority: int
     labels: dict[str, str]
     input: dict[str, Any]
@@ -214,6 +232,9 @@ class AttemptView(_Told):
     outcome: str | None
     error: ErrorView | None
     stages: StagesView | None
+    resumed_step: int | None = Field(
+        description="Of the checkpoint that it went on from; null: it began at the beginning."
+    )
 
 
 class TimelineView(_Told):
@@ -231,6 +252,7 @@ class TimelineView(_Told):
         description="The id of the key it was submitted with, if that is one the store keeps."
     )
     trace_url: str | None = Field(description="Where to look at it, if TRACE_URL is set.")
+    checkpoint: CheckpointView | None
     attempts: list[AttemptView]
 
 

@@ -1,4 +1,4 @@
-"""`POST /jobs` and `POST /jobs/inference`: take a job in, and wait for it if asked to."""
+"""`POST /jobs`, `/jobs/training`, `/jobs/inference`: take a job in, and wait for it if asked to."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ from headrace.api.bodies import fingerprint, read_json, wrong_body
 from headrace.api.deps import ApiDeps, Deps, Submitter
 from headrace.api.dialects.native import documents
 from headrace.api.dialects.native.arguments import PreferredWait
-from headrace.api.dialects.native.schemas import JobRequest, JobView
+from headrace.api.dialects.native.schemas import (
+    InferenceRequest,
+    JobRequest,
+    JobView,
+    TrainingRequest,
+)
 from headrace.api.dialects.native.translate import job_view, submission
 from headrace.api.gateways.race import race
 from headrace.api.gateways.watching import find, frames
-from headrace.api.inputs import check_input
 from headrace.api.tracing import received_traceparent
 from headrace.core.errors import UnknownModel
+from headrace.core.inputs import check_input
 from headrace.core.job import Job
 from headrace.core.ports.store import IdempotencyKey
 from headrace.core.usecases.submit import Submission, Submitted, submit
@@ -67,7 +72,7 @@ async def submit_job(
     status_code=202,
     response_class=Response,
     responses=_RESPONSES,
-    openapi_extra=documents.json_body("JobRequest"),
+    openapi_extra=documents.json_body("InferenceRequest"),
 )
 async def submit_inference(
     request: Request,
@@ -76,17 +81,38 @@ async def submit_inference(
     key: IdempotencyHeader = None,
     wait: PreferredWait = 0,
 ) -> Response:
-    """Submit a job of any kind but training."""
-    asked, body = await _read(request, deps)
+    """Submit a job of any kind but training; where none is named, of the kind `inference`."""
+    asked, body = await _read(request, deps, InferenceRequest)
     if asked.kind == _TRAINING:
         raise UnknownModel(asked.kind, None, await _inference_kinds(deps))
     return await _take_in(deps, _submission(deps, caller, asked, _key(key, body)), wait)
 
 
-async def _read(request: Request, deps: ApiDeps) -> tuple[JobRequest, bytes]:
+@router.post(
+    "/jobs/training",
+    status_code=202,
+    response_class=Response,
+    responses=_RESPONSES,
+    openapi_extra=documents.json_body("TrainingRequest"),
+)
+async def submit_training(
+    request: Request,
+    deps: Deps,
+    caller: Submitter,
+    key: IdempotencyHeader = None,
+    wait: PreferredWait = 0,
+) -> Response:
+    """Submit a job of the kind `training`."""
+    asked, body = await _read(request, deps, TrainingRequest)
+    return await _take_in(deps, _submission(deps, caller, asked, _key(key, body)), wait)
+
+
+async def _read(
+    request: Request, deps: ApiDeps, schema: type[JobRequest] = JobRequest
+) -> tuple[JobRequest, bytes]:
     body = await read_json(request, deps.limits)
     try:
-        return JobRequest.model_validate_json(body), body
+        return schema.model_validate_json(body), body
     except ValidationError as error:
         raise wrong_body(error) from error
 

@@ -117,6 +117,7 @@ def job_view(job: Job) -> schemas.JobView:
         attempt=job.attempt,
         retry_of=job.retry_of,
         progress=job.progress,
+        checkpoint=_checkpoint(job),
         priority=job.spec.priority,
         labels=job.spec.labels,
         input=job.spec.input,
@@ -128,6 +129,11 @@ def job_view(job: Job) -> schemas.JobView:
         trace_id=None if job.trace is None else trace_id(job.trace),
         links=_links(job.id),
     )
+
+
+def _checkpoint(job: Job) -> schemas.CheckpointView | None:
+    left = job.checkpoint
+    return None if left is None else schemas.CheckpointView(step=left.step, at=left.at)
 
 
 def _links(job: JobId) -> schemas.Links:
@@ -195,6 +201,7 @@ def timeline_view(
         trace_id=trace,
         api_key=job.api_key,
         trace_url=traces.replace("{trace_id}", trace) if traces and trace else None,
+        checkpoint=_checkpoint(job),
         attempts=attempt_views(job, attempts),
     )
 
@@ -216,6 +223,7 @@ def _attempt(record: AttemptRecord, ready_at: datetime | None) -> schemas.Attemp
         outcome=record.outcome,
         error=error_view(record.error),
         stages=None if stages is None else schemas.StagesView(**msgspec.structs.asdict(stages)),
+        resumed_step=record.resumed_step,
     )
 
 

@@ -25,13 +25,13 @@ from headrace.api.dialects.openai.asking import Wanted
 from headrace.api.dialects.openai.schemas import CancelledAfter
 from headrace.api.gateways.race import gone, race
 from headrace.api.gateways.watching import Watching, find, frames, while_good
-from headrace.api.inputs import check_input
 from headrace.api.payloads import whole
 from headrace.api.problems import Problem, Refused
 from headrace.api.tracing import received_traceparent
 from headrace.contracts.ids import START
 from headrace.contracts.messages import OUTPUT_BLOB, EngineCard
 from headrace.core.errors import HeadraceError, InvalidInput
+from headrace.core.inputs import check_input
 from headrace.core.job import DISCONNECTED, Job, State
 from headrace.core.ports.store import IdempotencyKey
 from headrace.core.usecases.cancel import wish_to_cancel

@@ -6,7 +6,9 @@ from alembic import context
 
 from headrace.adapters.store.sql import (
     schema_around,  # noqa: F401  # its tables join the metadata
-    schema_remote,  # noqa: F401  # so do these
+    schema_batches,  # noqa: F401  # so do these
+    schema_deletions,  # noqa: F401  # and these
+    schema_remote,  # noqa: F401  # and these
     schema_rollout,  # noqa: F401  # and these
     schema_runs,  # noqa: F401  # and these
     schema_users,  # noqa: F401  # and these

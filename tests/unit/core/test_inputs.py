@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from headrace.api.inputs import check_input
 from headrace.contracts.ids import Lane
 from headrace.contracts.messages import EngineCard
 from headrace.core.errors import InvalidInput
+from headrace.core.inputs import check_input
 
 
 class Counted(list[Any]):
