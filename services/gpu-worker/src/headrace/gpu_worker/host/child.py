@@ -10,26 +10,25 @@ Laws:
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import os
 import platform
 import queue
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import psutil
 
 from headrace.contracts.ids import Lane
 from headrace.engines.engine import Engine, Stopped
+from headrace.engines.lifeline import die_with
 from headrace.engines.registry import decode_input, engine_class
 from headrace.gpu_worker.host import wire
 from headrace.gpu_worker.host.batch import Batch, encoded
@@ -37,13 +36,11 @@ from headrace.gpu_worker.host.errors import explain
 from headrace.gpu_worker.host.memory import OwnMemory, give_back
 from headrace.gpu_worker.host.work import ChildWork
 
-_PR_SET_PDEATHSIG: Final = 1
-
 
 def main(arguments: Sequence[str]) -> None:
     faulthandler.enable()
     descriptor, parent = (int(each) for each in arguments)
-    _die_with(parent)
+    die_with(parent)
     for number in (signal.SIGINT, signal.SIGTERM):
         # A handler that does nothing: an ignored signal would stay ignored in an engine's own children.
         signal.signal(number, lambda *_: None)
@@ -188,10 +185,3 @@ def _find_engine(request: wire.Prepare) -> type[Engine]:
     engine: type[Engine] = getattr(import_module(module), name)
     configure = getattr(engine, "configure", None)
     return engine if configure is None else (configure(request.settings) or engine)
-
-
-def _die_with(parent: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the kernel was told
-        os._exit(0)

@@ -47,6 +47,7 @@ class Run(msgspec.Struct, frozen=True, tag="run", omit_defaults=True):
     input: dict[str, Any]
     blobs: dict[str, bytes]
     left_behind: LeftBehind | None = None
+    devices: list[str] = []  # given to this run alone; empty names: processes on CPUs
 
 
 class RunMany(msgspec.Struct, frozen=True, tag="run_many"):

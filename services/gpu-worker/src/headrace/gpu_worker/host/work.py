@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from headrace.contracts import frames
@@ -49,6 +49,10 @@ class ChildWork:
     @property
     def input(self) -> Any:
         return self._given
+
+    @property
+    def devices(self) -> Sequence[str]:
+        return self._request.devices
 
     def check(self) -> None:
         if self._stopped():
