@@ -38,6 +38,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Worker
                 worker=WorkerId(f"{socket.gethostname()}-{os.getpid()}-{new_id()[:4]}"),
                 lanes=lanes,
                 gpus=gpus_to_give(settings.gpus, settings.cuda_visible_devices),
+                devices=devices_for_gangs(settings),
                 new_id=new_id,
                 models=settings.models_dir,
                 models_mib=settings.model_cache_mib,
@@ -76,6 +77,7 @@ def choose_lanes(
             batch_most=(together := batching(engine)).most,
             batch_window_s=together.window_s,
             on_gpu=getattr(engine, "gpu", False),
+            gang=getattr(engine, "gang", False),
         )
         for lane in wanted
     ]
@@ -83,7 +85,11 @@ def choose_lanes(
 
 def engine_options(settings: Settings) -> dict[str, dict[str, str]]:
     """What the operator says to each engine; an engine without options is left out."""
-    options = {"smollm2": {"threads": str(settings.text_threads)}, **_on_torch(settings)}
+    options = {
+        "smollm2": {"threads": str(settings.text_threads)},
+        "torch-ddp": {"most": str(len(devices_for_gangs(settings)))},
+        **_on_torch(settings),
+    }
     if settings.upstream_url:
         options["upstream"] = {
             "base_url": settings.upstream_url,
@@ -91,6 +97,12 @@ def engine_options(settings: Settings) -> dict[str, dict[str, str]]:
             "api_key": settings.upstream_api_key.get_secret_value(),
         }
     return options
+
+
+def devices_for_gangs(settings: Settings) -> list[str]:
+    """The GPUs; where there are none, so many processes on CPUs."""
+    gpus = gpus_to_give(settings.gpus, settings.cuda_visible_devices)
+    return gpus or [""] * settings.gang_processes
 
 
 def _on_torch(settings: Settings) -> dict[str, dict[str, str]]:

@@ -27,6 +27,7 @@ class LaneOptions:
     settings: Mapping[str, str] = field(default_factory=dict)  # for the engine's `configure`
     batch_most: int = 1  # jobs that its engine does in one go; then the slots share one child
     batch_window_s: float = 0.0  # for how long the first of a batch waits for others
+    gang: bool = False  # its jobs say how many devices they want, and get them together
     on_gpu: bool = False  # each of its children is given one, where there are any to give
     engine: str = ""  # 'package.module:Class'; empty: whom the entry point of this lane names
 
@@ -63,6 +64,7 @@ class Limits:
     aside_s: float = 0.15  # left to a worker that has the model loaded, at most
     blobs_s: float = 60.0  # to fetch all of a job's inputs, or to store all of its outputs
     checkpoint_s: float = 1.0  # between two checkpoints of one job; those in between are skipped
+    devices_s: float = 600.0  # that a gang waits for its devices; then its job goes back at no cost
     append_s: float = 2.0
     flush_s: float = 2.0  # for the last frames, before the result is sent
     retry_cap_s: float = 10.0
@@ -82,6 +84,7 @@ class WorkerOptions:
     new_id: Callable[[], str]
     models: Path = Path("var/models")  # where artefacts of registered models are kept
     models_mib: int = 20_480  # that they may take
+    devices: Sequence[str] = ()  # for gangs; empty names: so many processes on CPUs
     gpus: Sequence[str] | None = None  # to give to children in turn; None: they see what we see
     limits: Limits = field(default_factory=Limits)
     monotonic: Callable[[], float] = time.monotonic

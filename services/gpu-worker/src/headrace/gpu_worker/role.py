@@ -18,6 +18,7 @@ from headrace.core.ports.bus import Parcel, Sent
 from headrace.gpu_worker.artefacts import Artefacts
 from headrace.gpu_worker.attempts import Attempts, Why
 from headrace.gpu_worker.checkup import Checkup
+from headrace.gpu_worker.devices import Devices
 from headrace.gpu_worker.gate import Gate
 from headrace.gpu_worker.gpus import GpuWatch, open_nvml
 from headrace.gpu_worker.heartbeats import Heartbeater
@@ -58,6 +59,7 @@ class Worker:
             self._news,
             gate,
             Artefacts(options),
+            Devices(options.devices),
         )
         self._batchers: list[Batcher] = []
         self._slots = list(self._made(desk))

@@ -31,6 +31,7 @@ from headrace.core.ports.bus import TENANT_HEADER, Deliveries, Delivery
 from headrace.gpu_worker.artefacts import Artefacts
 from headrace.gpu_worker.attempts import Attempt, Attempts, Why
 from headrace.gpu_worker.claims import Answered, claim
+from headrace.gpu_worker.devices import Devices
 from headrace.gpu_worker.gate import Gate
 from headrace.gpu_worker.heartbeats import Heartbeater
 from headrace.gpu_worker.host.batcher import Seat
@@ -61,6 +62,7 @@ class Desk:
     news: asyncio.Event  # a slot became ready, or stopped being so
     gate: Gate
     artefacts: Artefacts
+    devices: Devices
 
 
 class Slot:
@@ -244,6 +246,7 @@ class Slot:
                 self._desk.artefacts,
                 self._options,
                 tell=self._desk.heartbeater.soon,
+                devices=self._desk.devices if self.lane.gang else None,
             ).result()
         except Exception as error:  # noqa: BLE001  # here a job is settled: a slip of ours must not lose it
             _log.error("attempt.broke", exc_info=error)
