@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -20,11 +21,10 @@ PATIENCE: Final = timedelta(seconds=120)  # with the others, at every step that 
 
 def main(parent: int, folder: Path) -> None:
     die_with(parent)
-    with words_of(folder).open("wb", buffering=0) as words:
-        _run(folder, words)
+    _run(folder, os.open(words_of(folder), os.O_WRONLY))  # closed by the kernel, once this is gone
 
 
-def _run(folder: Path, words: BinaryIO) -> None:
+def _run(folder: Path, words: int) -> None:
     import torch
     from torch import distributed
 
@@ -44,10 +44,10 @@ def _run(folder: Path, words: BinaryIO) -> None:
     distributed.destroy_process_group()
 
 
-def _write(words: BinaryIO, word: Word) -> None:
+def _write(words: int, word: Word) -> None:
     left = memoryview(pack(word))
     while left:
-        left = left[words.write(left) :]
+        left = left[os.write(words, left) :]
 
 
 def _keep_silent(_: Word) -> None:
