@@ -7,6 +7,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 UV_VERSION := 0.13.8
+TORCH_VERSION := 2.13.0
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -53,7 +54,7 @@ run: $(STAMPS)/runtime $(PAGE) ## Serve on HOST:PORT (127.0.0.1:8000) until Ctrl
 	@$(BIN)/headrace up
 
 .PHONY: test
-test: fmt-check lint types arch web-check ## Set up, find or start the servers, run every check and test
+test: fmt-check lint types arch web-check $(STAMPS)/torch ## Set up, find or start the servers, run every check and test
 	$(PYTEST) -n $(AT_ONCE) --dist worksteal $(foreach room,$(ROOMS),$(wildcard tests/$(room))) $(ARGS)
 
 ##@ The compose stack
@@ -78,6 +79,9 @@ images: ## Build the images, prove what is in them, run jobs through a throwaway
 
 .PHONY: install
 install: $(STAMPS)/dev ## Set up .venv with everything, tools included
+
+.PHONY: install-torch
+install-torch: $(STAMPS)/torch ## torch, for the engines on it and their tests: whichever build pip finds
 
 .PHONY: check
 check: fmt-check lint types arch unit ## The fast gate, before each commit
@@ -128,6 +132,11 @@ bench-streams: $(STAMPS)/dev ## Measure live streams beside other ways; REPORT=d
 	$(BIN)/python -m tests.bench.streams $(if $(REPORT),--report $(REPORT)) $(if $(PARTS),--parts $(PARTS)) \
 	  $(if $(STREAMS),--streams $(STREAMS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(RATE),--rate $(RATE)) \
 	  $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SOCKETS),--sockets) $(ARGS)
+
+.PHONY: gpu-check
+gpu-check: $(STAMPS)/torch ## On a machine with a GPU: text, pictures, training, out of memory; writes docs/gpu.md
+	OUT=$(or $(OUT),var/gpu) $(BIN)/python -m tests.gpu.check
+	cp $(or $(OUT),var/gpu)/gpu.md docs/gpu.md
 
 .PHONY: bench-cancel
 bench-cancel: $(STAMPS)/dev ## Measure how soon a cancelled job has ended and its slot works again; SAMPLES=100
@@ -229,6 +238,12 @@ $(STAMPS)/dev: requirements.lock $(PYPROJECTS) | $(UV)
 	@$(UV_PIP) --require-hashes --requirement requirements.lock
 	@$(UV_PIP) --no-deps $(MEMBERS:%=--editable %)
 	@mkdir -p $(STAMPS) && touch $@ $(STAMPS)/runtime
+
+# By pip, since it also looks where a machine keeps a build of its own (PIP_FIND_LINKS, PIP_INDEX_URL).
+$(STAMPS)/torch: | $(STAMPS)/dev
+	@echo "Installing torch $(TORCH_VERSION) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==$(TORCH_VERSION)
+	@touch $@
 
 # Node comes from a Python package, so that nobody has to have one.
 $(PAGE): $(PAGE_SOURCES) | $(UV)

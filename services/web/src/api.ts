@@ -1,6 +1,14 @@
 // The api's calls that the page makes, typed by its own description; what goes wrong is a `Problem`.
 
-import type { Calls, JobRequest, JobView, RunRequest, RunView } from "./generated";
+import type {
+  BatchResult,
+  BatchView,
+  Calls,
+  JobRequest,
+  JobView,
+  RunRequest,
+  RunView,
+} from "./generated";
 import { client } from "./http";
 
 const UPLOAD_WITHIN_MS = 120_000;
@@ -18,6 +26,7 @@ export type {
 export { Problem } from "./http";
 export type Job = JobView;
 export type Run = RunView;
+export type Batch = BatchView;
 export type Draft = Pick<JobRequest, "kind" | "input"> & { model?: string };
 
 export const key = {
@@ -69,6 +78,33 @@ export const api = {
       body: {},
       headers: { "idempotency-key": once },
     }),
+
+  batches: () => call("GET /batches", { query: {} }),
+  batch: (batch: string) => call("GET /batches/{batch}", { path: { batch } }),
+  cancelBatch: (batch: string) => call("POST /batches/{batch}/cancel", { path: { batch } }),
+  handIn: (kind: string, blob: string, once: string) =>
+    call("POST /batches", {
+      query: {},
+      body: { kind, blob },
+      headers: { "idempotency-key": once },
+    }),
+  results: (batch: string, query: Calls["GET /batches/{batch}/results"]["query"]) =>
+    ask("GET /batches/{batch}/results", {
+      path: { batch },
+      query,
+      within: UPLOAD_WITHIN_MS,
+    }).then((response) => response.blob()),
+  /** The first things that went wrong. */
+  wrongs: (batch: string, limit: number) =>
+    api
+      .results(batch, { errors: true, limit })
+      .then((lines) => lines.text())
+      .then((text) =>
+        text
+          .split("\n")
+          .filter(Boolean)
+          .map((line) => JSON.parse(line) as BatchResult),
+      ),
 
   upload: (body: Blob) =>
     call("POST /blobs", { body, within: UPLOAD_WITHIN_MS }).then(({ blob }) => blob),

@@ -38,6 +38,12 @@ export interface Calls {
     body: undefined;
     answer: JobView;
   };
+  "DELETE /jobs/{job}": {
+    path: { job: string };
+    query: { cancel?: boolean };
+    body: undefined;
+    answer: DeletionView;
+  };
   "GET /jobs/{job}/status": {
     path: { job: string };
     query: undefined;
@@ -62,12 +68,6 @@ export interface Calls {
     body: undefined;
     answer: ExplainView;
   };
-  "GET /models": {
-    path: undefined;
-    query: undefined;
-    body: undefined;
-    answer: ModelView[];
-  };
   "GET /jobs/{job}/logs": {
     path: { job: string };
     query: { limit?: number };
@@ -85,6 +85,36 @@ export interface Calls {
     query: undefined;
     body: undefined;
     answer: JobView;
+  };
+  "DELETE /runs/{run}": {
+    path: { run: string };
+    query: { cancel?: boolean };
+    body: undefined;
+    answer: DeletionView;
+  };
+  "GET /runs/{run}": {
+    path: { run: string };
+    query: undefined;
+    body: undefined;
+    answer: RunView;
+  };
+  "POST /jobs/delete": {
+    path: undefined;
+    query: undefined;
+    body: DeletionRequest;
+    answer: DeletionView;
+  };
+  "DELETE /admin/tenants/{tenant}/data": {
+    path: { tenant: string };
+    query: undefined;
+    body: undefined;
+    answer: DeletionView;
+  };
+  "GET /admin/deletions/{deletion}": {
+    path: { deletion: string };
+    query: undefined;
+    body: undefined;
+    answer: DeletionView;
   };
   "GET /jobs/{job}/events": {
     path: { job: string };
@@ -128,12 +158,6 @@ export interface Calls {
     body: undefined;
     answer: RunsPage;
   };
-  "GET /runs/{run}": {
-    path: { run: string };
-    query: undefined;
-    body: undefined;
-    answer: RunView;
-  };
   "POST /runs/{run}/cancel": {
     path: { run: string };
     query: undefined;
@@ -161,6 +185,42 @@ export interface Calls {
   "GET /runs/{run}/events": {
     path: { run: string };
     query: { after?: string | null; ticket?: string | null };
+    body: undefined;
+    answer: Blob;
+  };
+  "POST /batches": {
+    path: undefined;
+    query: { kind?: string | null; model?: string | null; priority?: number; timeout?: number; label?: string[] };
+    body: BatchRequest;
+    answer: BatchView;
+  };
+  "GET /batches": {
+    path: undefined;
+    query: { limit?: number; cursor?: string | null };
+    body: undefined;
+    answer: BatchesPage;
+  };
+  "GET /batches/{batch}": {
+    path: { batch: string };
+    query: undefined;
+    body: undefined;
+    answer: BatchView;
+  };
+  "POST /batches/{batch}/cancel": {
+    path: { batch: string };
+    query: undefined;
+    body: undefined;
+    answer: BatchView;
+  };
+  "GET /batches/{batch}/results": {
+    path: { batch: string };
+    query: { after?: number; errors?: boolean; follow?: boolean; limit?: number | null; ticket?: string | null };
+    body: undefined;
+    answer: Blob;
+  };
+  "GET /batches/{batch}/events": {
+    path: { batch: string };
+    query: { ticket?: string | null };
     body: undefined;
     answer: Blob;
   };
@@ -416,6 +476,102 @@ export interface Calls {
     body: undefined;
     answer: AnybodysDeliveryView;
   };
+  "GET /models": {
+    path: undefined;
+    query: undefined;
+    body: undefined;
+    answer: ModelView[];
+  };
+  "GET /models/registered": {
+    path: undefined;
+    query: { limit?: number; after?: string };
+    body: undefined;
+    answer: RegisteredPage;
+  };
+  "GET /models/{name}": {
+    path: { name: string };
+    query: undefined;
+    body: undefined;
+    answer: headrace__api__dialects__native__schemas_models__RegisteredView;
+  };
+  "POST /models/{name}/versions": {
+    path: { name: string };
+    query: undefined;
+    body: VersionRequest;
+    answer: VersionView;
+  };
+  "GET /models/{name}/versions": {
+    path: { name: string };
+    query: { limit?: number; below?: number | null };
+    body: undefined;
+    answer: VersionsPage;
+  };
+  "GET /models/{name}/versions/{version}": {
+    path: { name: string; version: number };
+    query: undefined;
+    body: undefined;
+    answer: VersionView;
+  };
+  "DELETE /models/{name}/versions/{version}": {
+    path: { name: string; version: number };
+    query: undefined;
+    body: undefined;
+    answer: undefined;
+  };
+  "POST /models/{name}/route": {
+    path: { name: string };
+    query: undefined;
+    body: ModelRouteRequest;
+    answer: headrace__api__dialects__native__schemas_models__RegisteredView;
+  };
+  "POST /models/{name}/promote": {
+    path: { name: string };
+    query: undefined;
+    body: PromoteRequest;
+    answer: headrace__api__dialects__native__schemas_models__RegisteredView;
+  };
+  "POST /models/{name}/rollback": {
+    path: { name: string };
+    query: undefined;
+    body: undefined;
+    answer: headrace__api__dialects__native__schemas_models__RegisteredView;
+  };
+  "GET /models/{name}/routes": {
+    path: { name: string };
+    query: { limit?: number; below?: number | null };
+    body: undefined;
+    answer: ModelRoutesPage;
+  };
+  "GET /models/{name}/performance": {
+    path: { name: string };
+    query: { version?: number[]; within_s?: number; metric?: string | null };
+    body: undefined;
+    answer: headrace__api__dialects__native__schemas_models__PerformanceView;
+  };
+  "POST /jobs/{job}/feedback": {
+    path: { job: string };
+    query: undefined;
+    body: FeedbackRequest;
+    answer: undefined;
+  };
+  "GET /admin/models": {
+    path: undefined;
+    query: { limit?: number; after?: string };
+    body: undefined;
+    answer: RegisteredPage;
+  };
+  "PUT /admin/models/{tenant}/{name}": {
+    path: { tenant: string; name: string };
+    query: undefined;
+    body: SharedRequest;
+    answer: headrace__api__dialects__native__schemas_models__RegisteredView;
+  };
+  "GET /admin/models/{tenant}/{name}/performance": {
+    path: { tenant: string; name: string };
+    query: { version?: number[]; within_s?: number; metric?: string | null };
+    body: undefined;
+    answer: headrace__api__dialects__native__schemas_models__PerformanceView;
+  };
 }
 
 export interface AccountView {
@@ -506,6 +662,8 @@ export interface AnybodysJobView {
   checkpoint: CheckpointView | null;
   priority: number;
   labels: Record<string, string>;
+  /** The registered model it makes a version of. */
+  register_as: string | null;
   input: Record<string, unknown>;
   /** What the engine made; null until it succeeded. */
   result: JsonValue;
@@ -556,6 +714,95 @@ export interface AuditPage {
   next: number | null;
 }
 
+/** All of them together are the total. */
+export interface BatchCounts {
+  /** Also those that are no jobs yet. */
+  waiting: number;
+  running: number;
+  succeeded: number;
+  failed: number;
+  cancelled: number;
+  /** They used up their attempts. */
+  dead: number;
+  /** No job could be made of them. */
+  rejected: number;
+}
+
+export interface BatchLinks {
+  self: string;
+  results: string;
+  errors: string;
+  events: string;
+  cancel: string;
+}
+
+/** Either `items`, or the `blob` that they were uploaded as: a JSON object a line. An item may say another model or priority, and more labels. */
+export interface BatchRequest {
+  kind: string;
+  /** The kind's default when left out. */
+  model?: string | null;
+  /** Higher first, within one tenant. */
+  priority?: number;
+  /** Seconds one attempt may run. */
+  timeout?: number;
+  labels?: Record<string, unknown>;
+  /** Each an object with `input` and, if wanted, `custom_id`, `model`, `priority` and `labels`. One that is wrong is rejected alone, when its turn comes. */
+  items?: unknown[] | null;
+  /** Of `POST /blobs`. */
+  blob?: string | null;
+}
+
+/** A line of the results: an item that has ended. */
+export interface BatchResult {
+  /** Which line of the batch it is, from 0. */
+  item: number;
+  custom_id: string | null;
+  state: ItemState;
+  /** Null: none could be made of it. */
+  job: string | null;
+  model: string | null;
+  result: Record<string, unknown> | null;
+  error: ErrorView | null;
+  ended_at: string;
+  /** Of this line: `?after=` it come those that ended later. */
+  cursor: number;
+}
+
+export type BatchState = "running" | "cancelling" | "ended" | "cancelled";
+
+export interface BatchView {
+  id: string;
+  kind: string;
+  model: string | null;
+  state: BatchState;
+  total: number;
+  counts: BatchCounts;
+  /** 0 to 1: how much of it has ended. */
+  progress: number;
+  /** Why no more of it begins now. */
+  held_up: string | null;
+  /** If it goes on as it went of late; null: nobody can say. */
+  seconds_left: number | null;
+  priority: number;
+  timeout: number;
+  labels: Record<string, string>;
+  created_at: string | null;
+  finished_at: string | null;
+  trace_id: string | null;
+  links: BatchLinks;
+}
+
+export interface BatchesPage {
+  batches: BatchView[];
+  /** The `cursor` of the next page; null on the last one. */
+  next: string | null;
+}
+
+export interface BlobName {
+  /** As `POST /blobs` answered. */
+  blob: string;
+}
+
 export interface BlobView {
   blob: string;
   media_type: string;
@@ -594,6 +841,13 @@ export interface CheckpointView {
   at: string;
 }
 
+export interface ComparisonView {
+  /** The version that the other is compared with. */
+  base: number;
+  version: number;
+  verdicts: VerdictView[];
+}
+
 export interface Dead {
   type: "dead";
   error: Record<string, unknown>;
@@ -619,6 +873,32 @@ export interface DeedView {
   detail: Record<string, unknown>;
 }
 
+/** Which jobs, of those that are there now: all that is said holds for each. */
+export interface DeletionRequest {
+  labels?: Record<string, unknown>;
+  /** Those that ended before this time. */
+  ended_before?: string | null;
+  /** Also those that have not ended: they are cancelled first. */
+  cancel?: boolean;
+}
+
+/** The receipt: it names what was removed, and says nothing of what was in it. */
+export interface DeletionView {
+  id: string;
+  tenant: string;
+  /** `job ID`, `run ID`, `jobs` or `tenant`. */
+  subject: string;
+  state: "removing" | "done";
+  /** How many of what: jobs, runs, attempts, streams, blobs, deliveries, ... */
+  removed: Record<string, number>;
+  /** Pieces that are known and still there. */
+  left: number;
+  /** The id of the key, or who the operator is. */
+  asked_by: string;
+  asked_at: string | null;
+  finished_at: string | null;
+}
+
 /** All that the filter finds. Without any filter, `all` must be true. */
 export interface DiscardRequest {
   fingerprint?: string | null;
@@ -632,6 +912,8 @@ export interface DiscardRequest {
 export interface EligibleView {
   worker: string;
   slots: number;
+  /** That have its model loaded. */
+  warm_slots: number;
   seen_at: string;
 }
 
@@ -650,7 +932,7 @@ export interface ErrorView {
   detail?: string | null;
 }
 
-export type EventType = "job.started" | "job.succeeded" | "job.failed" | "job.cancelled" | "job.dead";
+export type EventType = "job.started" | "job.succeeded" | "job.failed" | "job.cancelled" | "job.dead" | "batch.ended";
 
 /** Why a job is where it is. */
 export interface ExplainView {
@@ -663,6 +945,8 @@ export interface ExplainView {
   relax: string[];
   lane: string;
   paused_since: string | null;
+  /** What loading its model took where it is loaded: what a cold slot costs it. Null: it is loaded nowhere, or nobody says. */
+  swap_s: number | null;
   workers: EligibleView[];
   /** Of these workers, for this lane. */
   slots: number;
@@ -678,6 +962,11 @@ export interface ExplainView {
 export interface Failed {
   type: "failed";
   error: Record<string, unknown>;
+}
+
+export interface FeedbackRequest {
+  name: string;
+  value: number;
 }
 
 export interface FleetView {
@@ -734,10 +1023,13 @@ export interface GuardView {
   slower_by: number;
 }
 
+/** Why a route holds. */
+export type How = "first" | "routed" | "promoted" | "rolled_back";
+
 export interface InferenceRequest {
   /** Any but `training`. */
   kind?: string;
-  /** The kind's default when left out. */
+  /** An engine's own, or a registered one: `NAME`, `NAME@3`. The kind's default when left out. */
   model?: string | null;
   /** Fits the `input_schema` that `GET /models` tells for the kind and model. */
   input: Record<string, unknown>;
@@ -750,11 +1042,17 @@ export interface InferenceRequest {
   /** Seconds one attempt may run. */
   timeout?: number;
   labels?: Record<string, unknown>;
+  /** Whoever shares it gets the same version of a registered model; else all of a tenant. */
+  sticky?: string | null;
+  /** Of a training: the registered model it makes a version of. */
+  register_as?: string | null;
   /** What becomes of it when its last watcher has left. Unwatched jobs go on. */
   on_disconnect?: string | CancelAfter;
   /** Who is called when it ends: an address, or one with `events`. */
   webhook?: string | WebhookRequest | null;
 }
+
+export type ItemState = "open" | "succeeded" | "failed" | "cancelled" | "dead" | "rejected";
 
 /** Which jobs, of all tenants. */
 export interface JobFilter {
@@ -789,7 +1087,7 @@ export interface JobLogView {
 
 export interface JobRequest {
   kind: string;
-  /** The kind's default when left out. */
+  /** An engine's own, or a registered one: `NAME`, `NAME@3`. The kind's default when left out. */
   model?: string | null;
   /** Fits the `input_schema` that `GET /models` tells for the kind and model. */
   input: Record<string, unknown>;
@@ -802,6 +1100,10 @@ export interface JobRequest {
   /** Seconds one attempt may run. */
   timeout?: number;
   labels?: Record<string, unknown>;
+  /** Whoever shares it gets the same version of a registered model; else all of a tenant. */
+  sticky?: string | null;
+  /** Of a training: the registered model it makes a version of. */
+  register_as?: string | null;
   /** What becomes of it when its last watcher has left. Unwatched jobs go on. */
   on_disconnect?: string | CancelAfter;
   /** Who is called when it ends: an address, or one with `events`. */
@@ -823,6 +1125,8 @@ export interface JobView {
   checkpoint: CheckpointView | null;
   priority: number;
   labels: Record<string, string>;
+  /** The registered model it makes a version of. */
+  register_as: string | null;
   input: Record<string, unknown>;
   /** What the engine made; null until it succeeded. */
   result: JsonValue;
@@ -897,6 +1201,11 @@ export interface LaneView {
 
 export interface LanesView {
   lanes: LaneStandingView[];
+}
+
+export interface LatencyView {
+  p50_s: number;
+  p95_s: number;
 }
 
 /** Of books in order every number is zero. */
@@ -1019,11 +1328,38 @@ export interface Metric {
   step?: number | null;
 }
 
+export interface ModelRouteRequest {
+  /** By version, of any sum. */
+  weights: Record<string, unknown>;
+  /** The `number` of the route this one replaces; else 409. */
+  expect?: number | null;
+}
+
+export interface ModelRouteView {
+  number: number;
+  weights: Record<string, number>;
+  /** The same in percent. */
+  shares: Record<string, number>;
+  how: How;
+  /** The route that a roll back went to. */
+  restores: number | null;
+  changed_by: string;
+  changed_at: string | null;
+}
+
+export interface ModelRoutesPage {
+  routes: ModelRouteView[];
+  /** The `below` of the next page; null on the last one. */
+  next: number | null;
+}
+
 export interface ModelView {
   kind: string;
   model: string;
   title: string;
   input_schema: Record<string, unknown>;
+  /** By a tenant; `GET /models/{name}` tells more. */
+  registered: boolean;
 }
 
 /** Either `to` or `priority`. */
@@ -1196,6 +1532,10 @@ export interface Progress {
   note?: string | null;
 }
 
+export interface PromoteRequest {
+  version: number;
+}
+
 export interface Queued {
   type: "queued";
   position?: number | null;
@@ -1207,6 +1547,12 @@ export type Reason = "charge" | "reward" | "transfer" | "grant";
 export interface RefusedView {
   id: string;
   why: string;
+}
+
+export interface RegisteredPage {
+  models: headrace__api__dialects__native__schemas_models__RegisteredView[];
+  /** The `after` of the next page; null on the last one. */
+  next: string | null;
 }
 
 /** What a replay would do. */
@@ -1382,7 +1728,7 @@ export interface RunsPage {
 }
 
 /** What a key is good for. See `includes`: some are good for what others are, too. */
-export type Scope = "submit" | "read" | "worker" | "admin" | "admin:read";
+export type Scope = "submit" | "read" | "models" | "worker" | "admin" | "admin:read";
 
 /** A piece of what is being made that can be played already, in order; the result names them all. */
 export interface Segment {
@@ -1427,6 +1773,11 @@ export interface ShareView {
   max_running_per_lane: number | null;
 }
 
+export interface SharedRequest {
+  /** Whether all tenants may use it. */
+  shared: boolean;
+}
+
 export type Source = "message" | "job";
 
 export interface StageOutline {
@@ -1460,6 +1811,8 @@ export interface StagesView {
   load_s: number;
   run_s: number;
   store_s: number;
+  /** Its model was not loaded where it came; `load_s` has the load. */
+  cold: boolean;
 }
 
 export type Standing = "alive" | "draining" | "silent";
@@ -1565,7 +1918,7 @@ export interface Token {
 
 export interface TrainingRequest {
   kind?: string;
-  /** The kind's default when left out. */
+  /** An engine's own, or a registered one: `NAME`, `NAME@3`. The kind's default when left out. */
   model?: string | null;
   /** Fits the `input_schema` that `GET /models` tells for the kind and model. */
   input: Record<string, unknown>;
@@ -1578,6 +1931,10 @@ export interface TrainingRequest {
   /** Seconds one attempt may run. */
   timeout?: number;
   labels?: Record<string, unknown>;
+  /** Whoever shares it gets the same version of a registered model; else all of a tenant. */
+  sticky?: string | null;
+  /** Of a training: the registered model it makes a version of. */
+  register_as?: string | null;
   /** What becomes of it when its last watcher has left. Unwatched jobs go on. */
   on_disconnect?: string | CancelAfter;
   /** Who is called when it ends: an address, or one with `events`. */
@@ -1645,6 +2002,89 @@ export interface UsersPage {
   next: number | null;
 }
 
+export interface VerdictView {
+  /** `failure_rate`, or the metric. */
+  of: string;
+  test: string;
+  /** null: too few to tell. */
+  p: number | null;
+  differs: boolean;
+  said: string;
+}
+
+export interface VersionFigures {
+  version: number;
+  /** The percent of its model's jobs that it gets now. */
+  share: number;
+  succeeded: number;
+  failed: number;
+  cancelled: number;
+  /** Of those that were not cancelled. */
+  failure_rate: number | null;
+  /** From when it could start to when it did. */
+  queue: LatencyView | null;
+  /** From its first start to its end. */
+  run: LatencyView | null;
+  metric_mean: number | null;
+  metric_count: number;
+}
+
+export interface VersionRequest {
+  artefact: BlobName;
+  format: string;
+  /** Of its bytes: refused if they are others. */
+  sha256?: string | null;
+  metrics?: Record<string, number>;
+  parameters?: Record<string, unknown>;
+  /** What it was trained on. */
+  data?: string;
+  /** The job of yours that made it. */
+  job?: string | null;
+  note?: string;
+}
+
+/** It never changes, but that it may be retired. */
+export interface VersionView {
+  model: string;
+  version: number;
+  /** The `model` of a job that wants this version. */
+  asked_as: string;
+  format: string;
+  /** The blob; its owner alone can read it. */
+  artefact: Record<string, string>;
+  sha256: string;
+  bytes: number;
+  metrics: Record<string, number>;
+  parameters: Record<string, unknown>;
+  data: string;
+  /** The training job that made it. */
+  job: string | null;
+  note: string;
+  made_by: string;
+  created_at: string;
+  retired_at: string | null;
+  retired_by: string | null;
+  /** The percent of its model's jobs that it gets now. */
+  share: number;
+}
+
+export interface VersionsPage {
+  versions: VersionView[];
+  /** The `below` of the next page; null on the last one. */
+  next: number | null;
+}
+
+export interface WarmModelView {
+  lane: string;
+  model: string;
+  /** That have it loaded. */
+  slots: number;
+  /** What loading it added: on the GPU, or else resident. */
+  memory_bytes: number;
+  /** What loading it took. */
+  load_s: number;
+}
+
 export interface WebhookRequest {
   url: string;
   /** None: its end, whatever that is. */
@@ -1678,6 +2118,10 @@ export interface WorkerView {
   memory_bytes: number | null;
   /** Null: it cannot tell. */
   gpus: GpuView[] | null;
+  /** Loaded now, so that their jobs start at once. Null: it cannot tell. */
+  models: WarmModelView[] | null;
+  /** By lane, the GPU that each slot was given; a lane that sees them all is not there. */
+  placed: Record<string, string[]>;
   /** Whether an offer and its grant would reach it. */
   receives: boolean | null;
   why: string;
@@ -1685,4 +2129,29 @@ export interface WorkerView {
 
 export interface WorkersView {
   workers: WorkerView[];
+}
+
+export interface headrace__api__dialects__native__schemas_models__PerformanceView {
+  model: string;
+  since: string;
+  /** Jobs of each version that are looked at: the latest ones. */
+  most: number;
+  metric: string | null;
+  versions: VersionFigures[];
+  /** Each other version with the one that gets most. */
+  comparisons: ComparisonView[];
+}
+
+export interface headrace__api__dialects__native__schemas_models__RegisteredView {
+  name: string;
+  /** Whose it is. */
+  tenant: string;
+  /** Whether it is yours to change. */
+  own: boolean;
+  /** All tenants may use it. */
+  shared: boolean;
+  /** The number of its newest version. */
+  latest: number;
+  route: ModelRouteView;
+  created_at: string | null;
 }

@@ -5,7 +5,9 @@ export type Place =
   | { at: "list" }
   | { at: "job"; id: string }
   | { at: "runs" }
-  | { at: "run"; id: string };
+  | { at: "run"; id: string }
+  | { at: "batches" }
+  | { at: "batch"; id: string };
 
 export function placeOf(path: string): Place {
   const job = /^\/jobs\/([^/]+)\/?$/.exec(path)?.[1];
@@ -13,6 +15,9 @@ export function placeOf(path: string): Place {
   const run = /^\/runs\/([^/]+)\/?$/.exec(path)?.[1];
   if (run !== undefined) return { at: "run", id: decoded(run) };
   if (/^\/runs\/?$/.test(path)) return { at: "runs" };
+  const batch = /^\/batches\/([^/]+)\/?$/.exec(path)?.[1];
+  if (batch !== undefined) return { at: "batch", id: decoded(batch) };
+  if (/^\/batches\/?$/.test(path)) return { at: "batches" };
   return /^\/jobs\/?$/.test(path) ? { at: "list" } : { at: "new" };
 }
 
@@ -24,6 +29,10 @@ export function pathOf(place: Place): string {
       return `/runs/${place.id}`;
     case "runs":
       return "/runs";
+    case "batch":
+      return `/batches/${place.id}`;
+    case "batches":
+      return "/batches";
     case "list":
       return "/jobs";
     case "new":

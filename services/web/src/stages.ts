@@ -31,6 +31,8 @@ const WORDS: Record<string, string> = {
   dead: "Gave up",
   stopped: "Stopped",
   skipped: "Skipped",
+  ended: "Done",
+  rejected: "Rejected",
 };
 
 export function word(state: string): string {

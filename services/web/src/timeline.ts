@@ -17,6 +17,8 @@ export interface Row {
   worker: string | null;
   /** Of the checkpoint that it went on from; null where it began at the beginning. */
   resumed: number | null;
+  /** Its model was not loaded where it came. */
+  cold: boolean;
   bars: Bar[];
 }
 
@@ -56,8 +58,9 @@ function rowOf(attempt: Attempt, since: Since): Row {
     const told = stages.load_s + stages.run_s + stages.store_s;
     if (attempt.ended_at !== null) parts.push(["record", ended - granted - told]);
   }
+  const cold = stages?.cold ?? false;
   const bars = inARow(granted - waited, parts);
-  return { attempt: attempt.attempt, outcome, worker, resumed, bars };
+  return { attempt: attempt.attempt, outcome, worker, resumed, cold, bars };
 }
 
 /** What waits for its first attempt, or for the next one. */
@@ -69,7 +72,7 @@ function waitingRow(
   const from = since(attempts.at(-1)?.ended_at ?? created_at);
   const bars: Bar[] = [{ stage: "wait", start: from, length: since(null) - from }];
   const resumed = checkpoint?.step ?? null;
-  return { attempt: attempts.length + 1, outcome: null, worker: null, resumed, bars };
+  return { attempt: attempts.length + 1, outcome: null, worker: null, resumed, cold: false, bars };
 }
 
 function inARow(start: number, parts: [Stage, number][]): Bar[] {

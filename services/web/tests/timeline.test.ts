@@ -46,7 +46,7 @@ const drawn = (told: Timeline, now: number) =>
   );
 
 test("stages follow each other, and add up to the end", () => {
-  const stages = { claim_s: 0.5, load_s: 1, run_s: 3, store_s: 1 };
+  const stages = { claim_s: 0.5, load_s: 1, run_s: 3, store_s: 1, cold: false };
   const whole = attempt({ ended_at: at(8), outcome: "succeeded", stages });
   const told = timeline({ state: "succeeded", finished_at: at(8), attempts: [whole] });
 

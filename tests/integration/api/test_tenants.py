@@ -21,6 +21,7 @@ from headrace.testkit.builders import a_dead_letter, a_run
 pytestmark = pytest.mark.real
 RED, BLUE = {"apikey": "key-of-red"}, {"apikey": "key-of-blue"}
 JOB = {"kind": "text", "input": {"prompt": "of red alone"}}
+BATCH = {"kind": "text", "items": [{"input": {"prompt": "of red alone"}}]}
 CHAT = "/conversations/lunch/messages"
 KEY = {"Idempotency-Key": "the same key"}
 
@@ -34,6 +35,7 @@ class Belongings:
     blob: str
     task_id: str
     run: str
+    batch: str
     webhook: str
     delivery: str
     conversation: str = "lunch"
@@ -49,6 +51,7 @@ def reds(door: Any, red: httpx.Client) -> Belongings:
         blob=blob.json()["blob"],
         task_id=red.post(CHAT, json={"content": "of red alone"}).json()["task_id"],
         run=door.do(insert_run(door)).id,
+        batch=red.post("/batches", json=BATCH).json()["id"],
         **told_of_a_job(red),
     )
 
@@ -113,20 +116,21 @@ def everything_of(red: httpx.Client, reds: Belongings) -> list[Any]:
         red.get(f"/schedules/{reds.schedule}").json(),
         red.get(f"/blobs/{reds.blob}").content,
         red.get(f"/runs/{reds.run}").json(),
+        red.get(f"/batches/{reds.batch}").json(),
         red.get(f"/webhooks/{reds.webhook}").json(),
         red.get(f"/webhooks/deliveries/{reds.delivery}").json(),
     ]
 
 
 @pytest.mark.parametrize(
-    "path", ["/jobs", "/schedules", "/runs", "/webhooks", "/webhooks/deliveries"]
+    "path", ["/jobs", "/schedules", "/runs", "/batches", "/webhooks", "/webhooks/deliveries"]
 )
 def test_lists_have_ones_own_alone(blue: httpx.Client, reds: Belongings, path: str) -> None:
     said = blue.get(path, params={"limit": 200}).text
 
     assert reds.job not in said
     assert reds.schedule not in said
-    assert not any(each in said for each in (reds.run, reds.webhook, reds.delivery))
+    assert not any(each in said for each in (reds.run, reds.batch, reds.webhook, reds.delivery))
 
 
 def test_a_cursor_of_another_tenant_leads_to_nothing_of_it(

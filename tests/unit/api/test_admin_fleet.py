@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from headrace.api.app import create_app
 from headrace.api.deps import ApiDeps
 from headrace.contracts.ids import Lane, WorkerId
-from headrace.contracts.messages import Gpu, Hearing, Vitals
+from headrace.contracts.messages import Gpu, Hearing, Vitals, WarmModel
 from headrace.core.ports.store import Store
 from headrace.testkit.unruly import UnrulyStore
 
@@ -24,6 +24,7 @@ WELL = Vitals(
     gpus=[Gpu("H100", 0.5, 1 << 30, 80 << 30)],
     hears={"echo": Hearing(1, 0.5)},
     order_s=4.0,
+    models=[WarmModel(Lane("echo"), "echo", 2, 1 << 20, 2.5)],
 )
 
 
@@ -136,6 +137,9 @@ async def test_a_worker_tells_what_it_does_and_how_it_is(
     assert running["started_at"] is not None
     assert told["memory_bytes"] == 1 << 30
     assert told["gpus"][0]["name"] == "H100"
+    assert told["models"] == [
+        {"lane": "echo", "model": "echo", "slots": 2, "memory_bytes": 1 << 20, "load_s": 2.5}
+    ]
     assert (told["receives"], told["why"]) == (True, "It waits for offers of lane echo.")
 
 

@@ -28,6 +28,8 @@ HORDE = {
     "DELETE /api/v2/interrogate/status/{id}",
     "POST /api/v2/generate/async", "GET /api/v2/generate/check/{id}",
     "GET /api/v2/generate/status/{id}", "DELETE /api/v2/generate/status/{id}",
+    "POST /api/v2/generate/video/async", "GET /api/v2/generate/video/check/{id}",
+    "GET /api/v2/generate/video/status/{id}", "DELETE /api/v2/generate/video/status/{id}",
     "POST /api/v2/generate/text/async", "GET /api/v2/generate/text/status/{id}",
     "DELETE /api/v2/generate/text/status/{id}", "GET /api/v2/blobs/{blob}", "PUT /api/v2/blobs/{blob}",
     "GET /api/v2/generate/{id}/stream", "GET /api/v2/workers", "GET /api/v2/workers/{worker}", "GET /api/v2/workers/name/{name}",
@@ -36,7 +38,7 @@ HORDE = {
         f"POST /api/v2/{path}"
         for path in (
             "generate/pop", "generate/text/pop", "interrogate/pop", "generate/submit", "generate/text/submit",
-            "interrogate/submit", "generate/progress", "generate/preview/{generation}",
+            "generate/video/pop", "generate/video/submit", "interrogate/submit", "generate/progress", "generate/preview/{generation}",
         )
     ),
     *(
@@ -44,6 +46,8 @@ HORDE = {
         for path in (
             "status/heartbeat", "status/models", "status/models/{name}", "status/performance", "status/news",
             "status/modes", "stats/img/totals", "stats/img/models", "stats/text/totals", "stats/text/models",
+            "styles/image", "styles/text", "styles/image/{id}", "styles/text/{id}", "styles/image_by_name/{id}",
+            "styles/text_by_name/{id}", "collections", "collections/{id}", "collection_by_name/{id}", "teams", "teams/{id}",
         )
     ),
 }  # fmt: skip
@@ -74,12 +78,20 @@ async def test_every_route_is_described(document: dict[str, Any]) -> None:
         "POST /admin/users/{user}/grant", "GET /admin/ledger",
         "GET /admin/keys", "POST /admin/keys", "POST /admin/keys/{key}/revoke",
         "GET /jobs/{job}/events", "POST /tickets", "POST /jobs/{job}/cancel", "GET /models",
+        "GET /models/registered", "GET /models/{name}", "POST /models/{name}/versions",
+        "GET /models/{name}/versions", "GET /models/{name}/versions/{version}",
+        "DELETE /models/{name}/versions/{version}", "POST /models/{name}/route",
+        "POST /models/{name}/promote", "POST /models/{name}/rollback", "GET /models/{name}/routes",
+        "GET /models/{name}/performance", "POST /jobs/{job}/feedback", "GET /admin/models",
+        "PUT /admin/models/{tenant}/{name}", "GET /admin/models/{tenant}/{name}/performance",
         "POST /jobs/{job}/retry", "POST /schedules", "GET /schedules", "GET /schedules/{schedule}",
         "POST /schedules/{schedule}/pause", "POST /schedules/{schedule}/resume",
         "POST /schedules/{schedule}/run-now", "DELETE /schedules/{schedule}",
         "GET /pipelines", "POST /runs", "GET /runs", "GET /runs/{run}", "POST /runs/{run}/cancel",
         "POST /runs/{run}/stages/{stage}/retry", "POST /runs/{run}/refinements",
         "POST /runs/{run}/captions", "GET /runs/{run}/events",
+            "POST /batches", "GET /batches", "GET /batches/{batch}", "POST /batches/{batch}/cancel",
+            "GET /batches/{batch}/results", "GET /batches/{batch}/events",
         "GET /admin/dead-letters/groups", "GET /admin/dead-letters",
         "GET /admin/dead-letters/{number}", "POST /admin/dead-letters/{number}/replay",
         "POST /admin/dead-letters/{number}/discard", "POST /admin/dead-letters/replay",
@@ -91,6 +103,8 @@ async def test_every_route_is_described(document: dict[str, Any]) -> None:
         "GET /admin/rollout", "PUT /admin/rollout", "POST /admin/rollout/rollback",
         "DELETE /jobs/{job}", "POST /jobs/delete", "DELETE /runs/{run}", "GET /deletions/{deletion}",
         "DELETE /admin/tenants/{tenant}/data", "GET /admin/deletions/{deletion}",
+        "OPTIONS /uploads", "POST /uploads", "HEAD /uploads/{upload}", "GET /uploads/{upload}",
+        "PATCH /uploads/{upload}", "DELETE /uploads/{upload}",
         "POST /blobs", "GET /blobs/{blob}",
         "POST /webhooks", "GET /webhooks",
         "GET /webhooks/{webhook}", "PATCH /webhooks/{webhook}",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
+from headrace.contracts.messages import WarmModel
 from headrace.contracts.remote import remote_lane
 from headrace.core.errors import JobNotFound
 from headrace.core.explain import Facts, Rule, explain
@@ -18,7 +19,7 @@ from headrace.core.usecases.explain import facts_about
 from headrace.core.usecases.pause import pause
 from headrace.core.wants import Wants, written
 from headrace.testkit.builders import LONG_AGO, a_job
-from headrace.testkit.deciding import LANE, put, see
+from headrace.testkit.deciding import LANE, put, see, warm
 
 NOW = LONG_AGO + timedelta(hours=1)
 LATER = NOW + timedelta(minutes=5)
@@ -167,3 +168,28 @@ async def a_remote_one(store: Store, name: str, said: dict[str, Any]) -> WorkerI
         await tx.enlist([worker])
         await tx.see_worker(worker.id, {remote_lane("image"): said["threads"]}, path="local")
     return worker.id
+
+
+@pytest.mark.parametrize("rule", [Rule.OFFERED, Rule.NEXT])
+def test_where_its_model_is_loaded_is_said_with_what_a_swap_costs(rule: Rule) -> None:
+    having = {WorkerId(name): WarmModel(LANE, "echo", 2, 1, load_s) for name, load_s in _LOADS}
+    offered_at = NOW if rule is Rule.OFFERED else None
+
+    said = explain(facts(warm=having, offered_at=offered_at))
+
+    assert said.rule is rule
+    assert said.why.endswith("Model echo is loaded in 4 slots of 2 workers; loading it took 3.5 s.")
+
+
+_LOADS = (("a", 3.5), ("b", 1.25))
+
+
+async def test_who_has_its_model_loaded_is_read_from_what_workers_say(store: Store) -> None:
+    job = await put(store)
+    await see(store, 1, WorkerId("has it"), vitals=warm("echo", load_s=2.0))
+    await see(store, 1, WorkerId("has another"), vitals=warm("another"))
+
+    found = await facts_about(store, job.tenant, job.id)
+
+    assert set(found.warm) == {"has it"}
+    assert found.swap_s == 2.0

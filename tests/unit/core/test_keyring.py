@@ -101,6 +101,28 @@ async def test_a_revoked_key_is_refused_once_what_was_known_is_not_fresh(
     assert await ring.find(DIGEST) is None
 
 
+async def test_keys_that_are_shown_again_and_again_share_a_question(
+    ring: Keyring, store: Store, watched: Watched, hands: Hands
+) -> None:
+    digests = [f"d-{number}" for number in range(10)]
+    async with store.begin() as tx:
+        keys = [await tx.insert_key(an_api_key(), digest) for digest in digests]
+    for digest in digests:
+        await ring.find(digest)
+    before = watched.begun
+
+    for _ in range(5):
+        hands.now += FRESH_S
+        found = [await ring.find(digest) for digest in digests]
+    await revoke(store, keys[3])
+    hands.now += FRESH_S
+    after = [await ring.find(digest) for digest in digests]
+
+    assert watched.begun - before == 6
+    assert found == keys
+    assert [key is None for key in after] == [number == 3 for number in range(10)]
+
+
 async def test_every_process_refuses_it(store: Store, kept: ApiKey) -> None:
     clocks = [Hands() for _ in range(3)]
     rings = [Keyring(store, monotonic=each) for each in clocks]

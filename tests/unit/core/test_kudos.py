@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 from headrace.adapters.store.sql import open_sql_store
 from headrace.contracts.ids import TenantId
 from headrace.core import usecases
-from headrace.core.errors import HeadraceError, NotEnoughKudos, TransferRefused
+from headrace.core.errors import HeadraceError, NotEnoughKudos, TooManyPrompts, TransferRefused
 from headrace.core.job import Job, State
-from headrace.core.ports.store import Store
+from headrace.core.ports.store import Query, Store
 from headrace.core.ports.users import User
 from headrace.core.retry import RetryPolicy
 from headrace.core.usecases.cancel import ask_cancel, honour_cancels
 from headrace.core.usecases.kudos import grant, hold, transfer
 from headrace.core.usecases.record import record
-from headrace.core.usecases.retry import retry
+from headrace.core.usecases.retry import retry, retry_all
 from headrace.core.usecases.sweep import sweep
 from headrace.core.usecases.users import (
     Changes,
@@ -155,13 +155,56 @@ async def test_a_job_that_comes_back_still_holds_its_price(store: Store) -> None
     assert await standing(store, user) == (1000, 300)
 
 
-async def test_a_job_that_is_tried_again_by_hand_has_no_price(store: Store) -> None:
+async def tried_again(store: Store, job: Job) -> Job:
+    async with store.begin() as tx:
+        return await retry(tx, job.tenant, job.id, new_id=lambda: str(uuid4()), trace=None)
+
+
+async def test_a_job_that_its_owner_tries_again_is_paid_again(store: Store) -> None:
     user = await a_kept_user(store)
     job = await asked(store, user)
     await fails(store, job)
 
+    again = await tried_again(store, job)
+    held = await standing(store, user)
+    await succeeds(store, again)
+
+    assert again.price == 300
+    assert held == (1000, 300)
+    assert await standing(store, user) == (700, 0)
+
+
+async def test_who_cannot_pay_again_cannot_try_again(store: Store) -> None:
+    user = await a_kept_user(store, floor=0)
+    job = await asked(store, user, price=600)
+    await succeeds(store, job)
+
+    with pytest.raises(NotEnoughKudos, match=r"needs 0\.6 kudos, and there are 0\.4"):
+        await tried_again(store, job)
+
+    assert await standing(store, user) == (400, 0)
     async with store.begin() as tx:
-        again = await retry(tx, user.tenant, job.id, new_id=lambda: str(uuid4()), trace=None)
+        assert [each.id for each in await tx.page(user.tenant, Query(limit=9))] == [job.id]
+
+
+async def test_who_has_as_many_open_jobs_as_it_may_cannot_try_another_again(store: Store) -> None:
+    user = await a_kept_user(store, concurrency=1)
+    job = await asked(store, user)
+    await fails(store, job)
+    await asked(store, user)
+
+    with pytest.raises(TooManyPrompts):
+        await tried_again(store, job)
+
+
+async def test_what_an_operator_tries_again_costs_nobody(store: Store) -> None:
+    user = await a_kept_user(store)
+    job = await asked(store, user)
+    await fails(store, job)
+    ended = await read(store, job.id)
+
+    async with store.begin() as tx:
+        (again,) = await retry_all(tx, [ended], new_id=lambda: str(uuid4()))
 
     assert again.price is None
     assert await standing(store, user) == (1000, 0)

@@ -31,8 +31,8 @@ from headrace.core.webhook_retry import (
 from headrace.core.webhook_signing import SECRET_BYTES, secret_of, signature
 from headrace.core.webhooks import (
     ENDS,
-    EVERY,
     MAX_BODY_BYTES,
+    OF_A_JOB,
     EventType,
     Happened,
     calls_for,
@@ -103,17 +103,17 @@ def test_every_move_into_an_end_or_a_run_is_an_event_and_no_other_is() -> None:
     for (before, after), found in said.items():
         starts = (before, after) == (State.QUEUED, State.RUNNING)
         assert (found is not None) == (after in TERMINAL or starts), (before, after)
-    assert {each for each in said.values() if each} == set(EVERY)
+    assert {each for each in said.values() if each} == set(OF_A_JOB)
 
 
 def test_an_endpoint_hears_ends_unless_it_says_otherwise() -> None:
     usual, picky = an_endpoint(), an_endpoint(events=("job.started", "job.dead"))
     heard = {
         each: [call.endpoint for call in calls_for(happened(each), [usual, picky])]
-        for each in EVERY
+        for each in OF_A_JOB
     }
-    assert {each for each in EVERY if usual.id in heard[each]} == ENDS
-    assert {each for each in EVERY if picky.id in heard[each]} == {"job.started", "job.dead"}
+    assert {each for each in OF_A_JOB if usual.id in heard[each]} == ENDS
+    assert {each for each in OF_A_JOB if picky.id in heard[each]} == {"job.started", "job.dead"}
 
 
 def test_the_same_event_has_one_id_and_each_receiver_a_call_of_its_own() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace.core.errors import Misconfigured
+from headrace.core.rates import Rate
 from headrace.wiring.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[3]
@@ -131,13 +132,39 @@ def test_nobody_is_the_tenant_of_the_shadows(monkeypatch: pytest.MonkeyPatch) ->
 def test_lists_and_pairs_are_read_from_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENGINES", "echo, smollm2")
     monkeypatch.setenv("SLOTS", "echo=4")
+    monkeypatch.setenv("ENGINE_MEMORY_MIB", "sklearn-train=800")
     monkeypatch.setenv("API_KEYS", "alice:one:two")
 
     settings = load_settings()
 
     assert settings.engines == ("echo", "smollm2")
+    assert settings.engine_memory_mib == {"sklearn-train": 800}
     assert settings.slots == {"echo": 4}
     assert settings.api_keys["alice"].get_secret_value() == "one:two"
+
+
+def test_rates_that_are_not_named_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HORDE_RATES", "ask=5/s 100/min")
+
+    settings = load_settings()
+
+    assert settings.horde_rates["ask"] == (Rate(5, 1.0), Rate(100, 60.0))
+    assert settings.horde_rates["check"] == (Rate(10, 1.0),)
+
+
+def test_nobody_is_counted_where_no_rates_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HORDE_RATES", "-")
+
+    assert load_settings().horde_rates == {}
+
+
+@pytest.mark.parametrize("wrong", ["ask=2", "sk=2/s", "ask", "ask=0/s"])
+def test_a_rate_that_makes_no_sense_is_named(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    assert "HORDE_RATES" in refusal(monkeypatch, HORDE_RATES=wrong)
+
+
+def test_a_proxy_that_is_no_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "TRUSTED_PROXIES" in refusal(monkeypatch, TRUSTED_PROXIES="nginx")
 
 
 def test_every_setting_is_in_the_example_with_its_default() -> None:

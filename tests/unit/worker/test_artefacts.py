@@ -74,14 +74,14 @@ class BreakingBlobs(MemoryBlobs):
     slow: asyncio.Event | None = None  # answers once this is set
 
     @override
-    async def read(self, tenant: TenantId, blob: BlobId, start: int, length: int) -> bytes:
+    async def read(self, tenant: TenantId, blob: BlobId, *, start: int, length: int) -> bytes:
         self.starts.append(start)
         if self.slow is not None:
             await self.slow.wait()
         if start in self.breaks:
             self.breaks.remove(start)
             raise Unavailable("blobs", "the connection broke")
-        return await super().read(tenant, blob, start, length)
+        return await super().read(tenant, blob, start=start, length=length)
 
 
 @pytest.fixture(autouse=True)

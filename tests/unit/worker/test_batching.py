@@ -216,6 +216,18 @@ async def test_a_child_that_dies_takes_its_whole_batch_with_it(
     assert errors == ["worker_lost"] * 4
 
 
+async def test_a_child_that_takes_too_much_memory_costs_its_whole_batch_an_attempt(
+    dispatcher: ScriptedDispatcher, options: WorkerOptions
+) -> None:
+    async with working(options, lane={"process_mib": 1}, memory_s=0.01):
+        results = await ran(dispatcher, a="endless", b="endless", c="endless", d="endless")
+
+    errors = {result.error.kind for result in results.values() if result.error}
+    assert "resource" in errors
+    assert errors <= {"resource", "worker_lost"}
+    assert {result.outcome for result in results.values()} == {"failed"}
+
+
 async def test_who_was_tried_before_runs_alone_and_harms_nobody(
     dispatcher: ScriptedDispatcher, options: WorkerOptions
 ) -> None:

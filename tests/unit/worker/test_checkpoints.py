@@ -62,7 +62,7 @@ async def the_first_told(dispatcher: ScriptedDispatcher) -> Heartbeat:
 async def test_it_is_stored_and_told_long_before_the_next_heartbeat_is_due(
     dispatcher: ScriptedDispatcher, options: WorkerOptions, blobs: MemoryBlobs
 ) -> None:
-    async with working(options, heartbeat_s=600.0):
+    async with working(options, heartbeat_s=600.0, drain_s=0.1):
         await dispatcher.offer("job", "play", **LEFT, text="wait")
         first = await the_first_told(dispatcher)
 
@@ -73,7 +73,7 @@ async def test_it_is_stored_and_told_long_before_the_next_heartbeat_is_due(
 async def test_every_heartbeat_tells_of_the_latest(
     dispatcher: ScriptedDispatcher, options: WorkerOptions
 ) -> None:
-    async with working(options, heartbeat_s=0.15):
+    async with working(options, heartbeat_s=0.15, drain_s=0.1):
         await dispatcher.offer("job", "play", **LEFT, text="wait")
         seen = await eventually(lambda: (all_ := told(dispatcher))[3:] and all_, within=10)
 
@@ -83,7 +83,7 @@ async def test_every_heartbeat_tells_of_the_latest(
 async def test_of_many_in_a_hurry_few_are_stored_and_the_last_is_among_them(
     dispatcher: ScriptedDispatcher, options: WorkerOptions, blobs: MemoryBlobs
 ) -> None:
-    async with working(options, checkpoint_s=0.3):
+    async with working(options, checkpoint_s=0.3, drain_s=0.1):
         await dispatcher.offer("job", "play", **LEFT, times=2000, text="wait")
         await left_behind(options)
         await eventually(
@@ -98,7 +98,7 @@ async def test_the_next_one_waits_for_the_dispatchers_answer(
     dispatcher: ScriptedDispatcher, options: WorkerOptions, blobs: MemoryBlobs
 ) -> None:
     dispatcher.deaf = True
-    async with working(options, checkpoint_s=0.01):
+    async with working(options, checkpoint_s=0.01, drain_s=0.1):
         await dispatcher.offer("job", "play", **LEFT, times=500, text="wait")
         await left_behind(options)
         before = len(blobs.kept)
@@ -114,7 +114,7 @@ async def test_the_engine_does_not_wait_for_blobs_that_are_away(
     dispatcher: ScriptedDispatcher, options: WorkerOptions, blobs: MemoryBlobs
 ) -> None:
     blobs.away = True
-    async with working(options):
+    async with working(options, drain_s=0.1):
         await dispatcher.offer("job", "play", **LEFT, times=500, text="wait")
         await left_behind(options)
         blobs.away = False
@@ -138,7 +138,7 @@ async def test_who_fails_tells_of_the_last_one_with_the_result(
 async def test_a_child_that_is_killed_has_left_its_last_one(
     dispatcher: ScriptedDispatcher, options: WorkerOptions, blobs: MemoryBlobs
 ) -> None:
-    async with working(options, checkpoint_s=60.0):
+    async with working(options, checkpoint_s=60.0, drain_s=0.1):
         await dispatcher.offer("job", "play", **LEFT, times=30, text="wait")
         await left_behind(options)
         for child in psutil.Process().children():

@@ -134,6 +134,7 @@ class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     hears: dict[str, Hearing] | None = None  # by lane
     order_s: float | None = None  # since an order last reached its mailbox; None: none ever did
     models: list[WarmModel] | None = None  # None: a build before it could say
+    placed: dict[str, list[str]] | None = None  # by lane, the GPU that each slot was given
 
 
 class Heartbeats(

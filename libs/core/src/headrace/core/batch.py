@@ -18,6 +18,7 @@ from headrace.contracts.ids import BatchId, BlobId, JobId, KeyId, TenantId
 from headrace.core.job import Job
 
 MOST_ITEMS: Final = 100_000
+MOST_AT_A_TIME: Final = 100  # of one tenant that are not over
 BATCH_LABEL: Final = (
     "headrace/batch"  # on each job of a batch; only a hint: its id says whose it is
 )

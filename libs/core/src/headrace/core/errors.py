@@ -76,6 +76,34 @@ class UnknownModel(HeadraceError):
         self.kind, self.model, self.known = kind, model, known
 
 
+class NoDefault(UnknownModel):
+    """Engines of this kind serve registered models alone, so one has to be named."""
+
+    def __init__(self, kind: str, known: list[str]) -> None:
+        super().__init__(kind, "", known)
+        self.args = (
+            f"kind {kind!r} has no model that is its own: name a registered one; {_told(known)}",
+        )
+
+
+class UnknownVersion(UnknownModel):
+    """A registered model that has no such version, or had it."""
+
+    def __init__(self, kind: str, model: str, known: list[str]) -> None:
+        super().__init__(kind, model, known)
+        self.args = (f"there is no {model!r}; {_told(known)}",)
+
+
+class NotServed(UnknownModel):
+    """A registered model whose format no engine of this kind can load."""
+
+    def __init__(self, kind: str, model: str, format_: str, served: list[str]) -> None:
+        super().__init__(kind, model, served)
+        why = f"{model!r} is in the format {format_!r}, which no engine of kind {kind!r} serves"
+        self.args = (f"{why}; served: {', '.join(served) or 'none'}",)
+        self.format = format_
+
+
 class InvalidInput(HeadraceError):
     """The job's input does not fit its engine's schema. `pointer` is a JSON Pointer into the input."""
 
@@ -236,6 +264,10 @@ class WrongEntry(HeadraceError):
     """The books refuse what was decided: an entry that is there, or an account below its floor."""
 
 
+def _told(known: list[str]) -> str:
+    return f"known: {', '.join(known) or 'none'}"
+
+
 def _kudos(amount: int) -> str:
     return f"{amount / 1000:g}"
 
@@ -350,3 +382,87 @@ class TooManyDeletions(HeadraceError):
             f"{limit} deletions of this tenant wait already; ask again when some are over"
         )
         self.limit = limit
+
+
+class TooManyBatches(HeadraceError):
+    """As many of the tenant's are under way as may be."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} batches of yours are not over, which are the most")
+        self.limit = limit
+
+
+class UploadNotFound(HeadraceError):
+    """No such upload for this tenant, or it has expired."""
+
+    def __init__(self, upload: str) -> None:
+        super().__init__(f"no upload {upload}")
+        self.upload = upload
+
+
+class UploadHeld(HeadraceError):
+    """Somebody else sends for it at this moment."""
+
+    def __init__(self, upload: str) -> None:
+        super().__init__(f"somebody sends for upload {upload} already; ask again in a moment")
+        self.upload = upload
+
+
+class UploadMoved(HeadraceError):
+    """What was sent does not begin where what is kept ends."""
+
+    def __init__(self, upload: str, received: int) -> None:
+        super().__init__(f"upload {upload} goes on at {received}")
+        self.upload, self.received = upload, received
+
+
+class TooManyUploads(HeadraceError):
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(
+            f"this tenant has as many uploads under way as it may, or {most_bytes} bytes of them; end one"
+        )
+        self.most_bytes = most_bytes
+
+
+class TooManyPieces(HeadraceError):
+    def __init__(self, upload: str, limit: int) -> None:
+        super().__init__(
+            f"upload {upload} came in {limit} pieces, which are the most: send larger ones"
+        )
+        self.upload, self.limit = upload, limit
+
+
+class WrongChecksum(HeadraceError):
+    def __init__(self, upload: str) -> None:
+        super().__init__(f"what came for upload {upload} is not what its checksum says")
+        self.upload = upload
+
+
+class BadModel(HeadraceError):
+    """A model, version or route that cannot be as it was asked for. `pointer` says what is wrong."""
+
+    def __init__(self, pointer: str, why: str) -> None:
+        super().__init__(why)
+        self.pointer = pointer
+
+
+class ModelNotFound(HeadraceError):
+    """No such registered model for this tenant."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no registered model {name!r}")
+        self.name = name
+
+
+class VersionNotFound(HeadraceError):
+    def __init__(self, name: str, number: int) -> None:
+        super().__init__(f"model {name!r} has no version {number}")
+        self.name, self.number = name, number
+
+
+class ModelNotReady(HeadraceError):
+    """The model is as it is, and this cannot be asked of it."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"model {name!r} {why}")
+        self.name, self.why = name, why

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
-from headrace.contracts.ids import Lane
+from headrace.contracts.ids import Lane, WorkerId
+from headrace.contracts.messages import WarmModel
 from headrace.contracts.producing import OUTSIDE
 from headrace.contracts.remote import is_remote
 from headrace.core.job import HELD, Job, State
@@ -46,6 +48,12 @@ class Facts:
     terms: Terms
     crowd: Crowd
     ahead: int
+    warm: Mapping[WorkerId, WarmModel] = field(default_factory=dict)  # who has its model loaded
+
+    @property
+    def swap_s(self) -> float | None:
+        """What loading its model took where it is loaded, so about what it costs elsewhere."""
+        return max((each.load_s for each in self.warm.values()), default=None)
 
     @property
     def eligible(self) -> list[WorkerRecord]:
@@ -69,7 +77,25 @@ class Explanation:
 
 
 def explain(facts: Facts) -> Explanation:
-    return _as_it_stands(facts) or _in_time(facts) or _in_its_lane(facts) or _among_others(facts)
+    found = _as_it_stands(facts) or _in_time(facts) or _in_its_lane(facts) or _among_others(facts)
+    return _with_its_model(facts, found) if found.rule in _ABOUT_TO_RUN else found
+
+
+_ABOUT_TO_RUN: Final = frozenset({Rule.OFFERED, Rule.SLOTS_BUSY, Rule.NEXT})
+
+
+def _with_its_model(facts: Facts, found: Explanation) -> Explanation:
+    """Where its model is loaded, and what it costs to go elsewhere."""
+    if facts.swap_s is None:
+        return found
+    slots = sum(each.slots for each in facts.warm.values())
+    where = f"{slots} {'slot' if slots == 1 else 'slots'} of {_workers(len(facts.warm))}"
+    told = f"Model {facts.job.spec.model} is loaded in {where}; loading it took {facts.swap_s:g} s."
+    return replace(found, why=f"{found.why} {told}")
+
+
+def _workers(count: int) -> str:
+    return "1 worker" if count == 1 else f"{count} workers"
 
 
 def _as_it_stands(facts: Facts) -> Explanation | None:

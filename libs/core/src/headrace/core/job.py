@@ -19,6 +19,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from headrace.contracts.ids import BlobId, ClaimId, JobId, KeyId, Lane, TenantId, WorkerId
+from headrace.contracts.messages import Artefact
 
 
 class State(StrEnum):
@@ -126,6 +127,7 @@ class Spec:
     )
     payload: dict[str, Any] | None = None  # what such a worker is told in place of `input`
     webhook: Webhook | None = None
+    register_as: str | None = None  # the model that what a training makes is a version of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +157,7 @@ class Job:
     checkpoint: Checkpoint | None = None  # None: the next attempt begins at the beginning
     output: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
+    artefact: Artefact | None = None  # of the registered model's version that it was given
     api_key: KeyId | None = None  # that was shown for it; None: it is not one that the store keeps
     price: int | None = None  # milli-kudos held for it until it ends; None: nobody pays
     trace: str | None = None  # W3C traceparent of the request that submitted it

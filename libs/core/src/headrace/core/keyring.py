@@ -6,8 +6,9 @@ Laws:
 2. While the store does not answer, a key goes on being good for `KNOWN_S` after it was last found. One
    that is not known is neither good nor bad then: Unavailable. Nobody who has waited for the store is
    cut off in the middle: a transaction that is cancelled may hold a lock for a while.
-3. However many ask with however many wrong keys, the store has one question at a time from this
-   process, each an indexed look-up of `together.MOST` digests at most, and a wrong key is remembered.
+3. However many ask with however many keys, the store has one question at a time from this process, each
+   an indexed look-up of `together.MOST` digests at most, and a wrong key is remembered. Keys that were shown
+   lately share it: so those that are shown again and again cost one question, each `FRESH_S`, all together.
 4. When a key was last used is written beside the requests, never in the way of one, and at most once a
    minute for each key by all processes together.
 """
@@ -21,16 +22,18 @@ from collections import OrderedDict
 from collections.abc import Callable, Set
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import Any, Final
 
 from headrace.contracts.ids import KeyId
 from headrace.core.errors import Unavailable
 from headrace.core.ports.keys import ApiKey
 from headrace.core.ports.store import Store
-from headrace.core.together import Together
+from headrace.core.together import MOST, Together
 
 FRESH_S: Final = 1.0
 KNOWN_S: Final = 60.0
+LATELY_S: Final = 30.0  # as long as a remote worker waits between two pops
 UNKNOWN_S: Final = 30.0  # a key is told once it is kept, so none that was refused becomes good
 PATIENCE_S: Final = 1.0  # with a question; who comes later goes by what is known
 REMEMBERED: Final = 10_000  # keys that are known, and as many that are not
@@ -40,10 +43,11 @@ USED_EVERY: Final = timedelta(minutes=1)
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Known:
     key: ApiKey
     asked_at: float
+    shown_at: float
 
 
 class Keyring:
@@ -70,6 +74,7 @@ class Keyring:
         if known is None:
             refused = self._unknown.get(digest, now) > now
             return None if refused else await self._look(digest, now)
+        known.shown_at = now
         age_s = now - known.asked_at
         if age_s < FRESH_S or (self.silent and age_s < KNOWN_S):
             return known.key
@@ -93,19 +98,41 @@ class Keyring:
             self._known.pop(digest, None)
             _remember(self._unknown, digest, now + UNKNOWN_S)
         else:
-            _remember(self._known, digest, _Known(found, now))
+            _remember(self._known, digest, _Known(found, now, now))
         return found
 
     async def _ask(self, digests: Set[str]) -> dict[str, ApiKey]:
-        self._asked_at = self._monotonic()
+        self._asked_at = now = self._monotonic()
+        others = self._shown_lately(now, digests)
         try:
             async with self._store.begin() as tx:
-                return await tx.live_keys(sorted(digests))
+                found = await tx.live_keys(sorted({*digests, *others}))
         except Unavailable:
             self._away_until = self._monotonic() + FRESH_S
             raise
         finally:
             self._asked_at = None
+        for digest in others:
+            self._heard_again(digest, found.get(digest), now)
+        return found
+
+    def _shown_lately(self, now: float, besides: Set[str]) -> list[str]:
+        lately = (
+            digest
+            for digest, known in reversed(self._known.items())
+            if now - known.shown_at < LATELY_S and digest not in besides
+        )
+        return list(islice(lately, max(0, MOST - len(besides))))
+
+    def _heard_again(self, digest: str, found: ApiKey | None, asked_at: float) -> None:
+        known = self._known.get(digest)
+        if known is None:
+            return
+        if found is None:
+            del self._known[digest]
+            _remember(self._unknown, digest, asked_at + UNKNOWN_S)
+        else:
+            known.key, known.asked_at = found, max(known.asked_at, asked_at)
 
     async def run(self) -> None:
         while True:

@@ -87,7 +87,7 @@ class Rollout:
 
     def shadows(self, job: JobId) -> bool:
         """Whether this job is one of those that run on the other path as well."""
-        return _share(f"shadow:{job}") < self.shadow_percent
+        return place(f"shadow:{job}") < self.shadow_percent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,11 +124,11 @@ class Basis:
 
 
 def share_of(tenant: TenantId) -> float:
-    """Where a tenant stands between 0 and 100, below 100; evenly spread over many of them."""
-    return _share(f"rollout:{tenant}")
+    return place(f"rollout:{tenant}")
 
 
-def _share(name: str) -> float:
+def place(name: str) -> float:
+    """Where a name stands between 0 and 100, below 100: always the same, evenly spread over many names."""
     # 53 bits are what a float holds exactly: so the largest share is still below 100.
     first = int.from_bytes(sha256(name.encode("utf-8", "surrogatepass")).digest()[:8], "big")
     return ALL * (first >> 11) / (1 << 53)

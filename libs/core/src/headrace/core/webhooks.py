@@ -16,8 +16,9 @@ from typing import Any, Final
 
 import msgspec
 
-from headrace.contracts.ids import CallId, EndpointId, TenantId
+from headrace.contracts.ids import CallId, EndpointId, JobId, TenantId
 from headrace.core.addresses import Reach, Refusal, target_of
+from headrace.core.batch import Batch
 from headrace.core.errors import BadWebhook
 from headrace.core.job import HELD, Job, State, Webhook
 from headrace.core.ports.webhooks import Call, Endpoint
@@ -33,10 +34,12 @@ class EventType(StrEnum):
     FAILED = "job.failed"
     CANCELLED = "job.cancelled"
     DEAD = "job.dead"
+    BATCH_ENDED = "batch.ended"
 
 
-ENDS: Final = frozenset(EventType) - {EventType.STARTED}
 EVERY: Final = tuple(EventType)
+OF_A_JOB: Final = tuple(each for each in EVERY if each is not EventType.BATCH_ENDED)
+ENDS: Final = frozenset(OF_A_JOB) - {EventType.STARTED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +77,38 @@ def calls_for(happened: Happened, endpoints: Sequence[Endpoint]) -> Iterator[Cal
         yield _call(happened, body, named.url, None)
 
 
+def calls_for_batch(batch: Batch, at: datetime, endpoints: Sequence[Endpoint]) -> Iterator[Call]:
+    """That it is over: one for each endpoint of its tenant that asks for this by its name."""
+    event = EventType.BATCH_ENDED
+    data = {"type": event, "timestamp": at, "data": told_of_batch(batch)}
+    body = msgspec.json.encode(data).decode()
+    message = f"msg_{batch.id.replace('-', '')}_ended"
+    for endpoint in endpoints:
+        if endpoint.disabled_at is None and event in endpoint.events:
+            yield Call(
+                id=_call_id(message, endpoint.id),
+                message=message,
+                tenant=batch.tenant,
+                endpoint=endpoint.id,
+                url=endpoint.url,
+                host=host_of(endpoint.url),
+                job=JobId(batch.id),
+                type=event,
+                body=body,
+                trace=batch.trace,
+                next_at=at,
+                created_at=at,
+            )
+
+
 def _wants(events: Sequence[str], event: EventType) -> bool:
     return event in (events or ENDS)
 
 
 def _call(happened: Happened, body: str, url: str, endpoint: EndpointId | None) -> Call:
     message, job = message_id(happened), happened.job
-    # Of its message and its receiver: who writes it down twice writes the same row.
-    made = uuid.uuid5(_CALLS, f"{message} {endpoint or ''}")
     return Call(
-        id=CallId(str(made)),
+        id=_call_id(message, endpoint),
         message=message,
         tenant=job.tenant,
         endpoint=endpoint,
@@ -96,6 +121,11 @@ def _call(happened: Happened, body: str, url: str, endpoint: EndpointId | None) 
         next_at=happened.at,
         created_at=happened.at,
     )
+
+
+def _call_id(message: str, endpoint: EndpointId | None) -> CallId:
+    """Of its message and its receiver: who writes it down twice writes the same row."""
+    return CallId(str(uuid.uuid5(_CALLS, f"{message} {endpoint or ''}")))
 
 
 def message_id(happened: Happened) -> str:
@@ -150,6 +180,43 @@ def told(job: Job) -> dict[str, Any]:
     }
 
 
+def told_of_batch(batch: Batch) -> dict[str, Any]:
+    """As `GET /batches/{id}` shows one that is over; a test holds the two together."""
+    at, tally = f"/batches/{batch.id}", batch.tally
+    return {
+        "id": batch.id,
+        "kind": batch.kind,
+        "model": batch.model,
+        "state": batch.state,
+        "total": batch.total,
+        "counts": {
+            "waiting": 0,
+            "running": 0,
+            "succeeded": tally.succeeded,
+            "failed": tally.failed,
+            "cancelled": tally.cancelled,
+            "dead": tally.dead,
+            "rejected": tally.rejected,
+        },
+        "progress": 1.0,
+        "held_up": None,
+        "seconds_left": None,
+        "priority": batch.priority,
+        "timeout": batch.timeout_s,
+        "labels": batch.labels,
+        "created_at": batch.created_at,
+        "finished_at": batch.finished_at,
+        "trace_id": _trace_id(batch.trace),
+        "links": {
+            "self": at,
+            "results": f"{at}/results",
+            "errors": f"{at}/results?errors=true",
+            "events": f"{at}/events",
+            "cancel": f"{at}/cancel",
+        },
+    }
+
+
 def _trace_id(traceparent: str | None) -> str | None:
     parts = (traceparent or "").split("-")
     return parts[1] if len(parts) > 1 else None
@@ -158,7 +225,7 @@ def _trace_id(traceparent: str | None) -> str | None:
 def check_webhook(webhook: Webhook, reach: Reach, *, pointer: str = "") -> Webhook:
     """As it is. Raises BadWebhook, which says where it is wrong."""
     check_url(webhook.url, reach, pointer=f"{pointer}/url")
-    check_events(webhook.events, pointer=f"{pointer}/events")
+    check_events(webhook.events, pointer=f"{pointer}/events", known=OF_A_JOB)
     return webhook
 
 
@@ -169,11 +236,13 @@ def check_url(url: str, reach: Reach, *, pointer: str) -> None:
         raise BadWebhook(pointer, str(error)) from error
 
 
-def check_events(events: Sequence[str], *, pointer: str) -> None:
-    unknown = sorted(set(events) - set(EVERY))
+def check_events(
+    events: Sequence[str], *, pointer: str, known: Sequence[EventType] = EVERY
+) -> None:
+    unknown = sorted(set(events) - set(known))
     if unknown:
         raise BadWebhook(
-            pointer, f"there is no event {unknown[0]}: choose among {', '.join(EVERY)}"
+            pointer, f"there is no event {unknown[0]}: choose among {', '.join(known)}"
         )
 
 

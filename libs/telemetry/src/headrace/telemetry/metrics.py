@@ -305,6 +305,12 @@ MODEL_EVICTIONS: Final = CATALOG.counters(
     do="As many as cold loads: the lane's memory does not hold what is asked for; raise MODEL_MEMORY_MIB.",
     lane=LANES,
 )
+ENGINE_GPU_MEMORY: Final = CATALOG.gauges(
+    "headrace_engine_gpu_memory_bytes",
+    "Memory of GPUs that a lane's engine processes hold, as the driver says.",
+    do="Which lane to give less, by TORCH_MEMORY_MIB or fewer slots. Untold where the driver does not know our processes.",
+    lane=LANES,
+)
 GPU_UTILISATION: Final = CATALOG.gauges(
     "headrace_gpu_utilisation_ratio",
     "How much of the time the device computed, as its driver says.",

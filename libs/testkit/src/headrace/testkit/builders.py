@@ -20,8 +20,10 @@ from headrace.contracts.ids import (
     UserId,
     WorkerId,
 )
+from headrace.contracts.messages import Artefact
 from headrace.core.batch import Batch
 from headrace.core.job import HELD, Job, Spec, State
+from headrace.core.models import NewVersion
 from headrace.core.pipeline import Given, Pipeline, Plain, Stage
 from headrace.core.ports.dead_letters import DeadLetter, Source
 from headrace.core.ports.keys import ApiKey, Scope
@@ -47,6 +49,7 @@ _OF_SPEC: Final = frozenset(
         "wants",
         "payload",
         "webhook",
+        "register_as",
     }
 )
 
@@ -206,6 +209,29 @@ def an_entry(**fields: Any) -> Entry:
         "source": BANK,
     }
     return Entry(**{**usual, **fields})
+
+
+def an_artefact(**fields: Any) -> Artefact:
+    usual: dict[str, Any] = {
+        "tenant": TenantId("tenant"),
+        "blob": BlobId(f"{uuid.uuid4()}.bin"),
+        "format": "test-weights",
+        "sha256": "ab" * 32,
+        "bytes": 3,
+    }
+    return Artefact(**{**usual, **fields})
+
+
+def a_new_version(**fields: Any) -> NewVersion:
+    """Of a model that nobody else has, unless a name is given."""
+    tenant = fields.get("tenant", TenantId("tenant"))
+    usual: dict[str, Any] = {
+        "tenant": tenant,
+        "name": f"model-{uuid.uuid4().hex[:12]}",
+        "artefact": an_artefact(tenant=tenant),
+        "made_by": "of a test",
+    }
+    return NewVersion(**{**usual, **fields})
 
 
 def an_endpoint(**fields: Any) -> Endpoint:

@@ -118,7 +118,14 @@ _MACHINES: Final[dict[str, Sequence[Panel]]] = {
         Panel("Slots", "short", {
             "{{lane}} {{standing}}": "sum by (lane, standing) (headrace_worker_slots)"
         }),
-        Panel("Memory of engines", "bytes", {"{{instance}} {{lane}}": "headrace_engine_memory_bytes"}),
+        Panel(
+            "Memory of engines",
+            "bytes",
+            {
+                "{{instance}} {{lane}}": "headrace_engine_memory_bytes",
+                "{{instance}} {{lane}}, on GPUs": "headrace_engine_gpu_memory_bytes",
+            },
+        ),
         Panel("GPU at work", "percentunit", {"{{instance}} {{gpu}}": "headrace_gpu_utilisation_ratio"}),
         Panel("GPU memory", "percentunit", {
             "{{instance}} {{gpu}}":

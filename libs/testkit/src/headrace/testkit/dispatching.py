@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 from headrace.contracts.frames import Started, encode_frame, frame_type
 from headrace.contracts.ids import BlobId, JobId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import (
+    Artefact,
     Claim,
     Claims,
     Goodbye,
@@ -46,6 +47,7 @@ class Wanted:
     epoch: int
     attempt: int = 1
     left_behind: tuple[BlobId, int] | None = None
+    artefact: Artefact | None = None
 
 
 @dataclass
@@ -74,7 +76,7 @@ class ScriptedDispatcher:
             for each in listening:
                 each.cancel()
 
-    async def offer(  # noqa: PLR0913  # what its grant will say, each by its name
+    async def offer(  # noqa: PLR0913  # what a job may be, each by its name
         self,
         job: str,
         lane: str,
@@ -84,9 +86,12 @@ class ScriptedDispatcher:
         timeout_s: float = 60.0,
         attempt: int = 1,
         left_behind: tuple[BlobId, int] | None = None,
+        artefact: Artefact | None = None,
         **given: Any,
     ) -> JobId:
-        self.wanted[job] = Wanted(model, given, timeout_s, epoch + 1, attempt, left_behind)
+        self.wanted[job] = Wanted(
+            model, given, timeout_s, epoch + 1, attempt, left_behind, artefact
+        )
         queue = self.topology.work(Lane(lane))
         await self.bus.declare([queue])
         offer = Offer(job=JobId(job), epoch=epoch, lane=Lane(lane))
@@ -130,6 +135,7 @@ class ScriptedDispatcher:
             timeout_s=wanted.timeout_s,
             checkpoint=checkpoint,
             checkpoint_step=step,
+            artefact=wanted.artefact,
         )
 
     async def _listen(self, queue: str) -> None:

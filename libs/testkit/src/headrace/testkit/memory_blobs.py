@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
-from headrace.contracts.ids import BlobId, TenantId
+from headrace.contracts.ids import BlobId, TenantId, UploadId
 from headrace.core.errors import BlobNotFound, Unavailable
-from headrace.core.ports.blobs import Blob, BlobPage, BlobRef
+from headrace.core.ports.blobs import Blob, BlobPage, BlobRef, Facts
 
 
 @dataclass
 class MemoryBlobs:
     kept: dict[tuple[TenantId, BlobId], Blob] = field(default_factory=dict)
+    pieces: dict[tuple[TenantId, UploadId], bytes] = field(default_factory=dict)
     away: bool = False
     age_s: float = 0.0
 
@@ -43,8 +45,34 @@ class MemoryBlobs:
             raise BlobNotFound(blob)
         return self.kept[tenant, blob]
 
-    async def read(self, tenant: TenantId, blob: BlobId, start: int, length: int) -> bytes:
+    async def facts(self, tenant: TenantId, blob: BlobId) -> Facts:
+        found = await self.get(tenant, blob)
+        digest = hashlib.sha256(found.data).hexdigest()
+        return Facts(found.media_type, len(found.data), digest)
+
+    async def read(self, tenant: TenantId, blob: BlobId, *, start: int, length: int) -> bytes:
         return (await self.get(tenant, blob)).data[start : start + length]
+
+    async def append(self, tenant: TenantId, upload: UploadId, data: bytes, *, at: int) -> None:
+        await self.ping()
+        before = self.pieces.get((tenant, upload), b"")
+        if len(before) < at:
+            raise BlobNotFound(upload)
+        self.pieces[tenant, upload] = before[:at] + data
+
+    async def join(self, tenant: TenantId, upload: UploadId, blob: BlobId, *, size: int) -> None:
+        await self.ping()
+        pieces = self.pieces.get((tenant, upload), b"")
+        if len(pieces) != size:
+            raise BlobNotFound(upload)
+        self.kept[tenant, blob] = Blob("image/webp", pieces)
+
+    async def abandon(self, tenant: TenantId, upload: UploadId) -> None:
+        await self.ping()
+        self.pieces.pop((tenant, upload), None)
+
+    def new_name(self, media_type: str) -> BlobId:
+        return BlobId(f"blob-{len(self.kept) + 1}")
 
     async def delete(self, tenant: TenantId, blob: BlobId) -> None:
         await self.ping()

@@ -17,7 +17,8 @@ CRASH_CODE = 42
 Act = Literal[
     "say", "wait", "hang", "crash", "abort", "copy", "large", "print", "preview",
     "bad input", "busy", "out of memory", "device out of memory", "broken", "not a dict",
-    "deaf", "pid", "flood", "half", "leave behind", "stand still", "segment", "devices",
+    "deaf", "pid", "flood", "half", "leave behind", "stand still", "segment",
+    "grow", "devices",
 ]  # fmt: skip
 
 
@@ -178,6 +179,15 @@ def _stand_still(work: Work[PlayInput]) -> dict[str, Any]:
     return {}
 
 
+def _grow(work: Work[PlayInput]) -> dict[str, Any]:
+    """By two MiB at a time, until somebody puts an end to it."""
+    held = []
+    while True:
+        work.check()
+        held.append(b"x" * 2**21)
+        time.sleep(0.002)
+
+
 _ACTS: dict[str, Callable[[Work[PlayInput]], dict[str, Any]]] = {
     "say": _say,
     "wait": _wait,
@@ -196,5 +206,6 @@ _ACTS: dict[str, Callable[[Work[PlayInput]], dict[str, Any]]] = {
     "devices": lambda work: {"devices": list(work.devices)},
     "leave behind": _leave_behind,
     "stand still": _stand_still,
+    "grow": _grow,
     "segment": _segment,
 }

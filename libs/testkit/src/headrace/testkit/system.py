@@ -163,6 +163,7 @@ async def _environment(
         "DRAIN_S": "10",
         "RETRY_BASE_S": "0.2",
         "SWEEP_EVERY_S": "0.5",
+        "HORDE_RATES": "-",  # all of a test's clients are one address
     }
     if mode == "EDA":
         vhost = await stack.enter_async_context(fresh_vhost(infra.rabbitmq()))

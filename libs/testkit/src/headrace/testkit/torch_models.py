@@ -116,6 +116,7 @@ def make_image_model(folder: Path, size: ImageSize = ImageSize(), device: str = 
             block_out_channels=tuple(size.vae),
             down_block_types=("DownEncoderBlock2D",) * len(size.vae),
             up_block_types=("UpDecoderBlock2D",) * len(size.vae),
+            layers_per_block=2,
             latent_channels=4,
             norm_num_groups=size.groups,
             sample_size=size.side * 8,

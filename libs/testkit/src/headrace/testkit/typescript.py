@@ -14,6 +14,7 @@ from headrace.api.deps import ApiDeps
 DOORS: Final = (
     "/jobs",
     "/runs",
+    "/batches",
     "/pipelines",
     "/models",
     "/blobs",
@@ -39,7 +40,8 @@ def api_types() -> str:
     document = _document()
     calls = dict(_calls(document["paths"]))
     schemas = document["components"]["schemas"]
-    wanted = _reached([calls, {"$ref": f"{_REF}Frame"}], schemas)
+    streamed = [{"$ref": f"{_REF}{name}"} for name in ("Frame", "BatchResult")]
+    wanted = _reached([calls, streamed], schemas)
     parts = [_HEAD, _calls_interface(calls)]
     parts += [_declaration(name, schemas[name]) for name in sorted(wanted)]
     return "\n".join(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -15,11 +16,21 @@ from headrace.core.addresses import Reach, networks
 from headrace.core.errors import Misconfigured
 from headrace.core.job import SHADOWS
 from headrace.core.ports.paths import DISTRIBUTED, LOCAL
+from headrace.core.rates import Rate, RateName, rates
 from headrace.core.rollout import Basis, Fixed
 from headrace.wiring.modes import Mode
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 NOTHING: Final = "-"  # an empty list; an empty variable is as if it were not there
+RATES: Final[Mapping[RateName, tuple[Rate, ...]]] = {
+    "ask": rates("2/s 90/min"),
+    "key": rates("2/s"),
+    "anonymous": rates("60/s"),
+    "check": rates("10/s"),
+    "status": rates("10/min"),
+    "text-status": rates("60/min"),
+    "progress": rates("30/s"),
+}
 _HTTP: Final = r"^(https?://\S+)?$"
 MOST_SLOTS: Final = 64  # of one lane in one worker
 
@@ -79,6 +90,7 @@ class Settings(BaseSettings):
     pipelines: Annotated[tuple[str, ...], NoDecode] = ()  # beside what is installed: module:NAME
     slots: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)
     model_memory_mib: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)
+    engine_memory_mib: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)
     model_cache_dir: Path | None = None  # None: in data_dir
     model_cache_mib: Annotated[int, Field(ge=1, le=100_000_000)] = 20_480
     gpus: Annotated[str, Field(pattern=r"^(auto|none|\d{1,3}(,\d{1,3})*)$")] = "auto"
@@ -95,6 +107,10 @@ class Settings(BaseSettings):
     torch_threads: Annotated[int, Field(ge=1, le=1024)] = 1
     torch_memory_mib: Annotated[int, Field(ge=1)] | None = None  # None: all of the GPU
 
+    upload_max_bytes: Annotated[int, Field(ge=1, le=2**40)] = 2**30
+    uploads_per_tenant_bytes: Annotated[int, Field(ge=1, le=2**44)] = 4 * 2**30  # under way
+    upload_hours: Annotated[float, Field(gt=0, le=720)] = 24  # without a word
+
     lease_s: Annotated[float, Field(ge=1, le=600)] = 30
     drain_s: Annotated[float, Field(ge=0, le=86_400)] = 60
     cancel_grace_s: Annotated[float, Field(ge=0, le=600)] = 5
@@ -109,6 +125,10 @@ class Settings(BaseSettings):
     engines_kept_days: Annotated[float, Field(ge=0.125, le=36_500)] = 7
     long_poll_timeout: Annotated[float, Field(ge=1, le=60)] = 30  # of remote workers, in seconds
     remote_ttl_s: Annotated[float, Field(ge=1, le=3600)] = 150
+    horde_rates: Annotated[dict[RateName, tuple[Rate, ...]], NoDecode] = Field(
+        default_factory=lambda: dict(RATES)
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()  # whose word for the client counts
     stream_ttl_s: Annotated[int, Field(ge=5, le=604_800)] = 3600
 
     # None: what is stored says, by /admin/rollout. Set, these hold in this process whatever is stored.
@@ -124,7 +144,27 @@ class Settings(BaseSettings):
     metrics_host: str = "127.0.0.1"
     trace_url: Annotated[str, Field(pattern=r"^(https?://.*\{trace_id\}.*)?$")] = ""
 
-    @field_validator("engines", "pipelines", "upstream_models", "cors_origins", mode="before")
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        networks(",".join(value))
+        return value
+
+    @field_validator("horde_rates", mode="before")
+    @classmethod
+    def _rates(cls, value: object) -> object:
+        """What is not named keeps its own; `-` is none at all."""
+        if value == NOTHING:
+            return {}
+        said = _pairs(value, "=", "write name=rates, as in ask=2/s 90/min,check=10/s")
+        if not isinstance(value, str) or not isinstance(said, dict):
+            return value
+        return {**RATES, **{name: rates(text) for name, text in said.items()}}
+
+    @field_validator(
+        *("engines", "pipelines", "upstream_models", "cors_origins", "trusted_proxies"),
+        mode="before",
+    )
     @classmethod
     def _comma_list(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -147,9 +187,9 @@ class Settings(BaseSettings):
     def _slots(cls, value: object) -> object:
         return _pairs(value, "=", "write lane=number, as in smollm2=1,echo=4")
 
-    @field_validator("model_memory_mib", mode="before")
+    @field_validator("model_memory_mib", "engine_memory_mib", mode="before")
     @classmethod
-    def _model_memory(cls, value: object) -> object:
+    def _lanes_memory(cls, value: object) -> object:
         return _pairs(value, "=", "write lane=MiB, as in sklearn-serve=500,torch-serve=16000")
 
     @field_validator("api_keys", mode="before")
@@ -173,7 +213,7 @@ class Settings(BaseSettings):
             raise ValueError(f"give each lane between 1 and {MOST_SLOTS} slots")
         return value
 
-    @field_validator("model_memory_mib")
+    @field_validator("model_memory_mib", "engine_memory_mib")
     @classmethod
     def _some_memory(cls, value: dict[str, int]) -> dict[str, int]:
         if any(number < 1 for number in value.values()):

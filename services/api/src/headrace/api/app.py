@@ -23,6 +23,7 @@ from headrace.api.dialects.native import (
     admin,
     admin_fleet,
     admin_jobs,
+    admin_models,
     admin_webhooks,
     batch_live,
     batches,
@@ -33,6 +34,7 @@ from headrace.api.dialects.native import (
     keys,
     live,
     logs,
+    models,
     reading,
     rollout,
     run_live,
@@ -40,13 +42,14 @@ from headrace.api.dialects.native import (
     schedules,
     submitting,
     tickets,
+    uploads,
     users,
     webhooks,
 )
 from headrace.api.dialects.native.express import EventsFirst
 from headrace.api.dialects.openai import routes as openai
 from headrace.api.doors import has_own_errors, refusal
-from headrace.api.guards import Failures, RefuseNul
+from headrace.api.guards import Failures, RefuseNul, SaysTus
 from headrace.api.instrumenting import Spans, Watched
 from headrace.api.once_each import once_each
 from headrace.api.page import NavigationFirst, Page
@@ -61,6 +64,9 @@ _TOLD: Final = (
     "Preference-Applied",
     "Retry-After",
     "X-Headrace-Job",
+    *("Upload-Offset", "Upload-Length", "Upload-Expires", "Headrace-Blob"),
+    *("Tus-Resumable", "Tus-Version", "Tus-Extension", "Tus-Max-Size", "Tus-Checksum-Algorithm"),
+    *("ETag", "Repr-Digest", "Content-Range", "Accept-Ranges"),
 )
 _REFUSALS: Final = (Refused, HordeError, HeadraceError, HTTPException, RequestValidationError)
 
@@ -85,6 +91,7 @@ def create_app(deps: ApiDeps) -> FastAPI:
         live,
         tickets,
         blobs,
+        uploads,
         schedules,
         runs,
         run_live,
@@ -99,6 +106,8 @@ def create_app(deps: ApiDeps) -> FastAPI:
         rollout,
         webhooks,
         admin_webhooks,
+        models,
+        admin_models,
         conversations,
         openai,
         *horde.PARTS,
@@ -129,6 +138,7 @@ def _middleware(deps: ApiDeps, page: Page) -> list[Middleware]:
         Middleware(Watched),
         *deps.middleware,
         *([cors] if deps.cors_origins else []),
+        Middleware(SaysTus),
         Middleware(Failures),
         Middleware(RefuseNul),
         Middleware(NavigationFirst, page=page),

@@ -1,6 +1,6 @@
 """Who is asking: keys, and signed tokens, to callers. Of a key its digest is kept, here and in the store, and nothing else.
 
-A key of the environment may submit and read as its tenant; one of the store has scopes of its own.
+A key of the environment may do all that is its tenant's own; one of the store has scopes of its own.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from headrace.core.ports.keys import ApiKey, Scope
 
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 ORDINARY: Final = frozenset({Scope.SUBMIT, Scope.READ})
+ALL_OWN: Final = ORDINARY | {Scope.MODELS}
 HINT_CHARACTERS: Final = 4
 NO_KEY: Final = "none"  # for clients that cannot do without one, such as OpenAI's
 _DOTS: Final = 2  # of a token: header.claims.signature; a key has none
@@ -30,7 +31,7 @@ class Caller:
     """A tenant, and what it may do this time."""
 
     tenant: TenantId
-    scopes: frozenset[Scope] = ORDINARY
+    scopes: frozenset[Scope] = ALL_OWN
     key: ApiKey | None = None  # of the store; None: of the environment, or nobody's
     digest: str = ""  # of that key
     until: float | None = None  # of a token: its end, in seconds of Unix time

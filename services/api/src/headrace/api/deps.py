@@ -31,12 +31,14 @@ from headrace.core.ports.keys import Scope
 from headrace.core.ports.store import Store
 from headrace.core.ports.streams import Streams
 from headrace.core.ports.tickets import Tickets
+from headrace.core.rates import Rate, RateName, Windows
 from headrace.core.roll import Roll
 from headrace.core.shared_look import SharedLook
 from headrace.core.usecases.admit import Admission, Caps
 from headrace.core.usecases.census import Census, census
 from headrace.core.usecases.overview import Overviews
 from headrace.core.usecases.submit import Submitted
+from headrace.core.usecases.upload import Bounds
 from headrace.core.usecases.users import Welcome
 from headrace.core.webhook_signing import SECRET_BYTES, secret_of
 
@@ -84,6 +86,8 @@ class ApiDeps:
     desk: RemoteDesk | None = None  # speaks with dispatchers for remote workers; None: nobody can
     renewals: Renewals = field(default_factory=Renewals)
     admission: Admission = field(default_factory=lambda: Admission(Caps()))
+    rates: Mapping[RateName, Sequence[Rate]] = field(default_factory=dict)  # others are not counted
+    windows: Windows = field(default_factory=Windows)
     admin_key: str | None = None  # None: nobody may
     welcome: Welcome = field(default_factory=Welcome)  # what a user begins with
     registration: Registration | None = None  # None: operators alone make users
@@ -98,6 +102,7 @@ class ApiDeps:
     outside: bool = False  # whether a producer that is no worker of ours can reach the streams
     trace_url: str | None = None  # of one trace, with {trace_id} in it
     limits: Limits = field(default_factory=Limits)
+    uploads: Bounds = field(default_factory=Bounds)
     stopping: Stopping = field(default_factory=Stopping)  # set: streams say goodbye
     version: str = "0.0.0"
     current_traceparent: Callable[[], str | None] = lambda: None
@@ -133,4 +138,5 @@ async def _tenant(connection: HTTPConnection, deps: Deps, needed: SecurityScopes
 Tenant: TypeAlias = Annotated[TenantId, Security(_tenant, scopes=[Scope.READ])]
 Owner: TypeAlias = Annotated[TenantId, Security(_tenant, scopes=[Scope.SUBMIT])]
 Watcher: TypeAlias = Annotated[Caller, Security(_caller, scopes=[Scope.READ])]
+Keeper: TypeAlias = Annotated[Caller, Security(_caller, scopes=[Scope.MODELS])]
 Submitter: TypeAlias = Annotated[Caller, Security(_caller, scopes=[Scope.SUBMIT])]

@@ -22,6 +22,7 @@ from headrace.api.dialects.native import (
     schemas_deletions,
     schemas_keys,
     schemas_letters,
+    schemas_models,
     schemas_rollout,
     schemas_runs,
     schemas_schedules,
@@ -94,6 +95,7 @@ def _models() -> dict[str, Any]:
             (schemas.ProblemView, "serialization"),
             (horde.HordeErrorView, "serialization"),
             (horde_asked.HordeImageRequest, "validation"),
+            (horde_asked.HordeVideoRequest, "validation"),
             (horde_asked.TextRequest, "validation"),
             (horde_asked.AlchemyRequest, "validation"),
             *((each, "validation") for each in horde_work.BODIES),
@@ -102,6 +104,7 @@ def _models() -> dict[str, Any]:
             (horde_users.TransferRequest, "validation"),
             (horde_users.SharedKeyTerms, "validation"),
             *((each, "validation") for each in schemas_users.BODIES),
+            *((each, "validation") for each in schemas_models.BODIES),
         ],
         ref_template=_REF,
     )

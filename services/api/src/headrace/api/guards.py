@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace.api.doors import refusal
@@ -13,6 +14,7 @@ from headrace.telemetry.logs import get_logger
 
 _log = get_logger(__name__)
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_UPLOADS: Final = re.compile(r"/uploads(/.*)?")
 _FOREIGN_NAME: Final = Problem(
     403,
     "foreign-host",
@@ -32,6 +34,22 @@ class RefuseNul:
             await refusal(scope["path"], nul_found("The address"))(scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+
+class SaysTus:
+    """Every answer about an upload says which protocol it is in, a refusal too."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def said(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Tus-Resumable"] = "1.0.0"
+            await send(message)
+
+        about_one = scope["type"] == "http" and _UPLOADS.fullmatch(scope["path"])
+        await self._app(scope, receive, said if about_one else send)
 
 
 class OwnNameOnly:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from headrace.core.ports.users import ANONYMOUS_TENANT
 from headrace.core.roll import Roll
 from headrace.core.usecases.admit import Admission, Caps
 from headrace.core.usecases.submit import Submitted
+from headrace.core.usecases.upload import Bounds
 from headrace.core.usecases.users import Welcome
 from headrace.telemetry.logs import get_logger
 from headrace.telemetry.tracing import about, traceparent
@@ -57,6 +59,11 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
             limits=Limits(
                 long_poll_s=settings.long_poll_timeout, remote_ttl_s=settings.remote_ttl_s
             ),
+            uploads=Bounds(
+                upload_bytes=settings.upload_max_bytes,
+                tenant_bytes=settings.uploads_per_tenant_bytes,
+                kept=timedelta(hours=settings.upload_hours),
+            ),
             tickets=await stack.enter_async_context(wiring.tickets()),
             steering=await _steering(store, settings),
             new_id=new_id,
@@ -66,6 +73,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
             ),
             welcome=_welcome(settings),
             registration=Registration() if settings.self_registration else None,
+            rates=settings.horde_rates,
             admin_key=settings.admin_key.get_secret_value() or None,
             reach=settings.reach,
             cors_origins=frozenset(settings.cors_origins),
@@ -80,7 +88,8 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Api]:
             on_submitted=_log_submitted,
             middleware=[Middleware(OwnNameOnly)] if _open_to_this_machine(settings) else (),
         )
-        yield Api(create_app(deps), host=settings.host, port=settings.port)
+        trusted = settings.trusted_proxies
+        yield Api(create_app(deps), host=settings.host, port=settings.port, trusted=trusted)
 
 
 async def _steering(store: Store, settings: Settings) -> Steering:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import uvicorn
@@ -24,9 +24,17 @@ class Api:
     name = "api"
 
     def __init__(
-        self, app: FastAPI, *, host: str, port: int, grace_s: int = 25, backlog: int = 2048
+        self,
+        app: FastAPI,
+        *,
+        host: str,
+        port: int,
+        grace_s: int = 25,
+        backlog: int = 2048,
+        trusted: Sequence[str] = (),  # proxies that say for whom they ask
     ) -> None:
         self._app, self._grace_s, self._backlog = app, grace_s, backlog
+        self._trusted = list(trusted)
         self.host, self.port = host, port
         self.bound = asyncio.Event()
 
@@ -74,6 +82,8 @@ class Api:
             log_level="warning",  # below that it tells whole addresses, and one may hold a ticket
             access_log=False,
             server_header=False,
+            proxy_headers=bool(self._trusted),
+            forwarded_allow_ips=self._trusted,
             http=within(limits.head_s, limits.head_bytes),
             ws=Sockets,
             ws_max_size=limits.socket_message_bytes,

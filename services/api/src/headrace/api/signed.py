@@ -1,4 +1,4 @@
-"""Addresses of blobs that need no key: signed, for one method, and good for a while.
+"""Addresses of blobs and uploads that need no key: signed, for one right, and good for a while.
 
 The secret is the store's, so that every process of an installation reads what another has signed.
 """
@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 from urllib.parse import urlencode
 
-from headrace.contracts.ids import BlobId, TenantId
+from headrace.contracts.ids import BlobId, TenantId, UploadId
 from headrace.core.ports.blobs import Blobs
 from headrace.core.ports.store import Store
 
 PREFIX: Final = "/api/v2/blobs"
 Method = Literal["GET", "PUT"]
+_Right = Literal["GET", "PUT", "UPLOAD"]
 _NAME: Final = "blob-links"
 
 
@@ -34,23 +35,33 @@ class SignedLinks:
         theirs = await self._blobs.link(tenant, blob, method, within=within)
         if theirs is not None:
             return theirs
-        secret = await self._read()
-        async with self._store.begin() as tx:
-            until = int((await tx.now() + within).timestamp())
-        signature = _signature(secret, method, tenant, blob, until)
-        query = urlencode({"of": tenant, "until": until, "signature": signature})
+        query = await self._query(method, tenant, blob, within)
         return f"{base.rstrip('/')}{PREFIX}/{blob}?{query}"
 
+    async def for_upload(
+        self, base: str, tenant: TenantId, upload: UploadId, *, within: timedelta
+    ) -> str:
+        """Always by ours: it is no store's protocol. Raises Unavailable."""
+        query = await self._query("UPLOAD", tenant, upload, within)
+        return f"{base.rstrip('/')}/uploads/{upload}?{query}"
+
     async def is_good(
-        self, method: Method, tenant: TenantId, blob: BlobId, until: int, signature: str
+        self, right: _Right, tenant: TenantId, name: str, until: int, signature: str
     ) -> bool:
         """Signed by us for this, and not over. Raises Unavailable."""
-        wanted = _signature(await self._read(), method, tenant, blob, until)
+        wanted = _signature(await self._read(), right, tenant, name, until)
         if not hmac.compare_digest(wanted.encode(), signature.encode()):
             return False
         async with self._store.begin() as tx:
             now: datetime = await tx.now()
         return now.timestamp() < until
+
+    async def _query(self, right: _Right, tenant: TenantId, name: str, within: timedelta) -> str:
+        secret = await self._read()
+        async with self._store.begin() as tx:
+            until = int((await tx.now() + within).timestamp())
+        signature = _signature(secret, right, tenant, name, until)
+        return urlencode({"of": tenant, "until": until, "signature": signature})
 
     async def _read(self) -> bytes:
         if self._secret is None:
@@ -59,6 +70,6 @@ class SignedLinks:
         return self._secret
 
 
-def _signature(secret: bytes, method: Method, tenant: TenantId, blob: BlobId, until: int) -> str:
-    said = "\n".join((method, tenant, blob, str(until)))
+def _signature(secret: bytes, right: _Right, tenant: TenantId, name: str, until: int) -> str:
+    said = "\n".join((right, tenant, name, str(until)))
     return hmac.new(secret, said.encode(), hashlib.sha256).hexdigest()

@@ -89,7 +89,9 @@ class Artefacts:
         waits = pauses(self._options.random, first_s=0.2, cap_s=self._options.limits.retry_cap_s)
         while True:
             try:
-                return await self._options.blobs.read(artefact.tenant, artefact.blob, start, length)
+                return await self._options.blobs.read(
+                    artefact.tenant, artefact.blob, start=start, length=length
+                )
             except BlobNotFound as error:
                 raise _failed("internal", artefact, "its blob is gone") from error
             except Unavailable as error:

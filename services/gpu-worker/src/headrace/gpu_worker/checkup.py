@@ -28,6 +28,7 @@ class Checkup:
             memory_bytes=resident_bytes(os.getpid()),
             gpus=self._gpus.latest,
             hears=self._hears(),
+            placed=self._placed(),
             order_s=order_s,
             models=self._models(),
         )
@@ -57,3 +58,11 @@ class Checkup:
             if (silent_s := slot.silent_s) is not None:
                 silences.setdefault(str(slot.lane.lane), []).append(silent_s)
         return {lane: Hearing(len(each), round(max(each), 3)) for lane, each in silences.items()}
+
+    def _placed(self) -> dict[str, list[str]] | None:
+        """Of each lane, the GPUs that its slots were given; None: nobody gave any."""
+        placed: dict[str, list[str]] = {}
+        for slot in self._slots:
+            if slot.gpu is not None:
+                placed.setdefault(str(slot.lane.lane), []).append(slot.gpu or "none")
+        return placed or None

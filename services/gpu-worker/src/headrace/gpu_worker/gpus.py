@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -22,7 +24,13 @@ _DEVICES: Final = Path("/dev")
 _log = get_logger("gpu_worker.gpus")
 
 
-Read: TypeAlias = Callable[[], list[Gpu]]
+@dataclass(frozen=True, slots=True)
+class Reading:
+    gpus: list[Gpu]
+    held: Mapping[int, int]  # bytes of their memory, by process
+
+
+Read: TypeAlias = Callable[[], Reading]
 
 
 def gpus_to_give(wish: str, visible: str | None, devices: Path = _DEVICES) -> list[str] | None:
@@ -63,10 +71,13 @@ def open_nvml() -> Read | None:
     return partial(read_gpus, nvml)
 
 
-def read_gpus(nvml: Any) -> list[Gpu]:
+def read_gpus(nvml: Any) -> Reading:
     """Raises whatever NVML does."""
     handles = [nvml.nvmlDeviceGetHandleByIndex(n) for n in range(nvml.nvmlDeviceGetCount())]
-    return [_read(nvml, handle) for handle in handles]
+    held: Counter[int] = Counter()
+    for handle in handles:
+        held.update(_held(nvml, handle))
+    return Reading([_read(nvml, handle) for handle in handles], held)
 
 
 def _read(nvml: Any, handle: Any) -> Gpu:
@@ -87,11 +98,21 @@ def _busy(nvml: Any, handle: Any) -> float:
         return 0.0
 
 
+def _held(nvml: Any, handle: Any) -> dict[int, int]:
+    """Empty where the driver does not say: in a container it knows processes by other numbers."""
+    try:
+        processes = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
+    except nvml.NVMLError:
+        return {}
+    return {each.pid: each.usedGpuMemory or 0 for each in processes}
+
+
 class GpuWatch:
     """`latest` is None where nobody can tell."""
 
     def __init__(self, begin: Callable[[], Read | None], *, every_s: float = EVERY_S) -> None:
         self.latest: list[Gpu] | None = None
+        self.held: Mapping[int, int] = {}  # bytes of their memory, by process
         self._begin, self._every_s = begin, every_s
 
     @contextmanager
@@ -108,9 +129,10 @@ class GpuWatch:
         read = self._begin()
         while read is not None and not stop.is_set():
             try:
-                self.latest = read()
+                reading = read()
+                self.latest, self.held = reading.gpus, reading.held
             except Exception as error:  # noqa: BLE001  # whatever NVML raises, this worker works on
                 if self.latest is not None:
                     _log.warning("gpus.unreadable", error=str(error))
-                self.latest = None
+                self.latest, self.held = None, {}
             stop.wait(self._every_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from headrace.contracts.messages import Gpu
@@ -20,6 +20,8 @@ async def measure(slots: Sequence[Slot], gpus: GpuWatch) -> None:
     while True:
         _tell_slots(slots)
         tell_gpus(gpus.latest or ())
+        if gpus.held:
+            _tell_gpu_memory(slots, gpus.held)
         await asyncio.to_thread(_tell_memory, slots)
         await asyncio.sleep(EVERY_S)
 
@@ -30,6 +32,15 @@ def tell_gpus(gpus: Sequence[Gpu]) -> None:
         metrics.GPU_UTILISATION.labels(gpu=str(number)).set(gpu.utilisation)
         metrics.GPU_MEMORY_USED.labels(gpu=str(number)).set(gpu.memory_used_bytes)
         metrics.GPU_MEMORY_TOTAL.labels(gpu=str(number)).set(gpu.memory_total_bytes)
+
+
+def _tell_gpu_memory(slots: Sequence[Slot], held: Mapping[int, int]) -> None:
+    memory: Counter[str] = Counter()
+    for slot in slots:
+        if slot.lane.on_gpu and slot.pid is not None:
+            memory[slot.lane.lane] += held.get(slot.pid, 0)
+    for lane, size in memory.items():
+        metrics.ENGINE_GPU_MEMORY.labels(lane=lane).set(size)
 
 
 def _tell_slots(slots: Sequence[Slot]) -> None:

@@ -73,6 +73,7 @@ def choose_lanes(
             slots=settings.slots.get(lane, 1),
             preload=next(iter(engine.models), None),
             memory_mib=settings.model_memory_mib.get(lane),
+            process_mib=settings.engine_memory_mib.get(lane),
             settings=options.get(lane, {}),
             batch_most=(together := batching(engine)).most,
             batch_window_s=together.window_s,

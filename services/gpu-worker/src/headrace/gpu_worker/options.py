@@ -24,6 +24,7 @@ class LaneOptions:
     slots: int = 1
     preload: str | None = None  # the model to load at start; None: with the first job
     memory_mib: int | None = None  # for models, of all its slots together; None: what there is
+    process_mib: int | None = None  # that each slot's child may hold; None: what there is
     settings: Mapping[str, str] = field(default_factory=dict)  # for the engine's `configure`
     batch_most: int = 1  # jobs that its engine does in one go; then the slots share one child
     batch_window_s: float = 0.0  # for how long the first of a batch waits for others
@@ -45,6 +46,10 @@ class LaneOptions:
         children = 1 if self.batches else self.slots
         return None if self.memory_mib is None else self.memory_mib * 2**20 // children
 
+    @property
+    def process_bytes(self) -> int | None:
+        return None if self.process_mib is None else self.process_mib * 2**20
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -65,6 +70,7 @@ class Limits:
     blobs_s: float = 60.0  # to fetch all of a job's inputs, or to store all of its outputs
     checkpoint_s: float = 1.0  # between two checkpoints of one job; those in between are skipped
     devices_s: float = 600.0  # that a gang waits for its devices; then its job goes back at no cost
+    memory_s: float = 0.25  # between two looks at what an engine's process holds
     append_s: float = 2.0
     flush_s: float = 2.0  # for the last frames, before the result is sent
     retry_cap_s: float = 10.0

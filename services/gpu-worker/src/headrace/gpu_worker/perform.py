@@ -76,6 +76,7 @@ class Performance:
         self._writer = FrameWriter(attempt, options)
         self._checkpoints = Checkpoints(attempt, options, tell)
         self._stages = Stages(claim_s=attempt.claim_s)
+        self._outgrown: JobError | None = None
 
     async def result(self) -> Result | None:
         """How it ended, with the frames flushed; None where it is not ours to say."""
@@ -85,6 +86,7 @@ class Performance:
                 group.create_task(self._writer.pump()),
                 group.create_task(self._checkpoints.keep()),
                 group.create_task(self._watch_trust()),
+                group.create_task(self._watch_memory()),
                 group.create_task(self._stop_when_told()),
             ]
             end = await self._end()
@@ -107,6 +109,8 @@ class Performance:
         except NotEnough as error:
             return JobError("resource", str(error))
         except HostLost as lost:
+            if self._outgrown is not None:
+                return self._outgrown
             return JobError("worker_lost", str(lost), detail=lost.last_lines or None)
 
     async def _phases(self) -> End:
@@ -227,6 +231,15 @@ class Performance:
             await asyncio.sleep(left_s)  # it may be renewed meanwhile: look again
         _log.warning("attempt.untrusted")
         self._attempt.end(Why.UNTRUSTED)
+
+    async def _watch_memory(self) -> None:
+        """Better one job ends than all that run on this machine."""
+        while True:
+            await asyncio.sleep(self._options.limits.memory_s)
+            if (outgrown := self._keeper.outgrown) is not None:
+                _log.warning("attempt.outgrown", error=outgrown.message)
+                self._outgrown = outgrown
+                self._keeper.kill_if_busy()
 
     async def _stop_when_told(self) -> None:
         """Ask, then kill: what runs in a device's kernel cannot be interrupted any other way."""

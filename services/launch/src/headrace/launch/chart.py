@@ -43,6 +43,11 @@ class Bar:
     start_s: float
     length_s: float
     attempt: int
+    cold: bool = False  # the model had to be loaded
+
+    @property
+    def means(self) -> str:
+        return "model loaded: the slot was cold" if self.cold else MEANS[self.stage]
 
 
 def bars(timeline: Mapping[str, Any], *, now: datetime | None = None) -> list[Bar]:
@@ -80,7 +85,8 @@ def _attempt_bars(
     at_s = granted_s - waited_s
     for stage, length_s in lengths.items():
         if length_s > 0 or attempt["ended_at"] is not None:  # what it is at now is not known yet
-            yield Bar(stage, at_s, length_s, attempt["attempt"])
+            cold = stage == "load" and stages.get("cold", False)
+            yield Bar(stage, at_s, length_s, attempt["attempt"], cold)
         at_s += length_s
     if attempt["ended_at"] is not None:
         end_s = (_time(attempt["ended_at"]) - submitted).total_seconds()
@@ -108,7 +114,7 @@ def chart(timeline: Mapping[str, Any], *, width: int) -> Table:
             f"  {name}",
             Text(block, style=COLOURS[bar.stage]),
             seconds(bar.length_s),
-            MEANS[bar.stage],
+            bar.means,
         )
     return table
 

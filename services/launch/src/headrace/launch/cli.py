@@ -14,6 +14,7 @@ from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError, valida
 
 from headrace.core.errors import HeadraceError, Unavailable
 from headrace.launch import (
+    cli_batches,
     cli_dead_letters,
     cli_keys,
     cli_rollout,
@@ -62,6 +63,7 @@ app = App(
     result_action="return_value",
 )
 for part in (
+    cli_batches,
     cli_dead_letters,
     cli_keys,
     cli_rollout,

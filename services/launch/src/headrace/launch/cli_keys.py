@@ -11,7 +11,7 @@ from headrace.launch.command import AsJson, Limit, console, run, settings
 app = App(
     name="keys", help="Who may ask, as which tenant, for what. HEADRACE_KEY is an operator's."
 )
-ScopeName: TypeAlias = Literal["submit", "read", "worker", "admin", "admin:read"]
+ScopeName: TypeAlias = Literal["submit", "read", "models", "worker", "admin", "admin:read"]
 
 
 @app.default

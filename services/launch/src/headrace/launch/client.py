@@ -126,6 +126,43 @@ class Client:
             on_gap(why)
             await asyncio.sleep(pause_s)
 
+    async def results(
+        self, batch: str, after: int, *, errors: bool, follow: bool, on_gap: Gap
+    ) -> AsyncGenerator[str]:
+        """Lines of a batch's results behind a cursor; with `follow` to its end, over however many connections."""
+        pauses, over = Pauses(PATIENCE_S), not follow or await self._is_over(batch)
+        while True:
+            asked = {"after": after, "errors": errors, "follow": not over}
+            try:
+                async for line in self._lines(f"/batches/{batch}/results", asked):
+                    pauses.start_over()
+                    after = msgspec.json.decode(line)["cursor"]
+                    yield line
+                if over:
+                    return
+                over = await self._is_over(batch)
+            except (httpx.HTTPError, Unreachable) as error:
+                why = error.why if isinstance(error, Unreachable) else _plainly(error)
+                pause_s = pauses.next()
+                if pause_s is None:
+                    raise Unreachable(self.url, why) from error
+                on_gap(why)
+                await asyncio.sleep(pause_s)
+
+    async def _is_over(self, batch: str) -> bool:
+        return (await self.ask("GET", f"/batches/{batch}"))["finished_at"] is not None
+
+    async def _lines(self, path: str, asked: Mapping[str, Any]) -> AsyncGenerator[str]:
+        limits = httpx.Timeout(ANSWER_WITHIN_S, connect=CONNECT_WITHIN_S, read=SILENCE_S)
+        async with self._http.stream("GET", path, params=asked, timeout=limits) as answer:
+            if answer.is_client_error:
+                await answer.aread()
+                raise _refused(answer)
+            answer.raise_for_status()
+            async for line in answer.aiter_lines():
+                if line:
+                    yield line
+
     async def _connection(self, job: str, after: Position | None) -> AsyncGenerator[Seen]:
         headers = {} if after is None else {"Last-Event-ID": str(after)}
         path = f"/jobs/{job}/events"

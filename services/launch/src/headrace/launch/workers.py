@@ -6,13 +6,14 @@ from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from headrace.launch.errors import Misused
 from headrace.launch.printing import a_table, print_facts, print_json
 from headrace.launch.settings import ClientSettings
 from headrace.launch.talking import operating
-from headrace.launch.words import harmless, moment, size, when
+from headrace.launch.words import harmless, moment, seconds, size, when
 
 _AT: Final = "/admin/workers"
 _STYLES: Final = {"alive": "green", "draining": "yellow", "silent": "red"}
@@ -23,7 +24,8 @@ async def show_workers(settings: ClientSettings, console: Console, *, as_json: b
     if as_json:
         print_json(console, workers)
         return
-    table = a_table("worker", "state", "busy", "memory", "receives", "why", elastic="why")
+    heads = ("worker", "state", "busy", "memory", "warm", "receives", "why")
+    table = a_table(*heads, elastic="why")
     for each in workers:
         memory = each["memory_bytes"]
         table.add_row(
@@ -31,6 +33,7 @@ async def show_workers(settings: ClientSettings, console: Console, *, as_json: b
             Text(each["state"], style=_STYLES[each["state"]]),
             f"{len(each['running'])}/{sum(each['slots'].values())}",
             "" if memory is None else size(memory),
+            "?" if each["models"] is None else str(len(each["models"])),
             _receives(each),
             Text(harmless(each["why"])),
         )
@@ -90,6 +93,8 @@ def _print(console: Console, worker: dict[str, Any]) -> None:
     }
     gpus = {f"gpu {place}": _gpu(gpu) for place, gpu in enumerate(worker["gpus"] or ())}
     print_facts(console, facts | gpus)
+    if worker["models"]:
+        console.print(_warm(worker["models"]))
     if not worker["running"]:
         return
     table = a_table("runs", "kind", "lane", "attempt", "began", "progress", elastic="progress")
@@ -104,6 +109,19 @@ def _print(console: Console, worker: dict[str, Any]) -> None:
             Text("" if progress is None else f"{progress:.0%}"),
         )
     console.print(table)
+
+
+def _warm(models: list[dict[str, Any]]) -> Table:
+    table = a_table("loaded", "lane", "slots", "memory", "load took", elastic="loaded")
+    for each in models:
+        table.add_row(
+            Text(harmless(each["model"])),
+            each["lane"],
+            str(each["slots"]),
+            size(each["memory_bytes"]),
+            seconds(each["load_s"]),
+        )
+    return table
 
 
 def _gpu(gpu: dict[str, Any]) -> str:

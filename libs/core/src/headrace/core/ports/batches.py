@@ -43,6 +43,9 @@ class Batches(Protocol):
     ) -> list[Look]:
         """Newest first; of everybody if no tenant is named."""
 
+    async def open_batches(self, tenant: TenantId) -> int:
+        """How many of this tenant's are not over."""
+
     async def pace_of_batch(self, batch: BatchId) -> Pace | None:
         """None: no job of it has ended."""
 

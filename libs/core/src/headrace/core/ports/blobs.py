@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, Protocol
 
-from headrace.contracts.ids import BlobId, TenantId
+from headrace.contracts.ids import BlobId, TenantId, UploadId
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,15 @@ class BlobPage:
 
     blobs: Sequence[tuple[BlobRef, float]]
     next: str | None  # where to go on; None: that was the last page
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a blob without reading it."""
+
+    media_type: str
+    size: int
+    sha256: str | None  # in hex; None: a build that did not keep it put it there
 
 
 class Blobs(Protocol):
@@ -51,11 +60,29 @@ class Blobs(Protocol):
     async def get(self, tenant: TenantId, blob: BlobId) -> Blob:
         """Raises BlobNotFound, also for another tenant's; Unavailable."""
 
-    async def read(self, tenant: TenantId, blob: BlobId, start: int, length: int) -> bytes:
-        """The bytes from `start` on, at most `length`; what lies beyond its end is left out.
+    async def facts(self, tenant: TenantId, blob: BlobId) -> Facts:
+        """Raises BlobNotFound, also for another tenant's; Unavailable."""
 
-        Raises BlobNotFound, also for another tenant's; Unavailable.
+    async def read(self, tenant: TenantId, blob: BlobId, *, start: int, length: int) -> bytes:
+        """So many of its bytes, fewer at its end. Raises BlobNotFound, Unavailable."""
+
+    async def append(self, tenant: TenantId, upload: UploadId, data: bytes, *, at: int) -> None:
+        """Keep a piece of an upload durably; what a writer that gave up had put behind `at` counts no more.
+
+        Raises BlobNotFound when the bytes before it are not there, Unavailable.
         """
+
+    async def join(self, tenant: TenantId, upload: UploadId, blob: BlobId, *, size: int) -> None:
+        """Make an upload of so many bytes a blob of this name; again changes nothing.
+
+        Raises BlobNotFound when bytes are missing, Unavailable.
+        """
+
+    async def abandon(self, tenant: TenantId, upload: UploadId) -> None:
+        """Remove its pieces. Idempotent. Raises Unavailable."""
+
+    def new_name(self, media_type: str) -> BlobId:
+        """An unguessable one, for what is joined later."""
 
     async def delete(self, tenant: TenantId, blob: BlobId) -> None:
         """Idempotent. Raises Unavailable."""

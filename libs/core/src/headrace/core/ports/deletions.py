@@ -19,6 +19,7 @@ class Kind(StrEnum):
     LOG = "log"  # a job's frames
     PRODUCER = "producer"  # what a job's producer outside has said
     BLOB = "blob"
+    UPLOAD = "upload"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +93,12 @@ class Deletions(Protocol):
         """
 
     async def erase_around(
-        self, tenant: TenantId, *, before: datetime, limit: int
+        self, deletion: DeletionId, tenant: TenantId, *, before: datetime, limit: int
     ) -> Mapping[str, int]:
-        """Remove what a tenant has beside jobs and runs, made before then; at most `limit` of each."""
+        """Remove what a tenant has beside jobs and runs, made before then; at most `limit` of each.
+
+        What has come of its uploads are remnants from then on.
+        """
 
     async def add_remnants(self, deletion: DeletionId, remnants: Sequence[Remnant]) -> None:
         """Idempotent."""

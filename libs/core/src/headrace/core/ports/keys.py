@@ -16,6 +16,7 @@ class Scope(StrEnum):
 
     SUBMIT = "submit"  # make, change and end what is the tenant's own
     READ = "read"  # look at it
+    MODELS = "models"  # register, route and retire models of the tenant's
     WORKER = "worker"  # take jobs over HTTP and bring results
     ADMIN = "admin"  # what operators do, to every tenant
     ADMIN_READ = "admin:read"  # what operators see
@@ -25,7 +26,13 @@ class Scope(StrEnum):
         return other is self or (self, other) in _WIDER
 
 
-_WIDER = frozenset({(Scope.SUBMIT, Scope.READ), (Scope.ADMIN, Scope.ADMIN_READ)})
+_WIDER = frozenset(
+    {
+        (Scope.SUBMIT, Scope.READ),
+        (Scope.MODELS, Scope.READ),
+        (Scope.ADMIN, Scope.ADMIN_READ),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from headrace.core.ports.dead_letters import DeadLetters
 from headrace.core.ports.deletions import Deletions
 from headrace.core.ports.figures import Figures
 from headrace.core.ports.keys import Keys
+from headrace.core.ports.models import Models
 from headrace.core.ports.operations import Operations
 from headrace.core.ports.paths import Paths
 from headrace.core.ports.queries import Query as Query  # noqa: PLC0414  # said here too
@@ -26,6 +27,7 @@ from headrace.core.ports.rollouts import Rollouts
 from headrace.core.ports.runs import Runs
 from headrace.core.ports.schedules import Schedules
 from headrace.core.ports.upkeep import Upkeep
+from headrace.core.ports.uploads import Uploads
 from headrace.core.ports.users import Users
 from headrace.core.ports.webhooks import Webhooks
 
@@ -151,6 +153,7 @@ class Transaction(
     Deletions,
     Figures,
     Keys,
+    Models,
     Operations,
     Paths,
     Remotes,
@@ -158,6 +161,7 @@ class Transaction(
     Runs,
     Schedules,
     Upkeep,
+    Uploads,
     Users,
     Webhooks,
     Protocol,
@@ -321,10 +325,7 @@ class Transaction(
         """Keep the catalog: one entry per kind and model, the latest wins."""
 
     async def catalog(self) -> list[EngineCard]:
-        """Engines by the models that they have of their own, which each has at least one of."""
-
-    async def serving(self, artefact_format: str) -> list[EngineCard]:
-        """Engines that can load artefacts of this format, by lane; some have no models of their own."""
+        """An engine may have formats of artefacts alone, and no models of its own."""
 
     # -- reading -------------------------------------------------------------------------------------
 

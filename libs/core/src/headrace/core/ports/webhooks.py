@@ -65,7 +65,7 @@ class Call:
     endpoint: EndpointId | None  # None: the job itself asked for it
     url: str  # what was to be called when it happened; an endpoint's own may have changed
     host: str
-    job: JobId
+    job: JobId  # or the batch that it is about
     type: str
     body: str
     trace: str | None = None

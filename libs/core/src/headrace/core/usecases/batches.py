@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from headrace.contracts.ids import BatchId, BlobId, JobId, KeyId, TenantId
-from headrace.core.batch import MOST_ITEMS, Batch, left_for
-from headrace.core.errors import BatchNotFound, EmptyBatch, TooManyItems
+from headrace.core.batch import MOST_AT_A_TIME, MOST_ITEMS, Batch, left_for
+from headrace.core.errors import BatchNotFound, EmptyBatch, TooManyBatches, TooManyItems
 from headrace.core.ports.batches import Look
 from headrace.core.ports.store import Store, Transaction
 from headrace.core.ports.upkeep import BlobUse
-from headrace.core.usecases.submit import pick_engine
+from headrace.core.usecases.pick import pick
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +34,14 @@ class BatchRequest:
 async def create_batch(
     tx: Transaction, asked: BatchRequest, *, path: Callable[[str], str], new_id: Callable[[], str]
 ) -> Batch:
-    """Raises UnknownModel, EmptyBatch, TooManyItems. What is wrong with an item is not known here."""
+    """Raises UnknownModel, EmptyBatch, TooManyItems, TooManyBatches. What is wrong with an item is not known here."""
     if asked.total == 0:
         raise EmptyBatch
     if asked.total > MOST_ITEMS:
         raise TooManyItems(asked.total, MOST_ITEMS)
-    pick_engine(await tx.catalog(), asked.kind, asked.model)
+    if await tx.open_batches(asked.tenant) >= MOST_AT_A_TIME:
+        raise TooManyBatches(MOST_AT_A_TIME)
+    await pick(tx, await tx.catalog(), asked.tenant, asked.kind, asked.model)
     batch = Batch(
         id=BatchId(new_id()),
         tenant=asked.tenant,

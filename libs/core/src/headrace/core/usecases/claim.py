@@ -159,4 +159,5 @@ def grant_of(job: Job, lease: timedelta, previous: str | None) -> Grant:
         previous=previous,
         checkpoint=None if job.checkpoint is None else job.checkpoint.blob,
         checkpoint_step=None if job.checkpoint is None else job.checkpoint.step,
+        artefact=job.artefact,
     )

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from headrace.contracts.ids import BlobId, DeletionId, JobId, RunId, TenantId
+from headrace.contracts.ids import BlobId, DeletionId, JobId, RunId, TenantId, UploadId
 from headrace.core.errors import (
     JobNotFound,
     JobNotOver,
@@ -51,7 +51,7 @@ _ROWS_AT_ONCE: Final = 1000
 _LONGEST_WAIT_S: Final = 30.0
 _MOST_TRIES: Final = 10  # that make it wait longer
 _INSIDE: Final = (Kind.JOB, Kind.RUN)
-_OUTSIDE: Final = (Kind.LOG, Kind.PRODUCER, Kind.BLOB)
+_OUTSIDE: Final = (Kind.LOG, Kind.PRODUCER, Kind.BLOB, Kind.UPLOAD)
 _TOLD_AS: Final = {Kind.LOG: "streams", Kind.PRODUCER: "producers", Kind.BLOB: "blobs"}
 EVERYTHING: Final = "tenant"  # the subject of a wish about all that a tenant has
 
@@ -162,7 +162,8 @@ async def clear(
         if found is None or found.finished_at is not None:
             return found
         dropped = await tx.drop_remnants(deletion, gone)
-        removed = _sum(found.removed, Counter(_TOLD_AS[each.kind] for each in dropped))
+        told = [_TOLD_AS[each.kind] for each in dropped if each.kind in _TOLD_AS]
+        removed = _sum(found.removed, Counter(told))
         over = found.sweep is None and not await tx.remnants(deletion, tuple(Kind), limit=1)
         tries = 0 if moved or dropped else found.tries + 1
         wait = timedelta(seconds=min(2.0**tries / 2, _LONGEST_WAIT_S) if tries else 0)
@@ -185,6 +186,9 @@ async def _removed(places: Places, left: Sequence[Remnant]) -> list[Remnant]:
     with suppress(Unavailable):
         for each in of[Kind.BLOB]:
             await places.blobs.delete(each.tenant, BlobId(each.name))
+            gone.append(each)
+        for each in of[Kind.UPLOAD]:
+            await places.blobs.abandon(each.tenant, UploadId(each.name))
             gone.append(each)
     return gone
 
@@ -280,7 +284,9 @@ async def _sweep_around(tx: Transaction, deletion: Deletion, sweep: Sweep) -> De
         if not run.over:
             await cancel_run(tx, run.tenant, run.id)
         await tx.add_remnants(deletion.id, [Remnant(Kind.RUN, run.tenant, run.id)])
-    around = await tx.erase_around(deletion.tenant, before=sweep.made_before, limit=_ROWS_AT_ONCE)
+    around = await tx.erase_around(
+        deletion.id, deletion.tenant, before=sweep.made_before, limit=_ROWS_AT_ONCE
+    )
     deletion = replace(deletion, removed=_sum(deletion.removed, around))
     if around or await tx.remnants(deletion.id, _INSIDE, limit=1):
         return deletion

@@ -8,7 +8,7 @@ if it is still as it was read. Whoever dies in the middle has begun nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import chain, repeat
@@ -24,17 +24,19 @@ from headrace.core.ports.store import NewJob, Store, Transaction
 from headrace.core.ports.upkeep import BlobUse
 from headrace.core.rollout import Basis
 from headrace.core.usecases.admit import Admission
+from headrace.core.usecases.pick import Picked, pick, weights_of
 from headrace.core.usecases.rollout import in_force
 from headrace.core.usecases.submit import (
     Check,
     Ready,
     Submission,
     new_job,
-    pick_engine,
     prepared,
 )
 
-HELD_FOR: Final = timedelta(seconds=30)  # longer than a turn may take
+HELD_FOR: Final = timedelta(
+    seconds=15
+)  # longer than a turn may take; who died in one is waited for
 # Of the places there are to wait in: a batch leaves some to what else its tenant, and others, submit.
 SHARE: Final = 0.9
 _KEPT: Final = 2  # sources
@@ -87,7 +89,9 @@ async def expand(
         return None if turn is None else Expanded(turn.batch, [])
     batch = turn.batch
     lines, read_to = next_items(await sources.read(batch), batch.read_to, turn.room)
-    plans = await asyncio.to_thread(_plans, turn, lines, how.check)
+    items = await asyncio.to_thread(_items, turn, lines)
+    picks = await _picks(store, turn, items)
+    plans = await asyncio.to_thread(_plans, turn, items, picks, how.check)
     kept = [await _prepared(store, sources.blobs, plan) for plan in plans]
     after = replace(batch, begun=batch.begun + len(plans), read_to=read_to, held_up=None)
     expanded = await _written(store, turn, after, kept)
@@ -137,7 +141,7 @@ class _Good:
     place: int
     custom_id: str | None
     request: Submission
-    card: EngineCard
+    picked: Picked
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,30 +155,61 @@ class _Kept:
 _Plan: TypeAlias = _Good | NewItem
 
 
-def _plans(turn: _Turn, lines: Sequence[bytes], check: Check) -> list[_Plan]:
-    """One for each item that begins in this turn, also where its line is missing."""
+def _items(turn: _Turn, lines: Sequence[bytes]) -> list[Item | NewItem]:
+    """One for each that begins in this turn, also where its line is missing."""
     batch = turn.batch
     places = range(batch.begun, min(batch.begun + turn.room, batch.total))
     return [
-        _plan(turn, place, line, check)
+        _item_of(batch, place, line)
         for place, line in zip(places, chain(lines, repeat(None)), strict=False)
     ]
 
 
-def _plan(turn: _Turn, place: int, line: bytes | None, check: Check) -> _Plan:
-    custom_id: str | None = None
+def _item_of(batch: Batch, place: int, line: bytes | None) -> Item | NewItem:
     try:
         item = _read(line)
-        custom_id = item.custom_id
-        if turn.batch.cancel_asked_at is not None:
-            return NewItem(place=place, custom_id=custom_id, state=ItemState.CANCELLED)
-        card = pick_engine(turn.catalog, turn.batch.kind, item.model or turn.batch.model)
-        check(card, item.input)
-        return _Good(place, custom_id, _submission(turn.batch, place, item, card), card)
     except BadItem as error:
         return _rejected(place, error.custom_id, error.why)
-    except (UnknownModel, InvalidInput) as error:
-        return _rejected(place, custom_id, str(error))
+    if batch.cancel_asked_at is not None:
+        return NewItem(place=place, custom_id=item.custom_id, state=ItemState.CANCELLED)
+    return item
+
+
+_Picks: TypeAlias = Mapping[str | None, Picked | UnknownModel]
+
+
+async def _picks(store: Store, turn: _Turn, items: Sequence[Item | NewItem]) -> _Picks:
+    """Who runs what they ask for: looked up once for each model that is named."""
+    batch = turn.batch
+    wanted = {item.model or batch.model: None for item in items if isinstance(item, Item)}
+    picks: dict[str | None, Picked | UnknownModel] = {}
+    async with store.begin() as tx:
+        for model in wanted:
+            try:
+                picks[model] = await pick(tx, turn.catalog, batch.tenant, batch.kind, model)
+            except UnknownModel as unknown:
+                picks[model] = unknown
+    return picks
+
+
+def _plans(
+    turn: _Turn, items: Sequence[Item | NewItem], picks: _Picks, check: Check
+) -> list[_Plan]:
+    return [
+        item if isinstance(item, NewItem) else _plan(turn.batch, place, item, picks, check)
+        for place, item in enumerate(items, turn.batch.begun)
+    ]
+
+
+def _plan(batch: Batch, place: int, item: Item, picks: _Picks, check: Check) -> _Plan:
+    picked = picks[item.model or batch.model]
+    if isinstance(picked, UnknownModel):
+        return _rejected(place, item.custom_id, str(picked))
+    try:
+        check(picked.card, item.input)
+        return _Good(place, item.custom_id, _submission(batch, place, item, picked.card), picked)
+    except (BadItem, InvalidInput) as error:
+        return _rejected(place, item.custom_id, str(error))
 
 
 def _read(line: bytes | None) -> Item:
@@ -246,6 +281,7 @@ async def _begin(
     await tx.insert([NewJob(job) for job in jobs])
     named = [(job, each.ready.named) for job, each in zip(jobs, good, strict=True)]
     await tx.use_blobs([BlobUse(job.tenant, blob, job.id) for job, all_ in named for blob in all_])
+    await tx.use_blobs([use for job in jobs for use in weights_of(job)])
     items = [each if isinstance(each, NewItem) else _item(turn.batch, each.plan) for each in kept]
     if not await tx.begin_items(turn.batch, after, items):
         raise _Moved
@@ -254,7 +290,7 @@ async def _begin(
 
 async def _job(tx: Transaction, turn: _Turn, kept: _Kept) -> Job:
     id_ = job_of_item(turn.batch.id, kept.plan.place)
-    return await new_job(tx, kept.ready.request, kept.plan.card, turn.path, id_)
+    return await new_job(tx, kept.ready.request, kept.plan.picked, turn.path, id_)
 
 
 def _item(batch: Batch, plan: _Good) -> NewItem:

@@ -6,13 +6,15 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from headrace.contracts.ids import JobId, Lane, TenantId
+from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
+from headrace.contracts.messages import WarmModel
 from headrace.contracts.remote import is_remote
 from headrace.core import crew
 from headrace.core.errors import JobNotFound
 from headrace.core.explain import Facts
 from headrace.core.job import Job, State
 from headrace.core.ports.store import Store, Transaction, WorkerRecord
+from headrace.core.usecases.placement import MOST_WORKERS, warm_models
 from headrace.core.wants import read
 
 HEARD_WITHIN: Final = timedelta(seconds=30)
@@ -39,7 +41,18 @@ async def facts_about(store: Store, tenant: TenantId, job: JobId) -> Facts:
             terms=await tx.terms(tenant),
             crowd=await tx.crowd(found),
             ahead=await tx.ahead(found) if found.state is State.QUEUED else 0,
+            warm=await _warm(tx, found),
         )
+
+
+async def _warm(tx: Transaction, job: Job) -> dict[WorkerId, WarmModel]:
+    now = await tx.now()
+    return {
+        member.id: each
+        for member in await tx.fleet(limit=MOST_WORKERS)
+        for each in warm_models(member, now)
+        if (each.lane, each.model) == (job.lane, job.spec.model)
+    }
 
 
 async def _workers(tx: Transaction, job: Job) -> list[WorkerRecord]:

@@ -25,8 +25,8 @@ TRIES: Final = 3
 LONGEST: Final = timedelta(seconds=1)
 WORTH: Final = timedelta(seconds=0.25)  # a load that is over sooner costs less than to go round
 HEARD_WITHIN: Final = timedelta(seconds=15)  # heartbeats come every ten seconds at least
+MOST_WORKERS: Final = 2_000  # that are looked at
 _LOOK_EVERY_S: Final = 1.0
-_WORKERS: Final = 2_000
 _REMEMBERED: Final = 10_000  # jobs that were refused
 
 
@@ -64,7 +64,7 @@ class Placement:
     async def _look(self, tx: Transaction) -> dict[tuple[Lane, str], list[_Place]]:
         found: defaultdict[tuple[Lane, str], list[_Place]] = defaultdict(list)
         at = await tx.now()
-        for member in await tx.fleet(limit=_WORKERS):
+        for member in await tx.fleet(limit=MOST_WORKERS):
             if member.path == self._path:
                 for model in warm_models(member, at):
                     slots = member.slots.get(model.lane, 0)

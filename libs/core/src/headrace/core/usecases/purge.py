@@ -13,6 +13,7 @@ from headrace.core.errors import Unavailable
 from headrace.core.ports.blobs import BlobRef, Blobs
 from headrace.core.ports.store import Store, Transaction
 from headrace.core.usecases.erase import KEPT as DELETIONS_KEPT
+from headrace.core.usecases.upload import end_expired
 
 # Clients are promised a day; what is kept longer forgives a clock or a client that is late.
 KEYS_KEPT: Final = timedelta(hours=48)
@@ -51,9 +52,10 @@ async def purge(store: Store, blobs: Blobs, *, kept: Kept, limit: int) -> bool:
         wishes = await tx.purge_deletions(finished_before=now - DELETIONS_KEPT, limit=limit)
         await tx.purge_engines(announced_before=now - kept.engines)
         useless = await _purge_api_keys(tx, now, kept, limit)
+    ended = await end_expired(store, blobs, limit=limit)
     if keys >= limit:
         return True
-    others = max(fires, silent, takes, called, wishes, useless)
+    others = max(fires, silent, takes, called, wishes, useless, ended)
     if kept.jobs is None:
         return others >= limit
     async with store.begin() as tx:

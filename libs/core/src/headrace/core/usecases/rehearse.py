@@ -29,8 +29,9 @@ from headrace.core.ports.dead_letters import (
 from headrace.core.ports.store import Store, Transaction
 from headrace.core.rollout import Choose
 from headrace.core.usecases import settle
+from headrace.core.usecases.pick import engine_of
 from headrace.core.usecases.retry import retry_with
-from headrace.core.usecases.submit import Check, named_blobs, pick_engine
+from headrace.core.usecases.submit import Check, named_blobs
 
 _NAMED: Final = 20  # fields that the audit names
 
@@ -106,7 +107,7 @@ async def mend(
     """Raises LetterNotFound, LetterSettled, UnknownModel, InvalidInput."""
     async with store.begin() as tx:
         job = await _job_of(tx, await settle.open_letter(tx, number))
-        card = pick_engine(await tx.catalog(), job.spec.kind, job.spec.model)
+        card = engine_of(await tx.catalog(), job)
     named = named_blobs(given)
     await asyncio.to_thread(check, card, given)
     hint = changes(await _input_of(job, blobs), given)
@@ -154,7 +155,7 @@ async def _facts(tx: Transaction, found: Sequence[Parked]) -> list[_Facts]:
 
 def _card(catalog: list[EngineCard], job: Job) -> EngineCard | None:
     try:
-        return pick_engine(catalog, job.spec.kind, job.spec.model)
+        return engine_of(catalog, job)
     except UnknownModel:
         return None
 

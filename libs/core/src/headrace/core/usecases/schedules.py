@@ -28,6 +28,7 @@ from headrace.core.ports.store import NewJob, Store, Transaction
 from headrace.core.ports.upkeep import BlobUse
 from headrace.core.rollout import Basis, Choose
 from headrace.core.usecases.admit import Admission
+from headrace.core.usecases.pick import weights_of
 from headrace.core.usecases.rollout import in_force
 from headrace.core.usecases.submit import (
     Check,
@@ -35,12 +36,14 @@ from headrace.core.usecases.submit import (
     check_inline,
     named_blobs,
     new_job,
-    pick_engine,
+    pick_for,
 )
 
 Missed: TypeAlias = Literal["once", "skip"]
 LATE: Final = timedelta(minutes=1)  # a fire no later than this is in time, not missed
-_FIELDS: Final = ("kind", "model", "input", "priority", "timeout_s", "labels")
+_FIELDS: Final = (
+    *("kind", "model", "input", "priority", "timeout_s", "labels", "sticky", "register_as"),
+)
 LABEL: Final = "headrace/schedule"  # on each job that a schedule made
 
 
@@ -74,8 +77,7 @@ async def create_schedule(
     request = _submission(asked.tenant, asked.job, None)
     check_inline(request)
     named = named_blobs(request.input)
-    card = pick_engine(await tx.catalog(), request.kind, request.model)
-    makers.check(card, request.input)
+    makers.check((await pick_for(tx, request)).card, request.input)
     schedule = Schedule(
         id=ScheduleId(makers.new_id()),
         tenant=asked.tenant,
@@ -233,19 +235,18 @@ async def _admitted(tx: Transaction, schedule: Schedule, firing: Firing) -> Job:
 
 async def _insert(tx: Transaction, jobs: list[Job]) -> None:
     await tx.insert([NewJob(job) for job in jobs])
-    await tx.use_blobs(
-        [BlobUse(job.tenant, blob, job.id) for job in jobs for blob in kept_for(job.spec.input)]
-    )
+    inputs = [BlobUse(job.tenant, b, job.id) for job in jobs for b in kept_for(job.spec.input)]
+    await tx.use_blobs(inputs + [use for job in jobs for use in weights_of(job)])
 
 
 async def _job_of(tx: Transaction, schedule: Schedule, makers: Makers, trace: str | None) -> Job:
     request = _submission(schedule.tenant, schedule.job, trace)
-    card = pick_engine(await tx.catalog(), request.kind, request.model)
-    makers.check(card, request.input)
+    picked = await pick_for(tx, request)  # as its route is now
+    makers.check(picked.card, request.input)
     labelled = replace(request, labels={**request.labels, LABEL: schedule.id})
     choose = makers.choose
     path = schedule.path if choose is None else choose(schedule.tenant, request.kind)
-    return await new_job(tx, labelled, card, path, JobId(makers.new_id()))
+    return await new_job(tx, labelled, picked, path, JobId(makers.new_id()))
 
 
 def _submission(tenant: TenantId, job: dict[str, Any], trace: str | None) -> Submission:

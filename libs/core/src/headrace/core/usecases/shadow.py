@@ -33,6 +33,7 @@ from headrace.core.ports.rollouts import Comparison, Pair
 from headrace.core.ports.store import NewJob, Store, Transaction
 from headrace.core.ports.upkeep import BlobUse
 from headrace.core.rollout import other
+from headrace.core.usecases.pick import weights_of
 
 IN_VAIN_AFTER: Final = timedelta(minutes=15)  # since its job has ended
 MOST_DIFFERENCES: Final = 10  # that are told
@@ -51,13 +52,15 @@ async def make_shadow(tx: Transaction, job: Job, shadow: JobId) -> Job | None:
         shadow_tenant=job.tenant,
         spec=_asked(job.spec),
         lane=job.lane,
+        artefact=job.artefact,
         path=other(job.path),
         state=job.state,
         not_before=job.not_before,
         trace=job.trace,
     )
     await tx.insert([NewJob(copy)])
-    await tx.use_blobs([BlobUse(job.tenant, blob, shadow) for blob in kept_for(job.spec.input)])
+    inputs = [BlobUse(job.tenant, blob, shadow) for blob in kept_for(job.spec.input)]
+    await tx.use_blobs(inputs + weights_of(copy))
     return copy
 
 
@@ -69,6 +72,7 @@ def _asked(spec: Spec) -> Spec:
         cancel_after_s=None,
         conversation=None,
         webhook=None,
+        register_as=None,
     )
 
 

@@ -13,7 +13,7 @@ import msgspec
 from headrace.contracts.ids import BlobId, JobId, KeyId, TenantId, UserId
 from headrace.contracts.messages import INPUT_BLOB, MAX_INLINE_BYTES, EngineCard
 from headrace.core.blob_names import MAX_INPUT_BLOBS, kept_for
-from headrace.core.errors import IdempotencyConflict, InvalidInput, UnknownModel
+from headrace.core.errors import IdempotencyConflict, InvalidInput
 from headrace.core.job import Job, Spec, State, Webhook
 from headrace.core.ports.blobs import Blob, Blobs
 from headrace.core.ports.store import (
@@ -29,6 +29,7 @@ from headrace.core.ports.store import (
 from headrace.core.ports.upkeep import BlobUse
 from headrace.core.usecases.admit import Admission
 from headrace.core.usecases.kudos import hold
+from headrace.core.usecases.pick import Picked, pick, weights_of
 from headrace.core.usecases.shadow import make_shadow
 
 Check: TypeAlias = Callable[[EngineCard, Mapping[str, Any]], None]
@@ -42,7 +43,8 @@ class Submission:
     tenant: TenantId
     kind: str
     input: dict[str, Any]
-    model: str | None = None  # None: the kind's default
+    model: str | None = None  # an engine's own, or a registered one; None: the kind's default
+    sticky: str | None = None  # who shares a version of a registered model; None: the whole tenant
     card: EngineCard | None = None  # who shall run it; None: whom the catalog names
     priority: int = 0
     run_at: datetime | None = None
@@ -54,6 +56,7 @@ class Submission:
     wants: str | None = None  # as core/wants.py writes it; None: not for workers that come by HTTP
     payload: dict[str, Any] | None = None  # what those are told in place of `input`
     webhook: Webhook | None = None  # checked at the door, by `core.addresses`
+    register_as: str | None = None  # checked at the door, by `core.models`
     idempotency: IdempotencyKey | None = None
     api_key: KeyId | None = None
     payer: UserId | None = None  # the tenant's user; None: nobody pays
@@ -127,8 +130,8 @@ async def prepared(store: Store, blobs: Blobs, request: Submission, check: Check
         # Too large for the grant that will carry it. Checked before anything is kept of it, and while
         # that takes its time neither this loop nor a transaction waits.
         async with store.begin() as tx:
-            card = await _card(tx, request)
-        await asyncio.to_thread(check, card, request.input)
+            picked = await pick_for(tx, request)
+        await asyncio.to_thread(check, picked.card, request.input)
         blob = await blobs.put(request.tenant, Blob("application/json", encoded))
         request, check = replace(request, input={INPUT_BLOB: blob}), _checked
         named.append(blob)
@@ -137,9 +140,9 @@ async def prepared(store: Store, blobs: Blobs, request: Submission, check: Check
 
 async def _take_in(tx: Transaction, ready: Ready, how: Taking) -> Insertion:
     request = ready.request
-    card = await _card(tx, request)
-    ready.check(card, request.input)
-    job = await new_job(tx, request, card, how.path, JobId(how.new_id()))
+    picked = await pick_for(tx, request)
+    ready.check(picked.card, request.input)
+    job = await new_job(tx, request, picked, how.path, JobId(how.new_id()))
     (outcome,) = await tx.insert([NewJob(job, request.idempotency)])
     if isinstance(outcome, Created):
         await _provide(tx, request, job, ready.named)
@@ -174,7 +177,7 @@ async def _with_small_payload(blobs: Blobs, request: Submission, named: list[Blo
 
 async def _provide(tx: Transaction, request: Submission, job: Job, named: Sequence[BlobId]) -> None:
     """What a new job stands on: its blobs stay, and its price is held."""
-    await tx.use_blobs([BlobUse(job.tenant, blob, job.id) for blob in named])
+    await tx.use_blobs([BlobUse(job.tenant, blob, job.id) for blob in named] + weights_of(job))
     if request.payer is not None:
         await hold(tx, request.payer, job, job.price or 0)
 
@@ -189,27 +192,19 @@ async def _look(store: Store, admission: Admission | None, requests: Sequence[Su
         admission.refuse_if_full(first.tenant, more=more, more_in_all=more)
 
 
-async def _card(tx: Transaction, request: Submission) -> EngineCard:
-    if request.card is not None:
-        return request.card
-    return pick_engine(await tx.catalog(), request.kind, request.model)
+async def pick_for(tx: Transaction, request: Submission) -> Picked:
+    """Raises UnknownModel."""
+    card, model = request.card, request.model
+    if card is None:
+        catalog = await tx.catalog()
+        return await pick(tx, catalog, request.tenant, request.kind, model, request.sticky)
+    if card.formats and model not in card.models:
+        return await pick(tx, [card], request.tenant, request.kind, model, request.sticky)
+    return Picked(card, model or card.models[0])
 
 
 def _checked(card: EngineCard, given: Mapping[str, Any]) -> None:
     """It was, before it became a blob."""
-
-
-def pick_engine(catalog: list[EngineCard], kind: str, model: str | None) -> EngineCard:
-    """The engine for a kind and model; for a kind alone, the first. Raises UnknownModel."""
-    of_kind = [card for card in catalog if card.kind == kind]
-    if not of_kind:
-        raise UnknownModel(kind, None, sorted({card.kind for card in catalog}))
-    if model is None:
-        return of_kind[0]
-    for card in of_kind:
-        if model in card.models:
-            return card
-    raise UnknownModel(kind, model, sorted(name for card in of_kind for name in card.models))
 
 
 def named_blobs(given: dict[str, Any]) -> list[BlobId]:
@@ -229,7 +224,7 @@ def check_inline(request: Submission) -> None:
 
 
 async def new_job(
-    tx: Transaction, request: Submission, card: EngineCard, path: str, job: JobId
+    tx: Transaction, request: Submission, picked: Picked, path: str, job: JobId
 ) -> Job:
     """As it will be inserted."""
     waits = request.run_at is not None and request.run_at > await tx.now()
@@ -238,7 +233,7 @@ async def new_job(
         tenant=request.tenant,
         spec=Spec(
             kind=request.kind,
-            model=request.model or card.models[0],
+            model=picked.model,
             input=request.input,
             priority=request.priority,
             timeout_s=request.timeout_s,
@@ -249,8 +244,10 @@ async def new_job(
             wants=request.wants,
             payload=request.payload,
             webhook=request.webhook,
+            register_as=request.register_as,
         ),
-        lane=card.lane,
+        lane=picked.card.lane,
+        artefact=picked.artefact,
         path=path,
         state=State.SCHEDULED if waits else State.QUEUED,
         not_before=request.run_at if waits else None,

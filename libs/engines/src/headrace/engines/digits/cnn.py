@@ -38,6 +38,7 @@ class CnnTrainer:
     models: ClassVar[Sequence[str]] = ("digits-cnn",)
     Input: ClassVar[type[msgspec.Struct]] = CnnInput
     requires: ClassVar[Sequence[str]] = ("torch", "sklearn", "numpy")
+    gpu: ClassVar[bool] = True
     threads: ClassVar[int] = 1
 
     @classmethod

@@ -7,12 +7,13 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
 
-from headrace.engines.engine import BadInput, Engine, OutOfMemory, Work
+from headrace.engines.engine import Engine, OutOfMemory, Work
 from headrace.engines.folders import model_folders, stay_offline
+from headrace.engines.image.asked import SEEDS, DiffusersInput
 from headrace.engines.options import Options, configured, only
 from headrace.engines.torch_device import OPTIONS, TorchDevice, TorchOptions, torch_options
 
@@ -21,27 +22,8 @@ if TYPE_CHECKING:  # torch comes with the first load, in the child process only
 
     from headrace.engines.image.painting import Painter, Watch
 
-_SEEDS: Final = 2**32
 _PREVIEWS: Final = 12  # at most, however many the steps
 _PREVIEW_QUALITY: Final = 70
-
-Side = Annotated[int, msgspec.Meta(ge=64, le=2048, multiple_of=8)]
-
-
-class DiffusersInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    prompt: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
-    negative_prompt: Annotated[str, msgspec.Meta(max_length=2000)] | None = None
-    steps: Annotated[int, msgspec.Meta(ge=1, le=200)] = 30
-    # None, here and below: as the pipeline likes
-    guidance: Annotated[float, msgspec.Meta(ge=0, le=30)] | None = None
-    width: Side | None = None
-    height: Side | None = None
-    seed: Annotated[int, msgspec.Meta(ge=0, lt=_SEEDS)] | None = None  # None: any, and reported
-    n: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1  # pictures, of seeds that follow each other
-
-    def __post_init__(self) -> None:
-        if not self.prompt.strip():
-            raise BadInput("prompt", "is blank")
 
 
 class DiffusersEngine:
@@ -80,9 +62,9 @@ class DiffusersEngine:
 
     def run(self, work: Work[DiffusersInput]) -> dict[str, Any]:
         given = work.input
-        seed = secrets.randbelow(_SEEDS) if given.seed is None else given.seed
+        seed = secrets.randbelow(SEEDS) if given.seed is None else given.seed
         begun = time.monotonic()
-        pictures = self._painted(work, [(seed + nth) % _SEEDS for nth in range(given.n)])
+        pictures = self._painted(work, [(seed + nth) % SEEDS for nth in range(given.n)])
         spent = time.monotonic() - begun
         work.metric("steps_per_s", given.steps / spent)
         images = [work.blob(_encoded(each, "PNG"), "image/png").as_output() for each in pictures]

@@ -8,17 +8,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import diffusers
 import torch
 from PIL.Image import Image
 
 from headrace.engines.engine import BadInput
+from headrace.engines.image.asked import DiffusersInput
 from headrace.engines.torch_device import TorchDevice
-
-if TYPE_CHECKING:
-    from headrace.engines.image.diffusers import DiffusersInput
 
 _PREVIEW_SIDE: Final = 32  # of the latent picture; eight times as much in pixels
 _PLANES: Final = 4  # dimensions of latents that are pictures

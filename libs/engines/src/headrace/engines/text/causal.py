@@ -73,13 +73,14 @@ class Causal:
 
     def _room(self, given: TextInput, prompt: int) -> int:
         wanted = given.max_tokens or _LONGEST
-        window = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
+        config = self._model.config.get_text_config()
+        window: int | None = getattr(config, "max_position_embeddings", None)
         if window is None:
             return wanted
         if prompt >= window:
             field = "prompt" if given.messages is None else "messages"
             raise BadInput(field, f"has {prompt} tokens; this model reads {window}")
-        return min(wanted, window - prompt)
+        return min(wanted, int(window) - prompt)
 
     @property
     def _ends(self) -> frozenset[int]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 from typing import Final
 from uuid import UUID, uuid4
@@ -12,9 +13,9 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from headrace.contracts.ids import BlobId, TenantId
+from headrace.contracts.ids import BlobId, TenantId, UploadId
 from headrace.core.errors import BlobNotFound, TooLarge
-from headrace.core.ports.blobs import Blob, BlobRef, Blobs
+from headrace.core.ports.blobs import Blob, BlobRef, Blobs, Facts
 
 LIMIT: Final = 100_000
 PICTURE: Final = Blob("image/png", bytes(range(256)) * 16)
@@ -36,9 +37,9 @@ class BlobsPromises:
         name = await blobs.put(tenant, PICTURE)
         size = len(PICTURE.data)
 
-        assert await blobs.read(tenant, name, 300, 20) == PICTURE.data[300:320]
-        assert await blobs.read(tenant, name, size - 7, 20) == PICTURE.data[-7:]
-        assert await blobs.read(tenant, name, size, 20) == b""
+        assert await blobs.read(tenant, name, start=300, length=20) == PICTURE.data[300:320]
+        assert await blobs.read(tenant, name, start=size - 7, length=20) == PICTURE.data[-7:]
+        assert await blobs.read(tenant, name, start=size, length=20) == b""
 
     async def test_no_part_is_read_of_what_is_not_there_or_anothers(
         self, blobs: Blobs, tenant: TenantId
@@ -46,11 +47,11 @@ class BlobsPromises:
         name = await blobs.put(tenant, PICTURE)
 
         with pytest.raises(BlobNotFound):
-            await blobs.read(TenantId(f"{tenant}-other"), name, 0, 1)
+            await blobs.read(TenantId(f"{tenant}-other"), name, start=0, length=1)
         with pytest.raises(BlobNotFound):
-            await blobs.read(tenant, BlobId(f"{uuid4()}.png"), 0, 1)
+            await blobs.read(tenant, BlobId(f"{uuid4()}.png"), start=0, length=1)
         with pytest.raises(BlobNotFound):
-            await blobs.read(tenant, BlobId("../../etc/passwd"), 0, 1)
+            await blobs.read(tenant, BlobId("../../etc/passwd"), start=0, length=1)
 
     async def test_an_empty_blob_is_a_blob(self, blobs: Blobs, tenant: TenantId) -> None:
         name = await blobs.put(tenant, Blob("text/plain", b""))
@@ -186,15 +187,107 @@ class BlobsPromises:
 
         assert ref not in await listed(blobs, limit=100)
 
+    async def test_one_tenants_blobs_are_listed_alone(self, blobs: Blobs, tenant: TenantId) -> None:
+        mine = {BlobRef(tenant, await blobs.put(tenant, PICTURE)) for _ in range(3)}
+        await blobs.put(TenantId(f"{tenant}-other"), PICTURE)
+
+        assert set(await listed(blobs, limit=2, of=tenant)) == mine
+
+    async def test_size_and_digest_are_known_without_reading_it(
+        self, blobs: Blobs, tenant: TenantId
+    ) -> None:
+        name, chosen = await blobs.put(tenant, PICTURE), BlobId(f"{uuid4()}.webp")
+        await blobs.put_as(tenant, chosen, b"chosen")
+
+        facts = await blobs.facts(tenant, name)
+
+        assert facts == Facts("image/png", len(PICTURE.data), digest_of(PICTURE.data))
+        assert await blobs.facts(tenant, chosen) == Facts("image/webp", 6, digest_of(b"chosen"))
+        for other, blob in ((TenantId("x"), name), (tenant, chosen[::-1]), (tenant, "../x")):
+            with pytest.raises(BlobNotFound):
+                await blobs.facts(other, BlobId(blob))
+
+    async def test_a_part_of_it_can_be_read(self, blobs: Blobs, tenant: TenantId) -> None:
+        name = await blobs.put(tenant, PICTURE)
+
+        assert await blobs.read(tenant, name, start=3, length=4) == PICTURE.data[3:7]
+        end = len(PICTURE.data) - 2
+        assert await blobs.read(tenant, name, start=end, length=100) == PICTURE.data[end:]
+        with pytest.raises(BlobNotFound):
+            await blobs.read(TenantId("x"), name, start=0, length=1)
+
+    # --- Uploads ---
+
+    @pytest.fixture
+    def upload(self) -> UploadId:
+        return UploadId(str(uuid4()))
+
+    async def test_pieces_become_a_blob_larger_than_one_that_comes_at_once_may_be(
+        self, blobs: Blobs, tenant: TenantId, upload: UploadId
+    ) -> None:
+        name, pieces = blobs.new_name("image/png"), [bytes([n]) * LIMIT for n in range(3)]
+        for place, piece in enumerate(pieces):
+            await blobs.append(tenant, upload, piece, at=place * LIMIT)
+
+        assert await listed(blobs, limit=100, of=tenant) == []
+        await blobs.join(tenant, upload, name, size=3 * LIMIT)
+        await blobs.join(tenant, upload, name, size=3 * LIMIT)  # its answer was lost
+
+        assert await blobs.get(tenant, name) == Blob("image/png", b"".join(pieces))
+        facts = await blobs.facts(tenant, name)
+        assert facts == Facts("image/png", 3 * LIMIT, digest_of(b"".join(pieces)))
+        assert [ref.blob for ref in await listed(blobs, limit=100, of=tenant)] == [name]
+
+    async def test_what_a_writer_put_that_gave_up_counts_no_more(
+        self, blobs: Blobs, tenant: TenantId, upload: UploadId
+    ) -> None:
+        name = blobs.new_name("text/plain")
+        await blobs.append(tenant, upload, b"ab", at=0)
+        await blobs.append(tenant, upload, b"wrong", at=2)
+        await blobs.append(tenant, upload, b"wrong", at=7)
+        await blobs.append(tenant, upload, b"cd", at=2)
+        await blobs.append(tenant, upload, b"e", at=4)
+
+        await blobs.join(tenant, upload, name, size=5)
+
+        assert (await blobs.get(tenant, name)).data == b"abcde"
+
+    async def test_what_is_not_whole_becomes_no_blob(
+        self, blobs: Blobs, tenant: TenantId, upload: UploadId
+    ) -> None:
+        name = blobs.new_name("text/plain")
+        await blobs.append(tenant, upload, b"ab", at=0)
+
+        for whose, size in ((tenant, 3), (TenantId("x"), 2)):
+            with pytest.raises(BlobNotFound):
+                await blobs.join(whose, upload, name, size=size)
+        with pytest.raises(BlobNotFound):
+            await blobs.get(tenant, name)
+
+    async def test_an_abandoned_upload_is_gone_and_may_be_abandoned_again(
+        self, blobs: Blobs, tenant: TenantId, upload: UploadId
+    ) -> None:
+        await blobs.append(tenant, upload, b"ab", at=0)
+
+        await blobs.abandon(tenant, upload)
+        await blobs.abandon(tenant, upload)
+
+        with pytest.raises(BlobNotFound):
+            await blobs.join(tenant, upload, blobs.new_name("text/plain"), size=2)
+
     async def test_it_says_that_it_is_there(self, blobs: Blobs) -> None:
         await blobs.ping()
 
 
-async def listed(blobs: Blobs, *, limit: int) -> list[BlobRef]:
+def digest_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+async def listed(blobs: Blobs, *, limit: int, of: TenantId | None = None) -> list[BlobRef]:
     found: list[BlobRef] = []
     place: str | None = ""
     while place is not None:
-        page = await blobs.page(after=place, limit=limit)
+        page = await blobs.page(after=place, limit=limit, of=of)
         assert len(page.blobs) <= limit
         found += [ref for ref, _ in page.blobs]
         place = page.next

@@ -17,15 +17,15 @@ from headrace.contracts.frames import Entry
 from headrace.contracts.ids import START, BatchId
 from headrace.core.batch import Ended
 from headrace.core.errors import BatchNotFound, Unavailable
-from headrace.core.ports.batches import Look
 from headrace.core.ports.streams import Take
+from headrace.core.usecases.batches import Standing, find_batch
 
 JSON_LINES: Final = "application/jsonl"
 _PAGE: Final = 200
 _LOOK_EVERY_S: Final = 1.0
 
 Line: TypeAlias = Callable[[Ended], bytes]  # with its end
-Standing: TypeAlias = Callable[[Look], bytes]  # as the data of an event
+Say: TypeAlias = Callable[[Standing], bytes]  # as the data of an event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,14 @@ class Wanted:
     after: int = 0
     wrong: bool = False  # only those
     follow: bool = False  # wait for more, until it is over
+    most: int | None = None  # lines; None: all
+
+    def behind(self, found: Sequence[Ended]) -> Wanted:
+        """What is left of it."""
+        if not found:
+            return self
+        most = None if self.most is None else self.most - len(found)
+        return replace(self, after=found[-1].number, most=most)
 
 
 async def open_results(
@@ -50,11 +58,11 @@ async def open_results(
 
 
 async def open_progress(
-    deps: ApiDeps, viewer: Holder, batch: BatchId, standing: Standing
+    deps: ApiDeps, viewer: Holder, batch: BatchId, say: Say
 ) -> EventStreamResponse:
     """Raises Refused or BatchNotFound."""
     first = await _look(deps, viewer, batch)
-    watching: Watching = partial(_progress, deps, viewer, standing, first)
+    watching: Watching = partial(_progress, deps, viewer, say, first)
     if viewer.by_ticket:
         watching = until(deps.limits.ticket_session_s, watching)
     return _response(deps, viewer, watching)
@@ -87,11 +95,8 @@ _LINES: Final = replace(_EVENTS, hello=_nothing, farewell=_nothing, ping=b"\n")
 @dataclass(frozen=True, slots=True)
 class _Turn:
     found: Sequence[Ended]
+    full: bool  # there may be more at once
     was_over: bool  # before it was looked for them: there are no more behind the last
-
-    @property
-    def full(self) -> bool:
-        return len(self.found) >= _PAGE
 
 
 async def _turn(deps: ApiDeps, viewer: Holder, wanted: Wanted) -> _Turn:
@@ -99,10 +104,11 @@ async def _turn(deps: ApiDeps, viewer: Holder, wanted: Wanted) -> _Turn:
         look = await tx.look_at_batch(viewer.tenant, wanted.batch)
         if look is None:
             raise BatchNotFound(wanted.batch)
+        limit = min(_PAGE, _PAGE if wanted.most is None else wanted.most)
         found = await tx.ended_items(
-            wanted.batch, after=wanted.after, limit=_PAGE, wrong=wanted.wrong
+            wanted.batch, after=wanted.after, limit=limit, wrong=wanted.wrong
         )
-    return _Turn(found, look.batch.over)
+    return _Turn(found, full=len(found) >= limit, was_over=look.batch.over)
 
 
 async def _results(  # what is asked for, by whom, and what was found first
@@ -116,50 +122,56 @@ async def _results(  # what is asked for, by whom, and what was found first
     while True:
         if turn.found:
             yield [Entry(position=START, type="item", data=line(each)) for each in turn.found]
-            wanted = replace(wanted, after=turn.found[-1].number)
+            wanted = wanted.behind(turn.found)
+        if wanted.most == 0 or _is_all(turn, wanted):
+            return
         if not turn.full:
-            if turn.was_over or not wanted.follow:
-                return
             yield ()
             await _pause()
-        try:
-            turn = await _turn(deps, viewer, wanted)
-        except BatchNotFound:
-            return  # it went with its time
-        except Unavailable:
-            if not wanted.follow:
-                raise  # the answer breaks off: what was read is good, and its last cursor goes on
-            turn = _Turn((), was_over=False)
+        turn = await _next(deps, viewer, wanted)
 
 
-async def _look(deps: ApiDeps, viewer: Holder, batch: BatchId) -> Look:
+def _is_all(turn: _Turn, wanted: Wanted) -> bool:
+    return not turn.full and (turn.was_over or not wanted.follow)
+
+
+async def _next(deps: ApiDeps, viewer: Holder, wanted: Wanted) -> _Turn:
+    """Raises Unavailable unless it is followed: the answer breaks off, and its last cursor goes on."""
+    try:
+        return await _turn(deps, viewer, wanted)
+    except BatchNotFound:
+        return _Turn((), full=False, was_over=True)  # it went with its time
+    except Unavailable:
+        if not wanted.follow:
+            raise
+        return _Turn((), full=False, was_over=False)
+
+
+async def _look(deps: ApiDeps, viewer: Holder, batch: BatchId) -> Standing:
     async with deps.store.begin() as tx:
-        look = await tx.look_at_batch(viewer.tenant, batch)
-    if look is None:
-        raise BatchNotFound(batch)
-    return look
+        return await find_batch(tx, viewer.tenant, batch)
 
 
 async def _progress(
     deps: ApiDeps,
     viewer: Holder,
-    standing: Standing,
-    look: Look,
+    say: Say,
+    found: Standing,
     tell: Take,  # noqa: ARG001  # all of it comes in batches
 ) -> Batches:
     said = b""
     while True:
-        data = standing(look)
+        data = say(found)
         if data != said:
             said = data
             event = b"event: batch\ndata: %b\n\n" % data
             yield [Entry(position=START, type="batch", data=event)]
-        if look.batch.over:
+        if found.look.batch.over:
             return
         yield ()
         await _pause()
         try:
-            look = await _look(deps, viewer, look.batch.id)
+            found = await _look(deps, viewer, found.look.batch.id)
         except BatchNotFound:
             return
         except Unavailable:

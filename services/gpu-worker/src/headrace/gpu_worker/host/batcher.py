@@ -20,6 +20,7 @@ from itertools import accumulate
 from typing import Final
 
 from headrace.contracts.ids import Lane
+from headrace.contracts.messages import JobError
 from headrace.core.ports.blobs import Blob
 from headrace.gpu_worker.host import wire
 from headrace.gpu_worker.host.keeper import Hear, Keeper, NotReady, RunEnded, Show, run_ended
@@ -131,9 +132,9 @@ class Batcher:
         self._forget(row)
 
     def kill(self, row: Row) -> None:
-        """Unless the child has let go of it."""
+        """Unless the child has let go of it. One that holds too much memory was not killed for its sake."""
         if self._host is not None and row in self._batch and not row.over:
-            self._killed = True
+            self._killed = row.told or row.ended.cancelled()
             self._host.kill()
 
     async def give_up(self, row: Row) -> None:
@@ -237,12 +238,16 @@ class Seat:
 
     @property
     def pid(self) -> int | None:
-        return self._batcher.keeper.pid
+        """There is one child, which one seat tells of."""
+        return self._batcher.keeper.pid if self._first else None
 
     @property
     def memory_bytes(self) -> int:
-        """There is one child, which one seat tells of."""
         return self._batcher.keeper.memory_bytes if self._first else 0
+
+    @property
+    def outgrown(self) -> JobError | None:
+        return self._batcher.keeper.outgrown
 
     @property
     def warm(self) -> list[Warm]:

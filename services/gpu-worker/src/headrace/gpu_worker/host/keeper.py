@@ -81,6 +81,16 @@ class Keeper:
         return None if self._host is None else self._host.pid
 
     @property
+    def outgrown(self) -> JobError | None:
+        """What is wrong with a child that holds more than it may."""
+        most, held = self._lane.process_bytes, self.memory_bytes
+        if most is None or held <= most:
+            return None
+        mib, most_mib = held // 2**20, most // 2**20
+        message = f"its process took {mib} MiB of memory; in this lane {most_mib} MiB are the most"
+        return JobError("resource", message)
+
+    @property
     def memory_bytes(self) -> int:
         return 0 if self._host is None else self._host.memory_bytes
 

@@ -7,6 +7,7 @@ at exit, now and then (obstore 0.12.1).
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -20,10 +21,10 @@ from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import S3Store
 from typing_extensions import override
 
-from headrace.adapters.blobs.names import folder, media_type, new_name, tenant_of
-from headrace.contracts.ids import BlobId, TenantId
+from headrace.adapters.blobs.names import UNKNOWN_TYPE, folder, media_type, new_name, tenant_of
+from headrace.contracts.ids import BlobId, TenantId, UploadId
 from headrace.core.errors import BlobNotFound, Misconfigured, TooLarge, Unavailable
-from headrace.core.ports.blobs import Blob, BlobPage, BlobRef, Blobs
+from headrace.core.ports.blobs import Blob, BlobPage, BlobRef, Blobs, Facts
 
 if TYPE_CHECKING:
     from obstore.store import S3Config  # it exists in the stubs alone
@@ -33,6 +34,8 @@ T = TypeVar("T")
 MAX_BYTES: Final = 32 * 1024 * 1024
 CONNECT_WITHIN_S: Final = 2
 ANSWER_WITHIN_S: Final = 30
+JOINED_A_SECOND: Final = 10 * 1024 * 1024  # bytes, at least
+DIGEST: Final = "sha256"  # the object's own attribute
 REGION: Final = "us-east-1"  # what a server of one's own expects
 
 
@@ -122,14 +125,47 @@ class S3Blobs(Blobs):
         return Blob(kind, data)
 
     @override
-    async def read(self, tenant: TenantId, blob: BlobId, start: int, length: int) -> bytes:
+    async def facts(self, tenant: TenantId, blob: BlobId) -> Facts:
+        kind = media_type(blob)
+        if kind is None:
+            raise BlobNotFound(blob)
+        found = await _in_thread(partial(self._facts, _path(tenant, blob)))
+        if found is None:
+            raise BlobNotFound(blob)
+        return Facts(kind, *found)
+
+    @override
+    async def read(self, tenant: TenantId, blob: BlobId, *, start: int, length: int) -> bytes:
         if media_type(blob) is None:
             raise BlobNotFound(blob)
         path = _path(tenant, blob)
-        data = await _in_thread(partial(self._read_range, path, start, length))
-        if data is None:
+        found = await _in_thread(partial(self._read_range, path, start, length))
+        if found is None:
             raise BlobNotFound(blob)
-        return data
+        return found
+
+    @override
+    async def append(self, tenant: TenantId, upload: UploadId, data: bytes, *, at: int) -> None:
+        """An object for each piece: a part of S3's own multipart uploads has at least 5 MiB."""
+        path = f"{_pieces(tenant, upload)}/{at:020}"
+        await _in_thread(partial(self._write, path, data, UNKNOWN_TYPE))
+
+    @override
+    async def join(self, tenant: TenantId, upload: UploadId, blob: BlobId, *, size: int) -> None:
+        """Read twice, for the digest and to be written as one; never more than a piece is in memory."""
+        pieces, path = _pieces(tenant, upload), _path(tenant, blob)
+        within_s = ANSWER_WITHIN_S + size / JOINED_A_SECOND
+        kind = media_type(blob) or UNKNOWN_TYPE
+        if not await _in_thread(partial(self._join, pieces, path, size, kind), within_s):
+            raise BlobNotFound(upload)
+
+    @override
+    async def abandon(self, tenant: TenantId, upload: UploadId) -> None:
+        await _in_thread(partial(self._abandon, _pieces(tenant, upload)))
+
+    @override
+    def new_name(self, media_type: str) -> BlobId:
+        return new_name(self._new_id(), media_type)
 
     @override
     async def delete(self, tenant: TenantId, blob: BlobId) -> None:
@@ -146,8 +182,46 @@ class S3Blobs(Blobs):
         """Lists a folder that no tenant has: it tells a missing bucket from an empty one."""
         await _in_thread(partial(obstore.list_with_delimiter, self._store, prefix="~"))
 
+    def _facts(self, path: str) -> tuple[int, str | None] | None:
+        try:
+            found = obstore.get(self._store, path, options={"head": True})
+        except (NotFoundError, FileNotFoundError):
+            return None
+        return found.meta["size"], found.attributes.get(DIGEST)
+
+    def _join(self, pieces: str, path: str, size: int, kind: str) -> bool:
+        """False: it is not whole, and was not made a blob before either."""
+        found = self._in_order(pieces)
+        if sum(length for _, length in found) != size:
+            return (self._facts(path) or (None,))[0] == size
+        digest = hashlib.sha256()
+        for piece, _ in found:
+            digest.update(self._read(piece) or b"")
+        attributes = {"Content-Type": kind, DIGEST: digest.hexdigest()}
+        with obstore.open_writer(self._store, path, attributes=attributes) as whole:
+            for piece, _ in found:
+                whole.write(self._read(piece) or b"")
+        self._abandon(pieces)
+        return True
+
+    def _in_order(self, pieces: str) -> list[tuple[str, int]]:
+        """Each where the one before it ends; what somebody left behind elsewhere is not among them."""
+        listed = [each for page in obstore.list(self._store, pieces) for each in page]
+        there = {int(each["path"].rpartition("/")[2]): each for each in listed}
+        found: list[tuple[str, int]] = []
+        at = 0
+        while (piece := there.pop(at, None)) is not None:
+            found.append((piece["path"], piece["size"]))
+            at += piece["size"]
+        return found
+
+    def _abandon(self, pieces: str) -> None:
+        for page in obstore.list(self._store, pieces):
+            for each in page:
+                self._remove(each["path"])
+
     def _write(self, path: str, data: bytes, kind: str) -> None:
-        attributes = {"Content-Type": kind}
+        attributes = {"Content-Type": kind, DIGEST: hashlib.sha256(data).hexdigest()}
         obstore.put(self._store, path, data, attributes=attributes, use_multipart=False)
 
     def _read(self, path: str) -> bytes | None:
@@ -189,13 +263,17 @@ def _ref(path: str) -> BlobRef | None:
     return BlobRef(tenant_of(folder), BlobId(name)) if media_type(BlobId(name)) else None
 
 
+def _pieces(tenant: TenantId, upload: UploadId) -> str:
+    return f"{folder(tenant)}/uploads/{UUID(upload)}"
+
+
 def _path(tenant: TenantId, blob: BlobId) -> str:
     return f"{folder(tenant)}/{blob}"
 
 
-async def _in_thread(work: Callable[[], T]) -> T:
+async def _in_thread(work: Callable[[], T], within_s: float = ANSWER_WITHIN_S) -> T:
     try:
-        async with asyncio.timeout(ANSWER_WITHIN_S + CONNECT_WITHIN_S):
+        async with asyncio.timeout(within_s + CONNECT_WITHIN_S):
             return await asyncio.to_thread(work)
     except (BaseError, OSError, TimeoutError) as error:
         first_line = str(error).partition("\n")[0]

@@ -26,6 +26,9 @@ class BatchVerbs:
     ) -> list[Look]:
         return await batches.page(self._session, tenant, before, limit)
 
+    async def open_batches(self, tenant: TenantId) -> int:
+        return await batches.count_open(self._session, tenant)
+
     async def pace_of_batch(self, batch: BatchId) -> Pace | None:
         return await batch_items.pace(self._session, batch)
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from headrace.adapters.store.sql import blob_uses
+from headrace.adapters.store.sql import blob_uses, calls
 from headrace.adapters.store.sql.expressions import batch as rows_of
 from headrace.adapters.store.sql.expressions import clock, ids, literally
 from headrace.adapters.store.sql.schema import jobs
@@ -132,6 +132,18 @@ async def page(
     return [_to_look(row) for row in rows]
 
 
+_going: Final = (
+    select(func.count())
+    .select_from(batches)
+    .where(batches.c.tenant == bindparam("owner", type_=Name), batches.c.finished_at.is_(None))
+)
+
+
+async def count_open(session: Session, tenant: TenantId) -> int:
+    count: int = (await session.run(_going, owner=tenant)).scalar_one()
+    return count
+
+
 _ask_cancel: Final = (
     update(batches)
     .where(
@@ -235,6 +247,7 @@ async def count(session: Session, batch: BatchId, ends: Mapping[str, int]) -> in
         return None
     if sum(getattr(row, name) for name in ENDS) >= row.total:
         await session.run(_finish, batch=batch)
+        await calls.write_down_end(session, to_batch((await session.run(_find, batch=batch)).one()))
     last: int = row.last
     return last
 

@@ -6,7 +6,7 @@ each: a host that has ten thousand calls waiting hides none of the others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -38,8 +38,9 @@ from headrace.adapters.store.sql.schema_webhooks import webhook_endpoints as end
 from headrace.adapters.store.sql.session import Session
 from headrace.adapters.store.sql.types import Instant, Name, written
 from headrace.contracts.ids import CallId, EndpointId, JobId, TenantId
+from headrace.core.batch import Batch
 from headrace.core.ports.webhooks import Call, CallQuery, CallState, Endpoint, Queue, Try
-from headrace.core.webhooks import Happened, calls_for, owners
+from headrace.core.webhooks import Happened, calls_for, calls_for_batch, owners
 
 _columns: Final = tuple(column.name for column in calls.c)
 _new: Final = batch(**{name: calls.c[name].type for name in _columns})
@@ -68,18 +69,33 @@ async def write_down(session: Session, happened: Sequence[Happened]) -> None:
     """A call for everybody who is to be told."""
     if not happened:
         return
+    of_tenant = await _enabled_of(session, owners(happened))
+    await _keep(
+        session,
+        (call for each in happened for call in calls_for(each, of_tenant.get(each.job.tenant, []))),
+    )
+
+
+async def write_down_end(session: Session, batch: Batch) -> None:
+    """A call for everybody who is to be told that a batch is over."""
+    endpoints = (await _enabled_of(session, [batch.tenant])).get(batch.tenant, [])
+    await _keep(session, calls_for_batch(batch, await session.now(), endpoints))
+
+
+async def _enabled_of(
+    session: Session, tenants: Sequence[TenantId]
+) -> dict[TenantId, list[Endpoint]]:
     statement = _enabled[0] if session.postgresql else _enabled[1]
-    wanted = await session.run_batch(statement, [{"id": tenant} for tenant in owners(happened)])
-    of_tenant: dict[str, list[Endpoint]] = {}
-    for row in wanted:
-        of_tenant.setdefault(row.tenant, []).append(to_endpoint(row))
-    made = [
-        _row(call)
-        for each in happened
-        for call in calls_for(each, of_tenant.get(each.job.tenant, []))
-    ]
-    if made:
-        await session.run_batch(_insert, made)
+    found: dict[TenantId, list[Endpoint]] = {}
+    for row in await session.run_batch(statement, [{"id": tenant} for tenant in tenants]):
+        found.setdefault(TenantId(row.tenant), []).append(to_endpoint(row))
+    return found
+
+
+async def _keep(session: Session, made: Iterable[Call]) -> None:
+    rows = [_row(call) for call in made]
+    if rows:
+        await session.run_batch(_insert, rows)
 
 
 def _least() -> Select[Any]:

@@ -43,9 +43,9 @@ class DeletionVerbs:
         return await erasing.erase(self._session, deletion, jobs, runs)
 
     async def erase_around(
-        self, tenant: TenantId, *, before: datetime, limit: int
+        self, deletion: DeletionId, tenant: TenantId, *, before: datetime, limit: int
     ) -> Mapping[str, int]:
-        return await erasing.erase_around(self._session, tenant, before, limit)
+        return await erasing.erase_around(self._session, deletion, tenant, before, limit)
 
     async def add_remnants(self, deletion: DeletionId, remnants: Sequence[Remnant]) -> None:
         await deletions.add_remnants(self._session, deletion, remnants)

@@ -32,6 +32,7 @@ from headrace.adapters.store.sql.schema_deletions import erased
 from headrace.adapters.store.sql.schema_remote import takes
 from headrace.adapters.store.sql.schema_rollout import comparisons
 from headrace.adapters.store.sql.schema_runs import run_stages, runs
+from headrace.adapters.store.sql.schema_uploads import uploads
 from headrace.adapters.store.sql.schema_webhooks import (
     webhook_calls,
     webhook_endpoints,
@@ -189,12 +190,26 @@ _with_schedule: Final[Mapping[str, Delete]] = {
 }
 
 
+_their_uploads: Final = (
+    select(uploads.c.id)
+    .where(
+        uploads.c.tenant == bindparam("owner", type_=Name),
+        uploads.c.created_at < bindparam("then", type_=Instant),
+    )
+    .limit(_limit)
+)
+_uploads: Final[Mapping[str, Delete]] = {"uploads": delete(uploads).where(uploads.c.id.in_(ids))}
+
+
 async def erase_around(
-    session: Session, tenant: TenantId, before: datetime, limit: int
+    session: Session, deletion: DeletionId, tenant: TenantId, before: datetime, limit: int
 ) -> Mapping[str, int]:
     whose = {"owner": tenant, "then": before, "limit": limit}
+    coming = (await session.run(_their_uploads, **whose)).scalars().all()
+    await add_remnants(session, deletion, [Remnant(Kind.UPLOAD, tenant, each) for each in coming])
     found = (await session.run(_their_schedules, **whose)).scalars().all()
     removed = await _remove(session, _with_schedule, [{"id": each} for each in found])
+    removed += await _remove(session, _uploads, [{"id": each} for each in coming])
     for name, statement in _around.items():
         removed[name] += (await session.run(statement, **whose)).rowcount
     return {name: count for name, count in (+removed).items() if name not in _UNTOLD}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Text, bindparam, case, cast, func, literal_column, select
+from sqlalchemy import BigInteger, Double, Text, bindparam, case, cast, func, literal_column, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
@@ -121,6 +121,35 @@ def _sqlite_has_label(element: has_label, compiler: SQLCompiler, **kw: Any) -> s
     labels, key, value = (compiler.process(each, **kw) for each in _arguments(element))
     found = f"json_each({labels}) WHERE key = {key} AND value = {value}"
     return f"EXISTS (SELECT 1 FROM {found})"  # noqa: S608  # SQL that SQLAlchemy has compiled
+
+
+class number_in(FunctionElement[float]):  # noqa: N801
+    """The number that this column's object has under that name; a truth is 1 or 0, all else is NULL.
+
+    The name is an identifier: nothing that SQLite could read as a path.
+    """
+
+    type: TypeEngine[float] = Double()
+    inherit_cache: bool | None = True
+
+
+@compiles(number_in, "postgresql")
+def _postgresql_number_in(element: number_in, compiler: SQLCompiler, **kw: Any) -> str:
+    column, name = (compiler.process(each, **kw) for each in element.clauses)
+    return (
+        f"CASE jsonb_typeof({column} -> {name})"
+        f" WHEN 'number' THEN CAST({column} ->> {name} AS DOUBLE PRECISION)"
+        f" WHEN 'boolean' THEN CAST(CAST({column} ->> {name} AS BOOLEAN) AS INTEGER) END"
+    )
+
+
+@compiles(number_in, "sqlite")
+def _sqlite_number_in(element: number_in, compiler: SQLCompiler, **kw: Any) -> str:
+    column, name = (compiler.process(each, **kw) for each in element.clauses)
+    return (
+        f"CASE WHEN json_type({column}, '$.' || {name}) IN ('integer', 'real', 'true', 'false')"
+        f" THEN json_extract({column}, '$.' || {name}) END"
+    )
 
 
 def _arguments(element: has_label) -> tuple[ColumnElement[Any], ...]:

@@ -19,14 +19,8 @@ from headrace.adapters.store.sql.rows import (
     to_member,
     to_worker,
 )
-from headrace.adapters.store.sql.schema import (
-    HELD,
-    attempts,
-    catalog,
-    catalog_formats,
-    jobs,
-    workers,
-)
+from headrace.adapters.store.sql.schema import HELD, attempts, catalog, jobs, workers
+from headrace.adapters.store.sql.schema_models import formats
 from headrace.adapters.store.sql.session import Session
 from headrace.adapters.store.sql.types import Instant
 from headrace.contracts.ids import Lane, WorkerId
@@ -70,26 +64,23 @@ _announce: Final = _insert_cards.on_conflict_do_update(
 _catalog: Final = select(catalog).order_by(
     catalog.c.kind, catalog.c.lane, catalog.c.rank, catalog.c.model
 )
-
-_format_columns: Final = ("format", "lane", "kind", "card")
-_formats: Final = batch(**{name: catalog_formats.c[name].type for name in _format_columns})
-_insert_formats: Final = insert(catalog_formats).from_select(
+_format_columns: Final = ("lane", "format", "kind", "title", "input_schema")
+_serving: Final = batch(**{name: formats.c[name].type for name in _format_columns})
+_insert_formats: Final = insert(formats).from_select(
     [*_format_columns, "seen_at"],
-    select(*(_formats.c[name] for name in _format_columns), clock()).where(true()),
+    select(*(_serving.c[name] for name in _format_columns), clock()).where(true()),
 )
-_announce_formats: Final = _insert_formats.on_conflict_do_update(
-    index_elements=[catalog_formats.c.format, catalog_formats.c.lane],
-    set_={name: _insert_formats.excluded[name] for name in ("kind", "card", "seen_at")},
+_serve: Final = _insert_formats.on_conflict_do_update(
+    index_elements=[formats.c.lane, formats.c.format],
+    set_={
+        name: _insert_formats.excluded[name]
+        for name in ("kind", "title", "input_schema", "seen_at")
+    },
 )
-_serving: Final = (
-    select(catalog_formats.c.card)
-    .where(catalog_formats.c.format == bindparam("format"))
-    .order_by(catalog_formats.c.lane)
-)
+_served: Final = select(formats).order_by(formats.c.lane, formats.c.format)
 
 _then: Final = bindparam("then", type_=Instant)
-_silent: Final = delete(catalog).where(catalog.c.seen_at < _then)
-_silent_formats: Final = delete(catalog_formats).where(catalog_formats.c.seen_at < _then)
+_silent: Final = [delete(table).where(table.c.seen_at < _then) for table in (catalog, formats)]
 
 
 async def see_worker(
@@ -156,18 +147,14 @@ async def announce_engines(session: Session, cards: Sequence[EngineCard]) -> Non
     if rows:
         await session.run_batch(_announce, rows)
     if rows := format_rows(cards):
-        await session.run_batch(_announce_formats, rows)
+        await session.run_batch(_serve, rows)
 
 
 async def read_catalog(session: Session) -> list[EngineCard]:
-    return to_cards((await session.run(_catalog)).all())
-
-
-async def serving(session: Session, artefact_format: str) -> list[EngineCard]:
-    found = await session.run(_serving, format=artefact_format)
-    return [msgspec.convert(row.card, EngineCard) for row in found]
+    served = (await session.run(_served)).all()
+    return to_cards((await session.run(_catalog)).all(), served)
 
 
 async def purge_engines(session: Session, announced_before: datetime) -> None:
-    await session.run(_silent, then=announced_before)
-    await session.run(_silent_formats, then=announced_before)
+    for statement in _silent:
+        await session.run(statement, then=announced_before)

@@ -46,7 +46,7 @@ def _bucket(at_ms: ColumnElement[int]) -> ColumnElement[int]:
     return cast((at_ms - _start) // _size, Integer)
 
 
-def _taken(start: ColumnElement[Any], end: ColumnElement[Any]) -> ColumnElement[Any]:
+def taken(start: ColumnElement[Any], end: ColumnElement[Any]) -> ColumnElement[Any]:
     return case((jobs.c.started_at.is_not(None), milliseconds(end) - milliseconds(start)))
 
 
@@ -54,14 +54,14 @@ def _taken(start: ColumnElement[Any], end: ColumnElement[Any]) -> ColumnElement[
 _planned: Final = and_(
     jobs.c.not_before > jobs.c.created_at, jobs.c.not_before <= jobs.c.started_at
 )
-_ready: Final = case((_planned, jobs.c.not_before), else_=jobs.c.created_at)
+READY: Final = case((_planned, jobs.c.not_before), else_=jobs.c.created_at)
 _ended: Final = (
     select(
         milliseconds(jobs.c.finished_at).label("at_ms"),
         jobs.c.path,
         jobs.c.state,
-        _taken(_ready, jobs.c.started_at).label("wait_ms"),
-        _taken(jobs.c.started_at, jobs.c.finished_at).label("run_ms"),
+        taken(READY, jobs.c.started_at).label("wait_ms"),
+        taken(jobs.c.started_at, jobs.c.finished_at).label("run_ms"),
     )
     .where(text(ENDED), jobs.c.finished_at > _since, jobs.c.shadow_of.is_(None))
     .order_by(jobs.c.finished_at.desc())

@@ -10,8 +10,9 @@ from sqlalchemy import Row
 
 from headrace.adapters.store.sql.types import written
 from headrace.contracts.ids import ClaimId, JobId, KeyId, Lane, TenantId, WorkerId
-from headrace.contracts.messages import EngineCard, Stages, Vitals
+from headrace.contracts.messages import Artefact, EngineCard, Stages, Vitals
 from headrace.core.job import Checkpoint, Job, Spec, State, Webhook
+from headrace.core.models import version_id
 from headrace.core.ports.operations import Held, Member
 from headrace.core.ports.store import (
     AttemptEnd,
@@ -52,6 +53,9 @@ def new_row(new: NewJob) -> dict[str, Any]:
         "price": job.price,
         "webhook": None if spec.webhook is None else msgspec.to_builtins(spec.webhook),
         "checkpoint": None if job.checkpoint is None else msgspec.to_builtins(job.checkpoint),
+        "register_as": spec.register_as,
+        "artefact": None if job.artefact is None else msgspec.to_builtins(job.artefact),
+        "version": None if job.artefact is None else version_id(job.artefact.tenant, spec.model),
     }
 
 
@@ -115,6 +119,7 @@ def to_job(row: Row[Any]) -> Job:
         checkpoint=to_checkpoint(row),
         output=row.output,
         error=row.error,
+        artefact=None if row.artefact is None else msgspec.convert(row.artefact, Artefact),
         api_key=None if row.api_key is None else KeyId(row.api_key),
         price=row.price,
         trace=row.trace,
@@ -143,6 +148,7 @@ def _to_spec(row: Row[Any]) -> Spec:
         wants=row.wants,
         payload=row.payload,
         webhook=None if row.webhook is None else msgspec.convert(row.webhook, Webhook),
+        register_as=row.register_as,
     )
 
 
@@ -231,24 +237,38 @@ def card_rows(cards: Sequence[EngineCard]) -> list[dict[str, Any]]:
 
 
 def format_rows(cards: Sequence[EngineCard]) -> list[dict[str, Any]]:
-    """One for each format and lane; of two, the later."""
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for card in cards:
-        for each in card.formats:
-            rows[each, card.lane] = {
-                "format": each,
-                "lane": card.lane,
-                "kind": card.kind,
-                "card": msgspec.to_builtins(card),
-            }
-    return [rows[key] for key in sorted(rows)]  # in one order everywhere: no deadlocks
+    rows = {
+        (card.lane, each): {
+            "lane": card.lane,
+            "format": each,
+            "kind": card.kind,
+            "title": card.title,
+            "input_schema": card.input_schema,
+        }
+        for card in cards
+        for each in card.formats
+    }
+    return [rows[key] for key in sorted(rows)]
 
 
-def to_cards(rows: Sequence[Row[Any]]) -> list[EngineCard]:
-    """Models that still are what one card said are one card again."""
+def to_cards(rows: Sequence[Row[Any]], served: Sequence[Row[Any]]) -> list[EngineCard]:
+    """Models that still are what one card said are one card again; an engine may have formats alone."""
+    cards = _with_models(rows)
+    for row in served:
+        card = EngineCard(Lane(row.lane), row.kind, [], row.input_schema, row.title, [row.format])
+        for other in cards:
+            if _same_engine(other, card):
+                other.formats.append(row.format)
+                break
+        else:
+            cards.append(card)
+    return cards
+
+
+def _with_models(rows: Sequence[Row[Any]]) -> list[EngineCard]:
     cards: list[EngineCard] = []
     for row in rows:
-        card = EngineCard(Lane(row.lane), row.kind, [row.model], row.input_schema, row.title)
+        card = EngineCard(Lane(row.lane), row.kind, [row.model], row.input_schema, row.title, [])
         if cards and _same_engine(cards[-1], card):
             cards[-1].models.append(row.model)
         else:

@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from headrace.adapters.store.sql.types import Instant, Json, Name, Number
 
-REVISION: Final = "0020"  # the newest migration; this build works on it, and on the next one
+REVISION: Final = "0019"  # the newest migration; this build works on it, and on the next one
 
 metadata: Final = MetaData(
     naming_convention={
@@ -51,6 +51,7 @@ SENT: Final = "sent_at IS NOT NULL"
 OFFERED: Final = "(sent_at IS NOT NULL OR reserved_until IS NOT NULL)"
 WANTING: Final = "wants IS NOT NULL"
 ENDED: Final = "finished_at IS NOT NULL"
+SERVED: Final = "version IS NOT NULL"
 IS_SHADOW: Final = "shadow_of IS NOT NULL"
 COUNTS: Final = f"{ENDED} AND shadow_of IS NULL"  # of how a path does
 SAID: Final = "conversation IS NOT NULL"
@@ -105,6 +106,9 @@ jobs: Final = Table(
     Column("payload", Json),  # what a remote worker is told in place of the input
     Column("webhook", Json),  # who is to be told of this job
     Column("checkpoint", Json),  # what its attempts have left behind, the latest
+    Column("register_as", Name),  # the model that what it makes is a version of
+    Column("artefact", Json),  # of the registered model's version that it was given
+    Column("version", Name),  # that version, by its id among all tenants'
     UniqueConstraint("id"),
     sqlite_autoincrement=True,
 )
@@ -131,6 +135,7 @@ _partial("jobs_said", jobs.c.tenant, jobs.c.conversation, jobs.c.created_at, job
 
 _partial("jobs_paid", jobs.c.tenant, where=PAID)
 _partial("jobs_ended_on", jobs.c.path, jobs.c.finished_at, where=COUNTS)
+_partial("jobs_of_version", jobs.c.version, jobs.c.finished_at, where=SERVED)
 _partial("jobs_shadows", jobs.c.shadow_of, where=IS_SHADOW)
 
 outbox: Final = Table(
@@ -246,14 +251,4 @@ catalog: Final = Table(
     Column("title", Text, nullable=False),
     Column("input_schema", Json, nullable=False),
     Column("seen_at", Instant),  # when a worker last said so; empty: to an older build
-)
-
-catalog_formats: Final = Table(
-    "catalog_formats",
-    metadata,
-    Column("format", Name, primary_key=True),  # of artefacts that the engine of this lane can load
-    Column("lane", Name, primary_key=True),
-    Column("kind", Name, nullable=False),
-    Column("card", Json, nullable=False),
-    Column("seen_at", Instant, nullable=False),
 )

@@ -11,6 +11,7 @@ from headrace.adapters.store.sql.types import Instant, Json, Name
 
 UNBEGUN: Final = "begun < total"
 ENDING: Final = "cancel_asked_at IS NOT NULL AND finished_at IS NULL"
+GOING: Final = "finished_at IS NULL"
 OVER: Final = "finished_at IS NOT NULL"
 OPEN: Final = "number IS NULL"
 ENDED: Final = "number IS NOT NULL"
@@ -49,6 +50,7 @@ def _partial(name: str, *columns: Column[Any], where: str) -> Index:
 
 _partial("batches_to_begin", batches.c.path, batches.c.not_before, where=UNBEGUN)
 _partial("batches_ending", batches.c.path, where=ENDING)
+_partial("batches_going_of", batches.c.tenant, where=GOING)
 _partial("batches_age", batches.c.finished_at, where=OVER)
 
 # Apart from the batch, and with no index but its key: whoever ends jobs writes here, and rewrites one row

@@ -43,6 +43,7 @@ _ASKED: Final = (
     *("labels", "lane", "path", "state", "epoch", "not_before", "trace", "retry_of"),
     *("cancel_after_s", "conversation", "api_key", "shadow_of", "shadow_tenant"),
     *("wants", "payload", "price", "webhook", "checkpoint"),
+    *("register_as", "artefact", "version"),
 )
 _new: Final = batch(**{name: jobs.c[name].type for name in _ASKED})
 _zero: Final[ColumnElement[Any]] = literal_column("0")

@@ -33,9 +33,11 @@ from headrace.adapters.store.sql.batch_verbs import BatchVerbs
 from headrace.adapters.store.sql.checkpoint_verbs import CheckpointVerbs
 from headrace.adapters.store.sql.deletion_verbs import DeletionVerbs
 from headrace.adapters.store.sql.figure_verbs import FigureVerbs
+from headrace.adapters.store.sql.model_verbs import ModelVerbs
 from headrace.adapters.store.sql.remote_verbs import RemoteVerbs
 from headrace.adapters.store.sql.rollout_verbs import RolloutVerbs
 from headrace.adapters.store.sql.run_verbs import RunVerbs
+from headrace.adapters.store.sql.upload_verbs import UploadVerbs
 from headrace.adapters.store.sql.user_verbs import UserVerbs
 from headrace.adapters.store.sql.webhook_verbs import WebhookVerbs
 from headrace.contracts.ids import JobId, KeyId, Lane, ScheduleId, TenantId, WorkerId
@@ -76,9 +78,11 @@ class SqlTransaction(
     CheckpointVerbs,
     DeletionVerbs,
     FigureVerbs,
+    ModelVerbs,
     RemoteVerbs,
     RolloutVerbs,
     RunVerbs,
+    UploadVerbs,
     UserVerbs,
     WebhookVerbs,
 ):
@@ -211,9 +215,6 @@ class SqlTransaction(
 
     async def announce_engines(self, cards: Sequence[EngineCard]) -> None:
         await fleet.announce_engines(self._session, cards)
-
-    async def serving(self, artefact_format: str) -> list[EngineCard]:
-        return await fleet.serving(self._session, artefact_format)
 
     async def catalog(self) -> list[EngineCard]:
         return await fleet.read_catalog(self._session)

@@ -29,6 +29,7 @@ from headrace.adapters.store.sql.schema import ENDED, attempts, idempotency_keys
 from headrace.adapters.store.sql.schema_around import answers, api_keys, dead_letters, fires
 from headrace.adapters.store.sql.schema_around import blob_uses as uses
 from headrace.adapters.store.sql.schema_batches import batches
+from headrace.adapters.store.sql.schema_models import feedback
 from headrace.adapters.store.sql.schema_webhooks import webhook_calls
 from headrace.adapters.store.sql.session import Session, refuse_nul
 from headrace.adapters.store.sql.types import Instant, Name, written
@@ -164,6 +165,7 @@ _with_job: Final = (
     delete(dead_letters).where(dead_letters.c.job.in_(ids)),
     delete(uses).where(uses.c.used_by.in_(ids)),
     delete(webhook_calls).where(webhook_calls.c.job.in_(ids)),  # they hold its result
+    delete(feedback).where(feedback.c.job.in_(ids)),
     delete(jobs).where(jobs.c.id.in_(ids)),
 )
 

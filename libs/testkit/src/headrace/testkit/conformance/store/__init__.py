@@ -11,6 +11,7 @@ from headrace.testkit.conformance.store.giving_up import GivingUp
 from headrace.testkit.conformance.store.holding import Holding
 from headrace.testkit.conformance.store.keeping_keys import KeepingKeys
 from headrace.testkit.conformance.store.keeping_users import KeepingUsers
+from headrace.testkit.conformance.store.models import JudgingModels, KeepingModels
 from headrace.testkit.conformance.store.moving import Moving
 from headrace.testkit.conformance.store.operating import Operating
 from headrace.testkit.conformance.store.outbox import Outbox
@@ -52,6 +53,8 @@ class StoreConformance(
     Remembering,
     KeepingKeys,
     KeepingUsers,
+    KeepingModels,
+    JudgingModels,
     Rolling,
     Shadowing,
     Taking,

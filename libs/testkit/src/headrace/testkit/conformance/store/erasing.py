@@ -27,14 +27,14 @@ class Erasing(StoreRoom):
     ) -> None:
         async with store.begin() as tx:
             now = await tx.now()
-            sweep = Sweep(
-                made_before=now,
-                ended_before=now - SOON,
-                labels={"a": "b"},
-                cancel=True,
-                place=(now, a_job_id()),
-            )
-            asked = await wish(store, tenant, sweep=sweep, next_at=now, removed={"jobs": 1})
+        sweep = Sweep(
+            made_before=now,
+            ended_before=now - SOON,
+            labels={"a": "b"},
+            cancel=True,
+            place=(now, a_job_id()),
+        )
+        asked = await wish(store, tenant, sweep=sweep, next_at=now, removed={"jobs": 1})
 
         async with store.begin() as tx:
             assert asked in await tx.due_deletions(limit=1000)
@@ -152,15 +152,16 @@ class Erasing(StoreRoom):
                 await tx.insert_schedule(a_schedule(tenant=tenant, path=tenant))
             await tx.insert_schedule(a_schedule(tenant=TenantId(f"{tenant}-other"), path=tenant))
             await tx.insert_endpoint(an_endpoint(tenant=tenant))
+        asked = await wish(store, tenant)
         async with store.begin() as tx:
             soon = await tx.now() + SOON
-            assert await tx.erase_around(tenant, before=soon - 2 * SOON, limit=2) == {}
-            first = await tx.erase_around(tenant, before=soon, limit=2)
-            second = await tx.erase_around(tenant, before=soon, limit=2)
+            assert await tx.erase_around(asked.id, tenant, before=soon - 2 * SOON, limit=2) == {}
+            first = await tx.erase_around(asked.id, tenant, before=soon, limit=2)
+            second = await tx.erase_around(asked.id, tenant, before=soon, limit=2)
 
             assert first == {"schedules": 2, "webhooks": 1}
             assert second == {"schedules": 1}
-            assert await tx.erase_around(tenant, before=soon, limit=2) == {}
+            assert await tx.erase_around(asked.id, tenant, before=soon, limit=2) == {}
             other = TenantId(f"{tenant}-other")
             assert len(await tx.schedules(other, before=None, limit=9)) == 1
 

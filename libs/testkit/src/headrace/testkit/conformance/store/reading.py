@@ -179,22 +179,6 @@ class Fleet(StoreRoom):
 
         assert found == [card]
 
-    async def test_an_engine_is_found_by_the_formats_of_artefacts_that_it_loads(
-        self, store: Store
-    ) -> None:
-        ours, others = f"npz-{secrets.token_hex(6)}", f"other-{secrets.token_hex(6)}"
-        bare = EngineCard(Lane("b"), "inference", [], {"v": 1}, "Serves", [ours, others])
-        both = EngineCard(Lane("a"), "inference", ["own"], {"v": 2}, "Has one too", [ours])
-
-        async with store.begin() as tx:
-            await tx.announce_engines([bare, both])
-            await tx.announce_engines([bare])
-        async with store.begin() as tx:
-            assert await tx.serving(ours) == [both, bare]
-            assert await tx.serving(others) == [bare]
-            assert await tx.serving(f"{ours}-nobody") == []
-            assert all(card.models for card in await tx.catalog())
-
     async def test_of_two_announcements_of_a_model_the_later_counts(self, store: Store) -> None:
         kind = f"kind-{secrets.token_hex(6)}"
         old = EngineCard(Lane("a"), kind, ["one", "two"], {"v": 1}, "Old")

@@ -139,10 +139,10 @@ class Remembering(StoreRoom):
             now = await tx.now()
             await tx.purge_engines(announced_before=now - SOON)
             assert card in await tx.catalog()
-            assert await tx.serving(job.id) == [server]
+            assert server in await tx.catalog()
             await tx.purge_engines(announced_before=now + SOON)
             assert card not in await tx.catalog()
-            assert await tx.serving(job.id) == []
+            assert server not in await tx.catalog()
 
     async def test_what_is_wrong_with_a_lane_is_kept_until_it_is_mended(
         self, store: Store, new: Any

@@ -16,6 +16,7 @@ from headrace.api.dialects.horde.documents import body, errors, routes
 from headrace.api.dialects.horde.errors import wrong_payload
 from headrace.api.dialects.horde.forms import read, told
 from headrace.api.dialects.horde.generations import Made
+from headrace.api.dialects.horde.rates import at_most
 from headrace.api.dialects.horde.schemas import AlchemyAcceptedView, AlchemyStatusView, FormView
 from headrace.api.dialects.horde.schemas_asked import AlchemyRequest
 from headrace.api.dialects.horde.translate_forms import KINDS, form_of, form_plan, is_known
@@ -27,6 +28,7 @@ router = routes()
 
 @router.post(
     "/interrogate/async",
+    dependencies=[at_most("ask")],
     status_code=202,
     response_class=Response,
     responses={
@@ -62,8 +64,9 @@ def _refuse_what_nobody_does(asked: AlchemyRequest) -> None:
 
 @router.get(
     "/interrogate/status/{id}",
+    dependencies=[at_most("text-status")],
     response_class=Response,
-    responses={200: {"model": AlchemyStatusView}, **errors(404)},
+    responses={200: {"model": AlchemyStatusView}, **errors(404, 429)},
 )
 async def form_status(http: Request, deps: Deps, request: RequestId) -> Response:
     """How each form stands, and what came of it."""

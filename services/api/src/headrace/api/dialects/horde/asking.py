@@ -14,6 +14,7 @@ from headrace.api.dialects.horde.auth import Asker, ClientAgent, Requester
 from headrace.api.dialects.horde.documents import body, errors, routes
 from headrace.api.dialects.horde.errors import HordeError, wrong_payload
 from headrace.api.dialects.horde.forms import read, told
+from headrace.api.dialects.horde.rates import at_most
 from headrace.api.dialects.horde.schemas import AcceptedView, QuoteView
 from headrace.api.dialects.horde.schemas_asked import (
     HordeImageRequest,
@@ -46,6 +47,7 @@ ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
 
 @router.post(
     "/generate/async",
+    dependencies=[at_most("ask")],
     status_code=202,
     response_class=Response,
     responses=ANSWERS,
@@ -70,6 +72,7 @@ async def ask_for_images(
 
 @router.post(
     "/generate/text/async",
+    dependencies=[at_most("ask")],
     status_code=202,
     response_class=Response,
     responses=ANSWERS,

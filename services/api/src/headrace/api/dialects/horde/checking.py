@@ -20,6 +20,7 @@ from headrace.api.dialects.horde.documents import errors, routes
 from headrace.api.dialects.horde.forms import told
 from headrace.api.dialects.horde.generations import Made
 from headrace.api.dialects.horde.progress import Queue, over, standing
+from headrace.api.dialects.horde.rates import at_most
 from headrace.api.dialects.horde.requests import INLINE, jobs_of, request_id
 from headrace.api.dialects.horde.schemas import (
     CheckView,
@@ -56,17 +57,27 @@ RequestId: TypeAlias = Annotated[str, Depends(_request_id)]
 
 
 def answers(view: type[CheckView]) -> _Ways:
-    return {200: {"model": view}, **errors(404)}
+    return {200: {"model": view}, **errors(404, 429)}
 
 
-@router.get("/generate/check/{id}", response_class=Response, responses=answers(CheckView))
+@router.get(
+    "/generate/check/{id}",
+    dependencies=[at_most("check")],
+    response_class=Response,
+    responses=answers(CheckView),
+)
 async def check_images(deps: Deps, request: RequestId) -> Response:
     """How far it is, without what it made: ask this, and `status` once when it is `done`."""
     seen = await look(deps, request, IMAGES)
     return told(CheckView(**seen.fields), headers=headers_of(request))
 
 
-@router.get("/generate/status/{id}", response_class=Response, responses=answers(HordeStatusView))
+@router.get(
+    "/generate/status/{id}",
+    dependencies=[at_most("status")],
+    response_class=Response,
+    responses=answers(HordeStatusView),
+)
 async def image_status(http: Request, deps: Deps, request: RequestId) -> Response:
     """How far it is, and the images that there are."""
     return await _image_answer(http, deps, request, await look(deps, request, IMAGES))
@@ -80,7 +91,10 @@ async def end_images(http: Request, deps: Deps, request: RequestId) -> Response:
 
 
 @router.get(
-    "/generate/text/status/{id}", response_class=Response, responses=answers(TextStatusView)
+    "/generate/text/status/{id}",
+    dependencies=[at_most("text-status")],
+    response_class=Response,
+    responses=answers(TextStatusView),
 )
 async def text_status(deps: Deps, request: RequestId) -> Response:
     """How far it is, and the texts that there are."""

@@ -33,7 +33,7 @@ _SAID: Final = {
     410: "It has expired.",
     413: "The body is too large.",
     415: "The body has the wrong media type.",
-    429: "Too many of yours wait; try again after `Retry-After` seconds.",
+    429: "Too many of yours wait, or you ask too often; try again after `Retry-After` seconds.",
     500: "Something broke on our side; it is logged with the trace in `X-Trace-Id`.",
     503: "A dependency does not answer, or too much waits; try again after `Retry-After` seconds.",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from headrace.api.dialects.horde import (
+    absent,
     alchemy,
     asking,
     blobs,
@@ -23,6 +24,7 @@ from headrace.api.dialects.horde import (
 )
 
 PARTS: Final = (
+    absent,
     alchemy,
     asking,
     blobs,

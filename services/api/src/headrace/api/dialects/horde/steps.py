@@ -15,6 +15,7 @@ from headrace.api.dialects.horde.documents import errors, routes
 from headrace.api.dialects.horde.errors import HordeError
 from headrace.api.dialects.horde.forms import read, told
 from headrace.api.dialects.horde.pictures import media_type_of
+from headrace.api.dialects.horde.rates import at_most
 from headrace.api.dialects.horde.schemas_work import HeardView, ProgressRequest
 from headrace.api.dialects.horde.submit import find, unknown
 from headrace.api.dialects.horde.working import Owner, desk_of
@@ -38,8 +39,9 @@ _BODY: Final = {
 
 @router.post(
     "/generate/progress",
+    dependencies=[at_most("progress")],
     response_class=Response,
-    responses={200: {"model": HeardView}, **errors(404)},
+    responses={200: {"model": HeardView}, **errors(404, 429)},
     openapi_extra=json_body("ProgressRequest"),
 )
 async def tell_progress(request: Request, deps: Deps, owner: Owner) -> Response:

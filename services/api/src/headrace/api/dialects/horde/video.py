@@ -21,6 +21,7 @@ from headrace.api.dialects.horde.checking import (
 )
 from headrace.api.dialects.horde.documents import body, routes
 from headrace.api.dialects.horde.forms import read, told
+from headrace.api.dialects.horde.rates import at_most
 from headrace.api.dialects.horde.schemas import CheckView, VideoStatusView
 from headrace.api.dialects.horde.schemas_asked import HordeVideoRequest
 from headrace.api.dialects.horde.sharing import must_allow
@@ -31,6 +32,7 @@ router = routes()
 
 @router.post(
     "/generate/video/async",
+    dependencies=[at_most("ask")],
     status_code=202,
     response_class=Response,
     responses=ANSWERS,
@@ -51,7 +53,12 @@ async def ask_for_videos(
     return await answer(deps, asker, agent, planned, dry_run=asked.dry_run)
 
 
-@router.get("/generate/video/check/{id}", response_class=Response, responses=answers(CheckView))
+@router.get(
+    "/generate/video/check/{id}",
+    dependencies=[at_most("check")],
+    response_class=Response,
+    responses=answers(CheckView),
+)
 async def check_videos(deps: Deps, request: RequestId) -> Response:
     """How far it is, without what it made."""
     seen = await look(deps, request, VIDEOS)
@@ -59,7 +66,10 @@ async def check_videos(deps: Deps, request: RequestId) -> Response:
 
 
 @router.get(
-    "/generate/video/status/{id}", response_class=Response, responses=answers(VideoStatusView)
+    "/generate/video/status/{id}",
+    dependencies=[at_most("status")],
+    response_class=Response,
+    responses=answers(VideoStatusView),
 )
 async def video_status(http: Request, deps: Deps, request: RequestId) -> Response:
     """How far it is, and the videos that there are."""

@@ -15,7 +15,7 @@ from headrace.api.gateways.batch_stream import JSON_LINES, Wanted, open_progress
 from headrace.api.tickets import Viewer
 from headrace.contracts.ids import JobId
 from headrace.core.batch import Ended
-from headrace.core.ports.batches import Look
+from headrace.core.usecases.batches import Standing
 
 router = APIRouter(tags=["batches"])
 _MOST: Final = 2**31 - 1
@@ -40,7 +40,7 @@ _EVENTS: Final[dict[str, Any]] = {
     response_class=Response,
     responses={200: _LINES, **documents.problems(403, 404, 422)},
 )
-async def get_results(
+async def get_results(  # noqa: PLR0913  # a query has as many parts as it has
     deps: Deps,
     viewer: Viewer,
     batch: BatchInPath,
@@ -52,10 +52,11 @@ async def get_results(
     follow: Annotated[
         bool, Query(description="Wait for more, until the batch is over or five minutes are.")
     ] = False,
+    limit: Annotated[int | None, Query(ge=1, le=_MOST, description="Lines at most.")] = None,
 ) -> Response:
     """The results so far: whenever you like, from wherever you were."""
     viewer.must_fit(JobId(batch))
-    wanted = Wanted(batch=batch, after=after, wrong=errors, follow=follow)
+    wanted = Wanted(batch=batch, after=after, wrong=errors, follow=follow, most=limit)
     return await open_results(deps, viewer, wanted, _line)
 
 
@@ -74,5 +75,5 @@ def _line(ended: Ended) -> bytes:
     return translate.result(ended).model_dump_json().encode() + b"\n"
 
 
-def _standing(look: Look) -> bytes:
-    return translate.batch_view(look, None).model_dump_json().encode()
+def _standing(found: Standing) -> bytes:
+    return translate.batch_view(found.look, found.left).model_dump_json().encode()

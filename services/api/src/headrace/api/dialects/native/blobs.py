@@ -26,7 +26,7 @@ from headrace.core.usecases.once import Told, once
 
 router = APIRouter(tags=["blobs"])
 _BLOB: Final = re.compile(r"[0-9a-f-]{36}(\.[a-z0-9]{1,10})?")
-_ACCEPTED: Final = re.compile(r"image/[a-z0-9][a-z0-9.+-]{0,63}|application/octet-stream")
+_ACCEPTED: Final = re.compile(r"image/[a-z0-9][a-z0-9.+-]{0,63}|application/(octet-stream|jsonl)")
 # What somebody uploaded is never a page of ours: it may not run scripts here.
 _INERT: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
@@ -48,7 +48,7 @@ _INERT: Final = {
 async def put_blob(
     request: Request, deps: Deps, tenant: Owner, key: IdempotencyHeader = None
 ) -> Response:
-    """Keep an image (or other bytes); its id can stand in a job's input."""
+    """Keep an image (or other bytes); its id can stand in a job's input, or a batch has its items there."""
     media_type = _media_type(request.headers.get("content-type"))
     limits = deps.limits
     data = await read_body(request, limit=limits.blob_bytes, within_s=10 * limits.body_s)
@@ -119,5 +119,5 @@ async def get_blob(
 def _media_type(header: str | None) -> str:
     media_type = (header or "").partition(";")[0].strip().lower()
     if _ACCEPTED.fullmatch(media_type) is None:
-        raise unsupported("image/* or application/octet-stream", header)
+        raise unsupported("image/*, application/jsonl or application/octet-stream", header)
     return media_type

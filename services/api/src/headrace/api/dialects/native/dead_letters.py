@@ -39,13 +39,14 @@ from headrace.api.operators import Operator, Reader
 from headrace.api.tracing import received_traceparent, trace_id
 from headrace.contracts.ids import TenantId
 from headrace.contracts.messages import EngineCard
-from headrace.core.errors import LetterSettled
+from headrace.core.errors import LetterSettled, UnknownModel
 from headrace.core.inputs import check_input
-from headrace.core.job import Spec
+from headrace.core.job import Job
 from headrace.core.ports.dead_letters import DeadLetter, LetterQuery, Parked, Source
 from headrace.core.ports.store import Transaction
 from headrace.core.ports.upkeep import Answer
 from headrace.core.usecases import settle
+from headrace.core.usecases.pick import engine_of
 from headrace.core.usecases.rehearse import (
     Makers,
     Mended,
@@ -318,17 +319,17 @@ async def _dead_job(tx: Transaction, letter: DeadLetter) -> DeadJobView | None:
         kind=job.spec.kind,
         model=job.spec.model,
         input=dict(job.spec.input),
-        input_schema=_schema_for(job.spec, await tx.catalog()),
+        input_schema=_schema_for(job, await tx.catalog()),
         trace_id=None if job.trace is None else trace_id(job.trace),
         attempts=attempt_views(job, await tx.attempts(job.id)),
     )
 
 
-def _schema_for(spec: Spec, catalog: Sequence[EngineCard]) -> dict[str, Any] | None:
-    for card in catalog:
-        if card.kind == spec.kind and spec.model in card.models:
-            return card.input_schema
-    return None
+def _schema_for(job: Job, catalog: Sequence[EngineCard]) -> dict[str, Any] | None:
+    try:
+        return engine_of(catalog, job).input_schema
+    except UnknownModel:
+        return None
 
 
 def _detail(parked: Parked, died: DeadJobView | None) -> LetterDetail:

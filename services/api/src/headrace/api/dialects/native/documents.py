@@ -12,7 +12,7 @@ BLOB_BODY: Final[dict[str, Any]] = {
         "required": True,
         "content": {
             media_type: {"schema": {"type": "string", "format": "binary", "minLength": 1}}
-            for media_type in ("image/*", "application/octet-stream")
+            for media_type in ("image/*", "application/jsonl", "application/octet-stream")
         },
     }
 }

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from headrace.api.problems import INTERNAL, Problem, Refused, invalid, of_status
 from headrace.core.errors import (
+    BadModel,
     BadPipeline,
     BadSchedule,
     BadWebhook,
@@ -30,6 +31,8 @@ from headrace.core.errors import (
     KeyNotFound,
     LetterNotFound,
     LetterSettled,
+    ModelNotFound,
+    ModelNotReady,
     NobodyToCall,
     NotEnoughKudos,
     PathMissing,
@@ -40,17 +43,27 @@ from headrace.core.errors import (
     RunNotFound,
     RunNotReady,
     ScheduleNotFound,
+    SharedKeySpent,
     StageNotFound,
     TenantQueueFull,
     TooLarge,
+    TooManyBatches,
     TooManyDeletions,
     TooManyEndpoints,
     TooManyItems,
+    TooManyPieces,
+    TooManyPrompts,
+    TooManyUploads,
     Unavailable,
     UnknownModel,
     UnknownPipeline,
+    UploadHeld,
+    UploadMoved,
+    UploadNotFound,
     UserNotFound,
+    VersionNotFound,
     WorkerNotFound,
+    WrongChecksum,
 )
 
 _RETRY = {"Retry-After": "2"}
@@ -67,7 +80,10 @@ _MISSING: Final[Mapping[type[Exception], str]] = {
     UserNotFound: "user",
     EndpointNotFound: "webhook",
     CallNotFound: "delivery",
+    UploadNotFound: "upload",
     DeletionNotFound: "deletion",
+    ModelNotFound: "model",
+    VersionNotFound: "version",
 }
 # Those that have nothing more to say than their words.
 _PLAIN: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
@@ -75,11 +91,19 @@ _PLAIN: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     JobNotOver: (409, "not-over", "This job has not ended"),
     JobNotWaiting: (409, "not-waiting", "This job has no place to change"),
     NotEnoughKudos: (409, "not-enough-kudos", "There are not so many kudos"),
+    SharedKeySpent: (409, "shared-key-spent", "This shared key has not so many kudos"),
+    TooManyPrompts: (429, "too-many-open", "This user has as many jobs as it may"),
     TooManyEndpoints: (409, "too-many-webhooks", "This tenant has as many webhooks as it may"),
     NobodyToCall: (409, "nobody-to-call", "There is nobody to call any more"),
     RunNotReady: (409, "run-not-ready", "This cannot be asked of the run now"),
     EmptyBatch: (422, "empty-batch", "There is nothing in this batch"),
     TooManyDeletions: (429, "too-many-deletions", "As many deletions wait as may"),
+    TooManyUploads: (429, "too-many-uploads", "As much is under way as may"),
+    TooManyPieces: (413, "too-many-pieces", "Send larger pieces"),
+    UploadHeld: (423, "upload-held", "Somebody sends for it at this moment"),
+    UploadMoved: (409, "upload-moved", "It goes on elsewhere"),
+    WrongChecksum: (460, "wrong-checksum", "It is not what its checksum says"),
+    ModelNotReady: (409, "model-not-ready", "This cannot be asked of the model now"),
     PathMissing: (422, "path-missing", "Nobody could run them there"),
     IdempotencyConflict: (422, "idempotency-conflict", "This key belongs to another request"),
 }
@@ -102,6 +126,9 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
         case BadWebhook():
             at = {"pointer": error.pointer}
             return Problem(422, "bad-webhook", "It would not be called", str(error), at)
+        case BadModel():
+            at = {"pointer": error.pointer}
+            return Problem(422, "bad-model", "This model cannot be as asked", str(error), at)
         case BadSchedule():
             at = {"pointer": error.pointer}
             return Problem(422, "bad-schedule", "It would never fire", str(error), at)
@@ -121,6 +148,9 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
         case TooLarge():
             limit = {"limit": error.limit}
             return Problem(413, "too-large", "The body is too large", str(error), limit)
+        case TooManyBatches():
+            title, limit = "Too many of your batches are under way", {"limit": error.limit}
+            return Problem(429, "too-many-batches", title, str(error), limit, _in(60))
         case TenantQueueFull() | QueuesFull():
             return _too_many(error)
         case Unavailable():

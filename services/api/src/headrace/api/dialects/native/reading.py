@@ -18,7 +18,6 @@ from headrace.api.dialects.native.schemas import (
     JobsPage,
     JobView,
     ListQuery,
-    ModelView,
     OneStatusView,
     ResultView,
     StatusesQuery,
@@ -114,17 +113,6 @@ async def get_timeline(deps: Deps, tenant: Tenant, job: JobInPath) -> Response:
 async def explain_job(deps: Deps, tenant: Tenant, job: JobInPath) -> Response:
     """Why it waits: the one rule that holds it back, who could run it, and what would help."""
     return _json(translate.explain_view(await facts_about(deps.store, tenant, job)))
-
-
-@router.get(
-    "/models",
-    tags=["models"],
-    responses={200: {"model": list[ModelView]}, **documents.problems()},
-)
-async def list_models(deps: Deps, tenant: Tenant) -> list[ModelView]:  # noqa: ARG001  # a key is needed
-    """What can be run, and the schema of its input."""
-    async with deps.store.begin() as tx:
-        return translate.model_views(await tx.catalog())
 
 
 async def _status(deps: ApiDeps, tenant: TenantId, job: JobId) -> tuple[Job, StatusView]:

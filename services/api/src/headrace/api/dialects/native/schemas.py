@@ -73,7 +73,10 @@ class WebhookRequest(_Asked):
 class JobRequest(_Asked):
     kind: str = Field(min_length=1, max_length=64, examples=["text"])
     model: str | None = Field(
-        None, min_length=1, max_length=128, description="The kind's default when left out."
+        None,
+        min_length=1,
+        max_length=128,
+        description="An engine's own, or a registered one: `NAME`, `NAME@3`. The kind's default when left out.",
     )
     input: dict[str, Any] = Field(
         description="Fits the `input_schema` that `GET /models` tells for the kind and model.",
@@ -86,6 +89,17 @@ class JobRequest(_Asked):
         3600.0, gt=0, le=604_800, allow_inf_nan=False, description="Seconds one attempt may run."
     )
     labels: dict[LabelName, LabelValue] = Field(default_factory=dict, max_length=16)
+    sticky: str | None = Field(
+        None,
+        min_length=1,
+        max_length=255,
+        description="Whoever shares it gets the same version of a registered model; else all of a tenant.",
+    )
+    register_as: str | None = Field(
+        None,
+        max_length=63,
+        description="Of a training: the registered model it makes a version of.",
+    )
     on_disconnect: Literal["continue"] | CancelAfter = Field(
         "continue",
         description="What becomes of it when its last watcher has left. Unwatched jobs go on.",
@@ -165,6 +179,7 @@ class JobView(_Told):
     )
     priority: int
     labels: dict[str, str]
+    register_as: str | None = Field(description="The registered model it makes a version of.")
     input: dict[str, Any]
     result: JsonValue = Field(description="What the engine made; null until it succeeded.")
     error: ErrorView | None
@@ -220,6 +235,7 @@ class StagesView(_Told):
     load_s: float
     run_s: float
     store_s: float
+    cold: bool = Field(description="Its model was not loaded where it came; `load_s` has the load.")
 
 
 class AttemptView(_Told):
@@ -261,6 +277,7 @@ class EligibleView(_Told):
 
     worker: str
     slots: int
+    warm_slots: int = Field(description="That have its model loaded.")
     seen_at: datetime
 
 
@@ -283,6 +300,10 @@ class ExplainView(_Told):
     relax: list[str] = Field(description="What would help; any of these.")
     lane: str
     paused_since: datetime | None
+    swap_s: float | None = Field(
+        description="What loading its model took where it is loaded: what a cold slot costs it. "
+        "Null: it is loaded nowhere, or nobody says."
+    )
     workers: list[EligibleView]
     slots: int = Field(description="Of these workers, for this lane.")
     running_in_lane: int
@@ -317,6 +338,7 @@ class ModelView(_Told):
     model: str
     title: str
     input_schema: dict[str, Any]
+    registered: bool = Field(description="By a tenant; `GET /models/{name}` tells more.")
 
 
 class BlobView(_Told):

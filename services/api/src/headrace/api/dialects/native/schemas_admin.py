@@ -239,6 +239,14 @@ class GpuView(_Told):
     memory_total_bytes: int
 
 
+class WarmModelView(_Told):
+    lane: str
+    model: str
+    slots: int = Field(description="That have it loaded.")
+    memory_bytes: int = Field(description="What loading it added: on the GPU, or else resident.")
+    load_s: float = Field(description="What loading it took.")
+
+
 class WorkerView(_Told):
     id: str
     path: str | None
@@ -249,6 +257,12 @@ class WorkerView(_Told):
     running: list[RunningView]
     memory_bytes: int | None = Field(description="Resident, with its engines' processes.")
     gpus: list[GpuView] | None = Field(description="Null: it cannot tell.")
+    models: list[WarmModelView] | None = Field(
+        description="Loaded now, so that their jobs start at once. Null: it cannot tell."
+    )
+    placed: dict[str, list[str]] = Field(
+        description="By lane, the GPU that each slot was given; a lane that sees them all is not there."
+    )
     receives: bool | None = Field(description="Whether an offer and its grant would reach it.")
     why: str
 

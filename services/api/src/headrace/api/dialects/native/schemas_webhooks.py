@@ -21,7 +21,10 @@ class _Told(BaseModel):
 
 
 _URL = ["https://receiver.example/headrace"]
-_EVENTS = "None: `job.succeeded`, `job.failed`, `job.cancelled` and `job.dead`."
+_EVENTS = (
+    "None: `job.succeeded`, `job.failed`, `job.cancelled` and `job.dead`. A batch's end is told to those"
+    " alone that name `batch.ended`."
+)
 
 
 class EndpointRequest(_Asked):
@@ -120,7 +123,8 @@ class WebhookEvent(_Told):
     timestamp: datetime
     data: dict[str, Any] = Field(
         description="The job as `GET /jobs/{job}` shows it, without its input. `left_out` is true"
-        " where it was too large: read `links.result`."
+        " where it was too large: read `links.result`. Of `batch.ended`: the batch as"
+        " `GET /batches/{batch}` shows it."
     )
 
 

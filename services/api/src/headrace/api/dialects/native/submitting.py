@@ -28,11 +28,11 @@ from headrace.api.tracing import received_traceparent
 from headrace.core.errors import UnknownModel
 from headrace.core.inputs import check_input
 from headrace.core.job import Job
+from headrace.core.models import TRAINING
 from headrace.core.ports.store import IdempotencyKey
 from headrace.core.usecases.submit import Submission, Submitted, submit
 
 router = APIRouter(tags=["jobs"])
-_TRAINING = "training"
 _RESPONSES = {
     200: {
         "model": JobView,
@@ -83,7 +83,7 @@ async def submit_inference(
 ) -> Response:
     """Submit a job of any kind but training; where none is named, of the kind `inference`."""
     asked, body = await _read(request, deps, InferenceRequest)
-    if asked.kind == _TRAINING:
+    if asked.kind == TRAINING:
         raise UnknownModel(asked.kind, None, await _inference_kinds(deps))
     return await _take_in(deps, _submission(deps, caller, asked, _key(key, body)), wait)
 
@@ -130,7 +130,7 @@ def _submission(
 
 async def _inference_kinds(deps: ApiDeps) -> list[str]:
     async with deps.store.begin() as tx:
-        return sorted({card.kind for card in await tx.catalog()} - {_TRAINING})
+        return sorted({card.kind for card in await tx.catalog()} - {TRAINING})
 
 
 async def _take_in(deps: ApiDeps, request: Submission, wait_s: float) -> Response:

@@ -13,10 +13,12 @@ from headrace.api.auth import Caller
 from headrace.api.dialects.native import schemas
 from headrace.api.tracing import trace_id
 from headrace.contracts.ids import JobId
-from headrace.contracts.messages import EngineCard
 from headrace.core.addresses import Reach
+from headrace.core.errors import BadModel
 from headrace.core.explain import Facts, explain
 from headrace.core.job import DISCONNECTED, Job, State, Webhook
+from headrace.core.models import TRAINING, check_name
+from headrace.core.ports.keys import Scope
 from headrace.core.ports.store import AttemptRecord, IdempotencyKey, Query
 from headrace.core.usecases.submit import Submission
 from headrace.core.webhooks import check_url, check_webhook
@@ -30,7 +32,7 @@ def submission(
     trace: str | None,
     reach: Reach,
 ) -> Submission:
-    """Raises BadWebhook."""
+    """Raises BadWebhook, BadModel, Refused."""
     return Submission(
         tenant=caller.tenant,
         kind=asked.kind,
@@ -43,10 +45,22 @@ def submission(
         labels=asked.labels,
         cancel_after_s=_cancel_after(asked.on_disconnect),
         webhook=_webhook(asked.webhook, reach),
+        sticky=asked.sticky,
+        register_as=_register_as(asked, caller),
         idempotency=key,
         api_key=caller.api_key,
         trace=trace,
     )
+
+
+def _register_as(asked: schemas.JobRequest, caller: Caller) -> str | None:
+    if asked.register_as is None:
+        return None
+    if asked.kind != TRAINING:
+        raise BadModel("/register_as", f"only a job of kind {TRAINING!r} makes a model")
+    caller.must_have(Scope.MODELS)
+    check_name(asked.register_as, "/register_as")
+    return asked.register_as
 
 
 def _webhook(asked: str | schemas.WebhookRequest | None, reach: Reach) -> Webhook | None:
@@ -120,6 +134,7 @@ def job_view(job: Job) -> schemas.JobView:
         checkpoint=_checkpoint(job),
         priority=job.spec.priority,
         labels=job.spec.labels,
+        register_as=job.spec.register_as,
         input=job.spec.input,
         result=job.output,
         error=error_view(job.error),
@@ -246,8 +261,14 @@ def explain_view(facts: Facts) -> schemas.ExplainView:
         relax=list(said.relax),
         lane=job.lane,
         paused_since=facts.paused.get(job.lane),
+        swap_s=facts.swap_s,
         workers=[
-            schemas.EligibleView(worker=each.id, slots=each.slots[job.lane], seen_at=each.seen_at)
+            schemas.EligibleView(
+                worker=each.id,
+                slots=each.slots[job.lane],
+                warm_slots=facts.warm[each.id].slots if each.id in facts.warm else 0,
+                seen_at=each.seen_at,
+            )
             for each in facts.eligible
         ],
         slots=facts.slots,
@@ -264,14 +285,3 @@ def explain_view(facts: Facts) -> schemas.ExplainView:
             max_running_per_lane=facts.terms.max_running_per_lane,
         ),
     )
-
-
-def model_views(catalog: Sequence[EngineCard]) -> list[schemas.ModelView]:
-    """One entry per kind and model; which lane serves it is nobody's business outside."""
-    return [
-        schemas.ModelView(
-            kind=card.kind, model=model, title=card.title, input_schema=card.input_schema
-        )
-        for card in catalog
-        for model in card.models
-    ]

@@ -155,6 +155,7 @@ def _bucket(bucket: Bucket) -> schemas.BucketView:
 def worker_view(worker: WorkerStanding) -> schemas.WorkerView:
     member, vitals, judged = worker.member, worker.member.vitals, worker.judgement
     gpus = None if vitals is None else vitals.gpus
+    models = None if vitals is None else vitals.models
     return schemas.WorkerView(
         id=member.id,
         path=member.path,
@@ -168,6 +169,8 @@ def worker_view(worker: WorkerStanding) -> schemas.WorkerView:
         ],
         memory_bytes=None if vitals is None else vitals.memory_bytes,
         gpus=None if gpus is None else [schemas.GpuView(**asdict(gpu)) for gpu in gpus],
+        models=None if models is None else [schemas.WarmModelView(**asdict(m)) for m in models],
+        placed=(vitals.placed if vitals else None) or {},
         receives=judged.receives,
         why=judged.why,
     )

@@ -35,13 +35,8 @@ from headrace.core.inputs import check_input
 from headrace.core.job import DISCONNECTED, Job, State
 from headrace.core.ports.store import IdempotencyKey
 from headrace.core.usecases.cancel import wish_to_cancel
-from headrace.core.usecases.submit import (
-    Submission,
-    Submitted,
-    Taking,
-    pick_engine,
-    submit_together,
-)
+from headrace.core.usecases.pick import pick
+from headrace.core.usecases.submit import Submission, Submitted, Taking, submit_together
 from headrace.core.usecases.watch import to_nobody
 
 _END_S: Final = 5.0  # to ask jobs to end; then they are left to `cancel_after`
@@ -64,6 +59,7 @@ class Call:
     path: str
     body: bytes
     key: str | None
+    sticky: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +77,12 @@ class Begun:
         return {**errors.header_of(self.jobs), **again}
 
 
-async def card_of(deps: ApiDeps, kind: str, model: str) -> EngineCard:
+async def card_of(deps: ApiDeps, call: Call) -> EngineCard:
     """Raises UnknownModel."""
+    tenant, sticky = call.caller.tenant, call.sticky
     async with deps.store.begin() as tx:
-        return pick_engine(await tx.catalog(), kind, model)
+        picked = await pick(tx, await tx.catalog(), tenant, call.kind, call.model, sticky)
+    return picked.card
 
 
 async def begin(deps: ApiDeps, call: Call, card: EngineCard, wanted: Wanted) -> Begun:
@@ -122,6 +120,7 @@ def _submission(
         tenant=call.caller.tenant,
         kind=call.kind,
         model=call.model,
+        sticky=call.sticky,
         card=card,
         input=given,
         timeout_s=deps.limits.answer_s,

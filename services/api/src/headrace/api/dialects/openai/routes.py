@@ -24,9 +24,9 @@ from headrace.api.dialects.openai.schemas import (
     EmbeddingRequest,
     ImageRequest,
 )
-from headrace.contracts.ids import BlobId
-from headrace.contracts.messages import EngineCard
+from headrace.contracts.ids import BlobId, TenantId
 from headrace.core.job import Job
+from headrace.core.usecases.model_looks import Runnable, what_can_be_run
 
 router = APIRouter(prefix=errors.DOOR, tags=["openai"])
 _KINDS: Final = (asking.TEXT, asking.EMBEDDING, asking.IMAGE)
@@ -82,7 +82,7 @@ async def chat(
 ) -> Response:
     """Answer a conversation, at once or in pieces."""
     asked, call = await _read(request, deps, caller, key, asking.TEXT, ChatRequest)
-    card = await answering.card_of(deps, call.kind, call.model)
+    card = await answering.card_of(deps, call)
     wanted = asking.chat(asked, card, seed=secrets.randbelow(asking.SEEDS))
     begun = await answering.begin(deps, call, card, wanted)
     if asked.stream:
@@ -103,7 +103,7 @@ async def complete(
 ) -> Response:
     """Go on from a prompt, with nothing put around it."""
     asked, call = await _read(request, deps, caller, key, asking.TEXT, CompletionRequest)
-    card = await answering.card_of(deps, call.kind, call.model)
+    card = await answering.card_of(deps, call)
     wanted = asking.completion(asked, card, seed=secrets.randbelow(asking.SEEDS))
     begun = await answering.begin(deps, call, card, wanted)
     a_prompt = asked.n or 1
@@ -125,7 +125,7 @@ async def embed(
 ) -> Response:
     """Turn texts into vectors."""
     asked, call = await _read(request, deps, caller, key, asking.EMBEDDING, EmbeddingRequest)
-    card = await answering.card_of(deps, call.kind, call.model)
+    card = await answering.card_of(deps, call)
     begun = await answering.begin(deps, call, card, asking.embedding(asked, card))
     made = await answering.outputs(deps, request.receive, begun)
     as_base64 = asked.encoding_format == "base64"
@@ -143,7 +143,7 @@ async def draw(
 ) -> Response:
     """Draw pictures from a prompt."""
     asked, call = await _read(request, deps, caller, key, asking.IMAGE, ImageRequest)
-    card = await answering.card_of(deps, call.kind, call.model)
+    card = await answering.card_of(deps, call)
     begun = await answering.begin(deps, call, card, asking.image(asked, card))
     made = await answering.outputs(deps, request.receive, begun)
     blobs = [
@@ -163,9 +163,9 @@ async def draw(
     response_class=Response,
     responses={200: {"model": views.ModelList}, **_refusals(400, 401, 403, 500, 503)},
 )
-async def list_models(deps: Deps, tenant: Tenant) -> Response:  # noqa: ARG001  # a key is needed
+async def list_models(deps: Deps, tenant: Tenant) -> Response:
     """What can be asked here."""
-    known = await _models(deps)
+    known = await _models(deps, tenant)
     return _json(views.ModelList(data=[known[name] for name in sorted(known)]))
 
 
@@ -176,11 +176,11 @@ async def list_models(deps: Deps, tenant: Tenant) -> Response:  # noqa: ARG001  
 )
 async def get_model(
     deps: Deps,
-    tenant: Tenant,  # noqa: ARG001  # a key is needed
+    tenant: Tenant,
     model: Annotated[str, Path(description="The model's name, which may have slashes.")],
 ) -> Response:
     """One of them."""
-    known = await _models(deps)
+    known = await _models(deps, tenant)
     if model not in known:
         raise errors.no_such_model(model, list(known))
     return _json(known[model])
@@ -199,18 +199,27 @@ async def _read(  # what a call is made of
         asked = schema.model_validate_json(body)
     except ValidationError as error:
         raise errors.wrong_body(error) from error
-    call = Call(caller, kind, asked.model, asked.on_disconnect, request.url.path, body, key)
+    call = Call(
+        caller,
+        kind,
+        asked.model,
+        asked.on_disconnect,
+        request.url.path,
+        body,
+        key,
+        asked.user or None,
+    )
     return asked, call
 
 
-async def _models(deps: ApiDeps) -> dict[str, views.OneModel]:
+async def _models(deps: ApiDeps, tenant: TenantId) -> dict[str, views.OneModel]:
     async with deps.store.begin() as tx:
-        cards = [card for card in await tx.catalog() if card.kind in _KINDS]
-    return {name: _model(name, card) for card in cards for name in card.models}
+        found = await what_can_be_run(tx, tenant)
+    return {each.model: _model(each) for each in found if each.card.kind in _KINDS}
 
 
-def _model(name: str, card: EngineCard) -> views.OneModel:
-    return views.OneModel(id=name, created=0, owned_by="headrace", kind=card.kind)
+def _model(found: Runnable) -> views.OneModel:
+    return views.OneModel(id=found.model, created=0, owned_by="headrace", kind=found.card.kind)
 
 
 async def _bytes_of(deps: ApiDeps, job: Job, blob: BlobId) -> views.Picture:

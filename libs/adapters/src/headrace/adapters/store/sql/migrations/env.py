@@ -11,6 +11,7 @@ from headrace.adapters.store.sql import (
     schema_remote,  # noqa: F401  # and these
     schema_rollout,  # noqa: F401  # and these
     schema_runs,  # noqa: F401  # and these
+    schema_uploads,  # noqa: F401  # and these
     schema_users,  # noqa: F401  # and these
 )
 from headrace.adapters.store.sql.schema import metadata

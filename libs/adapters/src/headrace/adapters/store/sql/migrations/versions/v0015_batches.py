@@ -45,6 +45,7 @@ def upgrade() -> None:
     _partial("batches_to_begin", "batches", ["path", "not_before"], "begun < total")
     ending = "cancel_asked_at IS NOT NULL AND finished_at IS NULL"
     _partial("batches_ending", "batches", ["path"], ending)
+    _partial("batches_going_of", "batches", ["tenant"], "finished_at IS NULL")
     _partial("batches_age", "batches", ["finished_at"], "finished_at IS NOT NULL")
     op.create_table(
         "batch_tallies",

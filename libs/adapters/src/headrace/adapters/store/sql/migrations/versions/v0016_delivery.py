@@ -1,4 +1,4 @@
-"""Deletions, and what is left of them; answers know whom they are about. Adds only."""
+"""Deletions, and what is left of them; uploads; answers know whom they are about. Adds only."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ down_revision: Final = "0015"
 NAME: Final = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 INSTANT: Final = sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
 JSON: Final = JSONB().with_variant(sa.Text(), "sqlite")
+NUMBER: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 UNFINISHED: Final = "finished_at IS NULL"
 
 
 def upgrade() -> None:
     _deletions()
+    _uploads()
     op.create_index("idempotency_keys_job", "idempotency_keys", ["job"])
     op.create_index("takes_job", "takes", ["job"])
     op.add_column("answers", sa.Column("about", NAME))
@@ -61,6 +63,27 @@ def _deletions() -> None:
         sa.PrimaryKeyConstraint("job", name="erased_pkey"),
     )
     op.create_index("erased_by", "erased", ["deletion"])
+
+
+def _uploads() -> None:
+    op.create_table(
+        "uploads",
+        sa.Column("id", NAME, nullable=False),
+        sa.Column("tenant", NAME, nullable=False),
+        sa.Column("blob", NAME, nullable=False),
+        sa.Column("media_type", NAME, nullable=False),
+        sa.Column("length", NUMBER, nullable=False),
+        sa.Column("received", NUMBER, nullable=False),
+        sa.Column("pieces", sa.Integer(), nullable=False),
+        sa.Column("held_by", NAME),
+        sa.Column("held_until", INSTANT),
+        sa.Column("expires_at", INSTANT, nullable=False),
+        sa.Column("created_at", INSTANT, nullable=False),
+        sa.Column("finished_at", INSTANT),
+        sa.PrimaryKeyConstraint("id", name="uploads_pkey"),
+    )
+    op.create_index("uploads_expiring", "uploads", ["expires_at"])
+    _partial("uploads_under_way", "uploads", ["tenant"], UNFINISHED)
 
 
 def _partial(name: str, table: str, columns: list[str], where: str) -> None:
