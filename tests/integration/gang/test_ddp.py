@@ -33,8 +33,8 @@ pytestmark = [
     pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed"),
     pytest.mark.timeout(480),
 ]
-SHORT = {"epochs": 3, "channels": 4, "seed": 1}
-LONG = {**SHORT, "epochs": 1000, "gpus": 2}
+SHORT: dict[str, Any] = {"epochs": 3, "channels": 4, "seed": 1}
+LONG: dict[str, Any] = {**SHORT, "epochs": 1000, "gpus": 2}
 MEMBER = "headrace.engines.gang.member"
 
 

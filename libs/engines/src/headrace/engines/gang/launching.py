@@ -139,7 +139,8 @@ class _Hearing:
                 case Failed():
                     raise OutOfMemory(word.why) if word.memory else TryAgain(word.why)
                 case Done():
-                    return self._named(msgspec.json.decode(word.output))
+                    output: dict[str, Any] = self._named(msgspec.json.decode(word.output))
+                    return output
         raise TryAgain("a process of its gang was lost, and the others ended with it")
 
     def _say(self, word: Said) -> None:

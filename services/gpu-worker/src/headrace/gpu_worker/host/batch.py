@@ -107,11 +107,10 @@ class _Row:
         return self._stopped.is_set()
 
     def _hand_on(self, message: ToWorker) -> None:
-        match message:
-            case Said(frame=frame) if frame == _TOKEN:
-                self.has_written = True
-            case Made(shown=True):
-                self.has_written = True
+        if isinstance(message, Said):
+            self.has_written |= message.frame == _TOKEN
+        elif isinstance(message, Made):
+            self.has_written |= message.shown
         if not self.over:
             self._send(message)
 
