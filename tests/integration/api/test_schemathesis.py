@@ -279,6 +279,12 @@ def test_no_operation_is_forgotten(described: Any) -> None:
     assert {f"{each.method.upper()} {each.path}" for each in operations} == set(OPERATIONS)
 
 
+@schemathesis.serializer("application/offset+octet-stream")
+def piece_of_an_upload(_: Any, value: Any) -> bytes:
+    """Its bytes, as any are sent."""
+    return value if isinstance(value, bytes) else str(value).encode(errors="replace")
+
+
 def prepare(case: Any) -> None:
     """With what is not in the description: the kinds, cron grammar and zones there are here."""
     if case.meta is None or case.meta.generation.mode is GenerationMode.POSITIVE:
