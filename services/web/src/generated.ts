@@ -404,6 +404,12 @@ export interface Calls {
     body: MoveRequest;
     answer: MovedView;
   };
+  "GET /admin/batches": {
+    path: undefined;
+    query: { tenant?: string | null; limit?: number; cursor?: string | null };
+    body: undefined;
+    answer: AnybodysBatchesPage;
+  };
   "GET /admin/rollout": {
     path: undefined;
     query: undefined;
@@ -473,6 +479,35 @@ export interface AdditionRequest {
   model?: string | null;
   /** What the engine takes beside the picture. */
   input?: Record<string, unknown>;
+}
+
+export interface AnybodysBatchView {
+  id: string;
+  kind: string;
+  model: string | null;
+  state: BatchState;
+  total: number;
+  counts: BatchCounts;
+  /** 0 to 1: how much of it has ended. */
+  progress: number;
+  /** Why no more of it begins now. */
+  held_up: string | null;
+  /** If it goes on as it went of late; null: nobody can say. */
+  seconds_left: number | null;
+  priority: number;
+  timeout: number;
+  labels: Record<string, string>;
+  created_at: string | null;
+  finished_at: string | null;
+  trace_id: string | null;
+  links: BatchLinks;
+  tenant: string;
+}
+
+export interface AnybodysBatchesPage {
+  batches: AnybodysBatchView[];
+  /** The `cursor` of the next page; null on the last one. */
+  next: string | null;
 }
 
 export interface AnybodysDeliveriesPage {
