@@ -44,7 +44,6 @@ from headrace.testkit.running_batches import (
     results,
     turn,
 )
-from headrace.testkit.unruly import UnrulyStore
 
 
 @pytest.fixture
@@ -183,7 +182,6 @@ async def test_a_dispatcher_that_dies_in_a_turn_has_begun_nothing(
     store: Store, blobs: MemoryBlobs
 ) -> None:
     batch = await hand_in(store, blobs, [GOOD, BAD])
-    unruly = UnrulyStore(store)
 
     class Boom(Exception): ...
 
@@ -193,7 +191,7 @@ async def test_a_dispatcher_that_dies_in_a_turn_has_begun_nothing(
             raise Boom
 
     with pytest.raises(Boom):
-        await expand(unruly, Dying(blobs), expansion(), path=PATH, limit=5)
+        await expand(store, Dying(blobs), expansion(), path=PATH, limit=5)
 
     assert (await look(store, batch)).batch.begun == 0
     assert await turn(store, blobs) is None, "it is the dead one's until its time is over"
