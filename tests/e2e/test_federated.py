@@ -72,11 +72,11 @@ async def test_together_they_learn_what_none_of_them_has(run: dict[str, Any]) ->
     assert accuracies[-1] > 0.8  # who knows three or four digits of ten has half of that at best
 
 
-async def test_each_sites_jobs_come_to_its_own_lane_and_name_nothing_but_weights(
+async def test_each_sites_jobs_are_for_its_own_model_and_name_nothing_but_weights(
     run: dict[str, Any], user: User
 ) -> None:
     jobs = [
-        await user.get(piece["job"])
+        await user.get({"id": piece["job"]})
         for stage in run["stages"]
         if stage["name"].startswith("learn-")
         for piece in stage["pieces"]
@@ -84,7 +84,7 @@ async def test_each_sites_jobs_come_to_its_own_lane_and_name_nothing_but_weights
 
     assert len(jobs) == 24
     assert {name for job in jobs for name in job["input"]} == {"weights"}
-    assert [job["lane"] for job in jobs[:3]] == list(LANES)
+    assert [job["model"] for job in jobs[:3]] == ["digits-north", "digits-middle", "digits-south"]
 
 
 async def test_no_picture_of_any_site_is_in_anything_that_was_stored(
