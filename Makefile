@@ -123,6 +123,10 @@ conformance integration e2e:
 fairness: $(STAMPS)/dev ## Measure what one tenant's long queue costs another; JOBS=10000
 	$(BIN)/python tests/bench/fairness.py $(or $(JOBS),10000)
 
+.PHONY: bench-batching
+bench-batching: $(STAMPS)/dev ## Measure what doing several jobs in one go is worth, beside one by one; JOBS=100
+	$(BIN)/python tests/bench/batching.py $(or $(JOBS),100)
+
 .PHONY: bench-streams
 bench-streams: $(STAMPS)/dev ## Measure live streams beside other ways; REPORT=docs/streams-speed.md PARTS= STREAMS= RATE= SOCKETS=
 	$(BIN)/python -m tests.bench.streams $(if $(REPORT),--report $(REPORT)) $(if $(PARTS),--parts $(PARTS)) \

@@ -100,12 +100,15 @@ async def measure_engine(lane: str, given: dict[str, Any]) -> None:
 async def timed(keeper: Keeper, model: str, given: dict[str, Any]) -> float:
     """A job on this child, with the load if it needs one."""
 
-    async def unheard(_: wire.Said) -> None:
+    async def unheard(_: wire.Said | wire.Checkpointed) -> None:
         pass
+
+    async def unshown(_: wire.Made) -> None:
+        """It makes nothing that would be shown."""
 
     began = time.monotonic()
     await keeper.ready(Weights(model))
-    ended = await keeper.run(lambda run: wire.Run(run, model, 1, given, {}), unheard)
+    ended = await keeper.run(lambda run: wire.Run(run, model, 1, given, {}), unheard, unshown)
     assert ended.output is not None, ended.error
     return time.monotonic() - began
 

@@ -160,7 +160,11 @@ async def handed_in(http: httpx.AsyncClient, total: int) -> str:
         for n in range(total)
     ]
     headers = {"Content-Type": "application/jsonl", "Idempotency-Key": "once"}
-    asked = {"params": {"kind": "echo"}, "content": "\n".join(lines), "headers": headers}
+    asked: dict[str, Any] = {
+        "params": {"kind": "echo"},
+        "content": "\n".join(lines),
+        "headers": headers,
+    }
     answer, again = [await http.post("/batches", **asked) for _ in range(2)]
     assert answer.status_code == 202, answer.text
     assert again.json()["id"] == answer.json()["id"]

@@ -31,7 +31,7 @@ JSONL = {"Content-Type": "application/jsonl"}
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def system(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[System]:
     settings = {"SLOTS": "echo=2", "MAX_QUEUED_PER_TENANT": "20", "LEASE_S": "10"}
-    async with running(mode, tmp_path_factory.mktemp(mode), **settings) as system:
+    async with running(mode, tmp_path_factory.mktemp(mode), kinds=1, **settings) as system:
         yield system
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import AsyncGenerator
 
+import psutil
 import pytest
 import pytest_asyncio
 from PIL import Image
@@ -25,7 +27,7 @@ pytestmark = [
 async def system(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[System]:
     engines = "smollm2,emoji-flow,realesrgan,minilm"
     # Five models come up at once on whatever machine this is; leases are as in production.
-    settings = {"ENGINES": engines, "LEASE_S": "30"}
+    settings = {"ENGINES": engines, "LEASE_S": "30", "SLOTS": "minilm=8"}
     async with running(mode, tmp_path_factory.mktemp(mode), kinds=5, **settings) as system:
         yield system
 
@@ -82,6 +84,31 @@ async def test_words_that_mean_the_same_lie_close_together(user: User) -> None:
     cat, kitten, gpu = (await user.get(job, "/result"))["result"]["embeddings"]
 
     assert dot(cat, kitten) > dot(cat, gpu) + 0.2
+
+
+async def test_jobs_that_come_together_share_one_child_and_each_has_its_own_vector(
+    user: User, system: System
+) -> None:
+    texts = [f"{word} is what this is about" for word in ("iron", "tea", "rain", "law") * 4]
+    async with asyncio.TaskGroup() as group:
+        submitting = [
+            group.create_task(user.submit("embedding", input={"texts": [text]})) for text in texts
+        ]
+    jobs = [each.result() for each in submitting]
+    for job in jobs:
+        assert (await user.watch(job))[-1].type == "succeeded"
+    vectors = [(await user.get(job, "/result"))["result"]["embeddings"][0] for job in jobs]
+
+    assert [round(dot(vectors[n], vectors[n % 4]), 3) for n in range(16)] == [1.0] * 16
+    assert dot(vectors[0], vectors[1]) < 0.95
+    assert children_of(system, "minilm") == 1
+
+
+def children_of(system: System, lane: str) -> int:
+    worker = psutil.Process(system.playing("gpu-worker").process.pid)
+    return sum(
+        command[-3:-2] == [lane] for command in (child.cmdline() for child in worker.children())
+    )
 
 
 def dot(left: list[float], right: list[float]) -> float:

@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.timeout(400),  # the browser may have to be installed
 ]
 EPOCHS: Final = 60
-ASKED: Final = {"input": {"epochs": EPOCHS, "hidden": [128], "batch_size": 16, "seed": 7}}
+ASKED: Final = {"input": {"epochs": EPOCHS, "hidden": [128], "batch_size": 8, "seed": 7}}
 LONG: Final = {"input": {"epochs": 1000, "hidden": [256, 256]}}
 Whole: TypeAlias = tuple[list[Seen], Any]
 
@@ -70,7 +70,7 @@ async def unbroken(system: System) -> Whole:
 
 async def kill_the_engine(system: System) -> None:
     worker = psutil.Process(system.playing("gpu-worker").process.pid)
-    (child,) = [each for each in worker.children() if "headrace.gpu_worker.host" in each.cmdline()]
+    (child,) = [each for each in worker.children() if "sklearn-train" in each.cmdline()]
     child.kill()
 
 

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from headrace.api.app import create_app
 from headrace.api.deps import ApiDeps
 from headrace.contracts.ids import TenantId, UploadId
-from headrace.core.errors import UploadMoved
+from headrace.core.errors_bulk import UploadMoved
 from headrace.core.ports.store import Transaction
 from headrace.core.usecases.upload import Bounds, Desk, begin_upload, end_expired, receive
 
@@ -59,7 +59,8 @@ async def offset(http: httpx.AsyncClient, place: str) -> int:
 
 async def test_pieces_become_a_blob_of_their_type_with_its_digest(http: httpx.AsyncClient) -> None:
     kind = base64.b64encode(b"image/png").decode()
-    place = await begin(http, **{"Upload-Metadata": f"filename YQ==,filetype {kind}"})
+    told: dict[str, Any] = {"Upload-Metadata": f"filename YQ==,filetype {kind}"}
+    place = await begin(http, **told)
 
     first = await send(http, place, b"01234", 0)
     between = (await http.get(place, headers=RED)).json()

@@ -23,13 +23,8 @@ from headrace.core.batch import (
     job_of_item,
     left_for,
 )
-from headrace.core.errors import (
-    BatchNotFound,
-    EmptyBatch,
-    TooManyBatches,
-    TooManyItems,
-    UnknownModel,
-)
+from headrace.core.errors import UnknownModel
+from headrace.core.errors_bulk import BatchNotFound, EmptyBatch, TooManyBatches, TooManyItems
 from headrace.core.job import State
 from headrace.core.ports.store import Store
 from headrace.core.ports.webhooks import CallQuery

@@ -10,13 +10,8 @@ import pytest
 from headrace.adapters.store.sql import SqlStore
 from headrace.contracts.ids import START, BlobId, TenantId
 from headrace.contracts.producing import OUTSIDE
-from headrace.core.errors import (
-    JobNotFound,
-    JobNotOver,
-    JobOfRun,
-    RunNotReady,
-    TooManyDeletions,
-)
+from headrace.core.errors import JobNotFound, JobNotOver, RunNotReady
+from headrace.core.errors_bulk import JobOfRun, TooManyDeletions
 from headrace.core.job import State, Verdict
 from headrace.core.ports.blobs import Blob
 from headrace.core.ports.deletions import Sweep

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from headrace.contracts.messages import INPUT_BLOB
 from headrace.core.batch import (
@@ -19,7 +20,7 @@ from headrace.core.batch import (
 from headrace.core.job import State
 from headrace.core.ports.blobs import BlobRef
 from headrace.core.ports.store import Store, Terms
-from headrace.core.usecases.expand import Sources, expand
+from headrace.core.usecases.expand import Expanded, Sources, expand
 from headrace.core.usecases.record import record
 from headrace.testkit.builders import LONG_AGO
 from headrace.testkit.deciding import (
@@ -43,7 +44,6 @@ from headrace.testkit.running_batches import (
     results,
     turn,
 )
-from headrace.testkit.unruly import UnrulyStore
 
 
 @pytest.fixture
@@ -167,12 +167,14 @@ class Late(Sources):
 
     def __init__(self, store: Store, blobs: MemoryBlobs) -> None:
         super().__init__(blobs)
-        self._store, self.other = store, None
+        self._store, self._memory = store, blobs
+        self.other: Expanded | None = None
 
+    @override
     async def read(self, batch: Any) -> bytes:
         async with self._store.begin() as tx:
             await tx.begin_items(batch, replace(batch, not_before=LONG_AGO), [])
-        self.other = await turn(self._store, self.blobs, limit=2)
+        self.other = await turn(self._store, self._memory, limit=2)
         return await super().read(batch)
 
 
@@ -180,16 +182,16 @@ async def test_a_dispatcher_that_dies_in_a_turn_has_begun_nothing(
     store: Store, blobs: MemoryBlobs
 ) -> None:
     batch = await hand_in(store, blobs, [GOOD, BAD])
-    unruly = UnrulyStore(store)
 
     class Boom(Exception): ...
 
     class Dying(Sources):
+        @override
         async def read(self, batch: Any) -> bytes:
             raise Boom
 
     with pytest.raises(Boom):
-        await expand(unruly, Dying(blobs), expansion(), path=PATH, limit=5)
+        await expand(store, Dying(blobs), expansion(), path=PATH, limit=5)
 
     assert (await look(store, batch)).batch.begun == 0
     assert await turn(store, blobs) is None, "it is the dead one's until its time is over"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from headrace.contracts.ids import Lane
@@ -139,6 +140,13 @@ def test_what_does_not_fit_the_engines_is_refused_and_the_stage_is_named(
 
     assert refused.value.stage == "first"
     assert why in refused.value.why
+
+
+def test_a_stage_without_a_model_needs_an_engine_that_has_one_of_its_own() -> None:
+    stage = msgspec.structs.replace(a_stage(), model=None)
+
+    with pytest.raises(BadPipeline, match="no engine has a model of its own; known: none"):
+        settled(a_pipeline(stage), [a_card(models=[])])
 
 
 def test_what_an_engine_needs_must_be_given() -> None:

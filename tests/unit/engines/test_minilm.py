@@ -114,3 +114,31 @@ def test_fewer_dimensions_are_the_first_ones_at_length_one(engine: MiniLmEngine)
     length = math.sqrt(likeness(whole[:64], whole[:64]))
     assert output["dimensions"] == len(short) == 64
     assert short == pytest.approx([each / length for each in whole[:64]], abs=2e-6)
+
+
+def test_a_vector_does_not_depend_on_whose_texts_are_run_with_it(engine: MiniLmEngine) -> None:
+    texts = [("a cat", "water turns the wheel"), ("a dog",), ("rockets fly to the moon", "a cat")]
+    alone = [engine.run(asked(*each))["embeddings"] for each in texts]
+
+    together = dict(engine.run_many([asked(*each) for each in texts]))
+
+    for number, vectors in enumerate(alone):
+        for vector, itself in zip(together[number]["embeddings"], vectors, strict=True):
+            assert vector == pytest.approx(itself, abs=2e-6)  # the last digit is rounded
+
+
+def test_of_several_jobs_the_one_that_is_done_first_is_told_first(engine: MiniLmEngine) -> None:
+    long, short = asked(*["a word and another " * 10] * 8), asked("a cat")
+
+    answered = [number for number, _ in engine.run_many([long, short])]
+
+    assert answered == [1, 0]
+
+
+def test_of_several_jobs_one_that_stops_does_not_stop_the_others(engine: MiniLmEngine) -> None:
+    stopped, going = asked(*["a word and another"] * 64, stop_after=1), asked("a cat")
+
+    answered = [number for number, _ in engine.run_many([stopped, going])]
+
+    assert answered == [1]
+    assert len(stopped.said(Progress)) == 1

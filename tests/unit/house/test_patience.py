@@ -9,8 +9,8 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[3]
-# A load has a pace, and nothing there is a test.
-PACED: Final = (ROOT / "tests/bench", ROOT / "tests/load")
+# A load has a pace, a measurement its moments, and nothing there is a test.
+PACED: Final = (ROOT / "tests/bench", ROOT / "tests/gpu", ROOT / "tests/load")
 SUITES: Final = sorted(
     path
     for path in (*(ROOT / "tests").rglob("*.py"), *ROOT.glob("libs/testkit/**/conformance/*.py"))

@@ -39,12 +39,16 @@ async def keeping(
         await keeper.close()
 
 
-async def unheard(_: wire.Said) -> None:
+async def unheard(_: wire.Said | wire.Checkpointed) -> None:
     pass
 
 
+async def unshown(_: wire.Made) -> None:
+    """It makes nothing that would be shown."""
+
+
 async def ran(keeper: Keeper, model: str) -> dict[str, object]:
-    ended = await keeper.run(lambda run: wire.Run(run, model, 1, {}, {}), unheard)
+    ended = await keeper.run(lambda run: wire.Run(run, model, 1, {}, {}), unheard, unshown)
     assert ended.output is not None
     return ended.output
 

@@ -14,7 +14,9 @@ from tests.unit.api.horde.conftest import ANONYMOUS, IMAGE_MODEL
 
 from headrace.api.app import create_app
 from headrace.api.deps import ApiDeps
+from headrace.api.role import Api
 from headrace.core.rates import RateName, rates
+from headrace.testkit.background import served
 
 ASKED = {"prompt": "a red fox", "models": [IMAGE_MODEL]}
 From: TypeAlias = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
@@ -101,3 +103,18 @@ async def test_whether_it_lives_may_be_asked_at_any_rate(counting: From) -> None
         answers = [await http.get("/api/v2/status/heartbeat") for _ in range(20)]
 
     assert {each.status_code for each in answers} == {200}
+
+
+@pytest.mark.parametrize(("trusted", "second"), [((), 429), (("127.0.0.0/8",), 202)])
+async def test_a_proxys_word_for_its_client_counts_where_it_is_trusted(
+    deps: ApiDeps, trusted: tuple[str, ...], second: int
+) -> None:
+    app = create_app(replace(deps, rates={"ask": rates("1/h")}))
+    role = Api(app, host="127.0.0.1", port=0, grace_s=2, trusted=trusted)
+    async with served(role.serve):
+        await role.bound.wait()
+        url = f"http://127.0.0.1:{role.port}"
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+            answers = [await ask(http, **{"X-Forwarded-For": f"10.0.0.{n}"}) for n in (1, 2)]
+
+    assert [each.status_code for each in answers] == [202, second]

@@ -42,10 +42,12 @@ def _card(pipeline: str, stage: Stage, catalog: Sequence[EngineCard]) -> EngineC
         lanes = ", ".join(card.lane for card in of_kind)
         raise BadPipeline(pipeline, stage.name, f"no lane {stage.lane!r} runs it; known: {lanes}")
     for card in in_lane:
-        if stage.model is None or stage.model in card.models:
+        if stage.model in card.models or (stage.model is None and card.models):
             return card
     models = ", ".join(model for card in in_lane for model in card.models)
-    raise BadPipeline(pipeline, stage.name, f"no engine has model {stage.model!r}; known: {models}")
+    wanted = "a model of its own" if stage.model is None else f"model {stage.model!r}"
+    why = f"no engine has {wanted}; known: {models or 'none'}"
+    raise BadPipeline(pipeline, stage.name, why)
 
 
 def _check_input(pipeline: Pipeline, stage: Stage, schema: Mapping[str, Any]) -> None:

@@ -53,6 +53,10 @@ class Work(Protocol[Given_co]):
     def input(self) -> Given_co:
         """Decoded and validated against the engine's `Input`."""
 
+    @property
+    def devices(self) -> Sequence[str]:
+        """Of a gang, one for each of its processes, as CUDA calls them; empty names: it has CPUs."""
+
     def check(self) -> None:
         """Raise `Stopped` if this work should end. Call it in every loop that says nothing."""
 

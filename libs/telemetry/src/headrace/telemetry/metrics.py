@@ -278,6 +278,13 @@ ENGINE_MEMORY: Final = CATALOG.gauges(
     do="Grows from job to job: the engine leaks. Near the limit: fewer slots.",
     lane=LANES,
 )
+BATCH_JOBS: Final = CATALOG.histograms(
+    "headrace_batch_jobs",
+    "Jobs that a lane's engine did in one go, where it does several.",
+    do="1 under load: more slots, or the jobs ask for different models. Shrinking: `batch.too_large` in the log.",
+    buckets=(1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64),
+    lane=LANES,
+)
 MODEL_LOADS: Final = CATALOG.counters(
     "headrace_model_loads_total",
     "Jobs that came to a slot, by whether their model was loaded there already (`warm`).",

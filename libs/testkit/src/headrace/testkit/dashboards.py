@@ -126,6 +126,10 @@ _MACHINES: Final[dict[str, Sequence[Panel]]] = {
                 "{{instance}} {{lane}}, on GPUs": "headrace_engine_gpu_memory_bytes",
             },
         ),
+        Panel("Jobs that an engine did in one go", "short", {
+            "{{lane}}": "sum by (lane) (rate(headrace_batch_jobs_sum[$__rate_interval]))"
+            " / sum by (lane) (rate(headrace_batch_jobs_count[$__rate_interval]))",
+        }),
         Panel("GPU at work", "percentunit", {"{{instance}} {{gpu}}": "headrace_gpu_utilisation_ratio"}),
         Panel("GPU memory", "percentunit", {
             "{{instance}} {{gpu}}":

@@ -84,12 +84,13 @@ class ScriptedDispatcher:
         model: str = "calm",
         epoch: int = 0,
         timeout_s: float = 60.0,
+        attempt: int = 1,
         left_behind: tuple[BlobId, int] | None = None,
         artefact: Artefact | None = None,
         **given: Any,
     ) -> JobId:
         self.wanted[job] = Wanted(
-            model, given, timeout_s, epoch + 1, left_behind=left_behind, artefact=artefact
+            model, given, timeout_s, epoch + 1, attempt, left_behind, artefact
         )
         queue = self.topology.work(Lane(lane))
         await self.bus.declare([queue])

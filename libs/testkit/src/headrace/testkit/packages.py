@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import pytest
+
+_FILE: Final = re.compile(r"^```\w+ (?P<name>\S+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def files_of(page: Path) -> dict[str, str]:
+    """Those that a page of the documents shows, by the names that it gives them."""
+    return {match["name"]: match["text"] for match in _FILE.finditer(page.read_text())}
 
 
 def install(folder: Path, files: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Put `files` (a `pyproject.toml` among them) where Python finds them, until the test ends."""
+    lay_out(folder, files)
+    monkeypatch.syspath_prepend(folder)
+    for module in [name for name in sys.modules if (folder / f"{name}.py").exists()]:
+        monkeypatch.delitem(sys.modules, module)
+
+
+def lay_out(folder: Path, files: Mapping[str, str]) -> None:
+    """For a process that has `folder` on its path."""
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
@@ -22,9 +39,6 @@ def install(folder: Path, files: Mapping[str, str], monkeypatch: pytest.MonkeyPa
         f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
     )
     (facts / "entry_points.txt").write_text(_entry_points(project.get("entry-points", {})))
-    monkeypatch.syspath_prepend(folder)
-    for module in [name for name in sys.modules if (folder / f"{name}.py").exists()]:
-        monkeypatch.delitem(sys.modules, module)
 
 
 def _entry_points(groups: Mapping[str, Mapping[str, str]]) -> str:

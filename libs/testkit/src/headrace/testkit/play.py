@@ -18,7 +18,7 @@ Act = Literal[
     "say", "wait", "hang", "crash", "abort", "copy", "large", "print", "preview",
     "bad input", "busy", "out of memory", "device out of memory", "broken", "not a dict",
     "deaf", "pid", "flood", "half", "leave behind", "stand still", "segment",
-    "grow",
+    "grow", "devices",
 ]  # fmt: skip
 
 
@@ -26,6 +26,7 @@ class PlayInput(msgspec.Struct, frozen=True):
     act: Act = "say"
     text: str = "hello"
     times: int = 1
+    gpus: int = 1
     images: list[dict[str, str]] = []
 
 
@@ -202,6 +203,7 @@ _ACTS: dict[str, Callable[[Work[PlayInput]], dict[str, Any]]] = {
     "pid": _pid,
     "flood": _flood,
     "half": _half,
+    "devices": lambda work: {"devices": list(work.devices)},
     "leave behind": _leave_behind,
     "stand still": _stand_still,
     "grow": _grow,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ class RecordedWork:
     model: str
     input: Any
     attempt: int = 1
+    devices: Sequence[str] = ()
     stop_after: int | None = None
     inputs: Mapping[str, bytes] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)

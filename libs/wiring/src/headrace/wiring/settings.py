@@ -94,6 +94,7 @@ class Settings(BaseSettings):
     model_cache_dir: Path | None = None  # None: in data_dir
     model_cache_mib: Annotated[int, Field(ge=1, le=100_000_000)] = 20_480
     gpus: Annotated[str, Field(pattern=r"^(auto|none|\d{1,3}(,\d{1,3})*)$")] = "auto"
+    gang_processes: Annotated[int, Field(ge=1, le=64)] = 2  # where there are no GPUs
     cuda_visible_devices: str | None = Field(default_factory=_visible_gpus)
     text_threads: Annotated[int, Field(ge=1, le=64)] = 1
     upstream_url: str = ""

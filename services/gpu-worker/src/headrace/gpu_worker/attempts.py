@@ -30,6 +30,8 @@ class Why(StrEnum):
     CANCELLED = "cancelled"  # somebody asked for it
     DEADLINE = "deadline"  # it ran longer than the job allows
     DRAINED = "drained"  # the worker leaves; the job goes back at no cost
+    # Its child was killed for another job's sake, or it had no devices in time; likewise.
+    INTERRUPTED = "interrupted"
     UNTRUSTED = "untrusted"  # no heartbeat was answered in time: it may not be ours any more
     LOST = "lost"  # not ours any more
 

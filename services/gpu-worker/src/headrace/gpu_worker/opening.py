@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from headrace.contracts.ids import Lane, WorkerId
 from headrace.core.errors import Misconfigured
+from headrace.engines.batches import batching
 from headrace.engines.options import Misconfigured as RefusedOption
 from headrace.engines.registry import Survey, card, survey
 from headrace.gpu_worker.gpus import gpus_to_give
@@ -37,6 +38,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Worker
                 worker=WorkerId(f"{socket.gethostname()}-{os.getpid()}-{new_id()[:4]}"),
                 lanes=lanes,
                 gpus=gpus_to_give(settings.gpus, settings.cuda_visible_devices),
+                devices=devices_for_gangs(settings),
                 new_id=new_id,
                 models=settings.models_dir,
                 models_mib=settings.model_cache_mib,
@@ -73,7 +75,10 @@ def choose_lanes(
             memory_mib=settings.model_memory_mib.get(lane),
             process_mib=settings.engine_memory_mib.get(lane),
             settings=options.get(lane, {}),
+            batch_most=(together := batching(engine)).most,
+            batch_window_s=together.window_s,
             on_gpu=getattr(engine, "gpu", False),
+            gang=getattr(engine, "gang", False),
         )
         for lane in wanted
     ]
@@ -81,7 +86,11 @@ def choose_lanes(
 
 def engine_options(settings: Settings) -> dict[str, dict[str, str]]:
     """What the operator says to each engine; an engine without options is left out."""
-    options = {"smollm2": {"threads": str(settings.text_threads)}, **_on_torch(settings)}
+    options = {
+        "smollm2": {"threads": str(settings.text_threads)},
+        "torch-ddp": {"most": str(len(devices_for_gangs(settings)))},
+        **_on_torch(settings),
+    }
     if settings.upstream_url:
         options["upstream"] = {
             "base_url": settings.upstream_url,
@@ -89,6 +98,12 @@ def engine_options(settings: Settings) -> dict[str, dict[str, str]]:
             "api_key": settings.upstream_api_key.get_secret_value(),
         }
     return options
+
+
+def devices_for_gangs(settings: Settings) -> list[str]:
+    """The GPUs; where there are none, so many processes on CPUs."""
+    gpus = gpus_to_give(settings.gpus, settings.cuda_visible_devices)
+    return gpus or [""] * settings.gang_processes
 
 
 def _on_torch(settings: Settings) -> dict[str, dict[str, str]]:

@@ -26,6 +26,9 @@ class LaneOptions:
     memory_mib: int | None = None  # for models, of all its slots together; None: what there is
     process_mib: int | None = None  # that each slot's child may hold; None: what there is
     settings: Mapping[str, str] = field(default_factory=dict)  # for the engine's `configure`
+    batch_most: int = 1  # jobs that its engine does in one go; then the slots share one child
+    batch_window_s: float = 0.0  # for how long the first of a batch waits for others
+    gang: bool = False  # its jobs say how many devices they want, and get them together
     on_gpu: bool = False  # each of its children is given one, where there are any to give
     engine: str = ""  # 'package.module:Class'; empty: whom the entry point of this lane names
 
@@ -34,9 +37,14 @@ class LaneOptions:
         return self.card.lane
 
     @property
+    def batches(self) -> bool:
+        return self.batch_most > 1 and self.slots > 1
+
+    @property
     def model_bytes(self) -> int | None:
-        """What each slot's child may have loaded."""
-        return None if self.memory_mib is None else self.memory_mib * 2**20 // self.slots
+        """What each of its children may have loaded."""
+        children = 1 if self.batches else self.slots
+        return None if self.memory_mib is None else self.memory_mib * 2**20 // children
 
     @property
     def process_bytes(self) -> int | None:
@@ -61,6 +69,7 @@ class Limits:
     aside_s: float = 0.15  # left to a worker that has the model loaded, at most
     blobs_s: float = 60.0  # to fetch all of a job's inputs, or to store all of its outputs
     checkpoint_s: float = 1.0  # between two checkpoints of one job; those in between are skipped
+    devices_s: float = 600.0  # that a gang waits for its devices; then its job goes back at no cost
     memory_s: float = 0.25  # between two looks at what an engine's process holds
     append_s: float = 2.0
     flush_s: float = 2.0  # for the last frames, before the result is sent
@@ -81,6 +90,7 @@ class WorkerOptions:
     new_id: Callable[[], str]
     models: Path = Path("var/models")  # where artefacts of registered models are kept
     models_mib: int = 20_480  # that they may take
+    devices: Sequence[str] = ()  # for gangs; empty names: so many processes on CPUs
     gpus: Sequence[str] | None = None  # to give to children in turn; None: they see what we see
     limits: Limits = field(default_factory=Limits)
     monotonic: Callable[[], float] = time.monotonic

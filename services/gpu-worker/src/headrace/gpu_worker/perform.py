@@ -2,7 +2,7 @@
 
 Laws:
 1. Whoever is not the holder any more says nothing: LOST has no result, and UNTRUSTED no frames.
-2. CANCELLED and RELEASED are said only when the child is idle or gone.
+2. CANCELLED and RELEASED are said only when the child is idle or gone, or has let go of this one job.
 3. An output that is there counts, also when somebody asked to stop meanwhile; a deadline is a
    deadline.
 """
@@ -11,21 +11,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, assert_never
 
 from msgspec.structs import replace
 
-from headrace.contracts.frames import Cancelling, Segment, encode_frame, frame_type
+from headrace.contracts.frames import Cancelling, Progress, Segment, encode_frame, frame_type
 from headrace.contracts.ids import BlobId
 from headrace.contracts.messages import JobError, Result, Stages
 from headrace.core.ports.blobs import Blob
 from headrace.gpu_worker.artefacts import Artefacts
 from headrace.gpu_worker.attempts import Attempt, Why
 from headrace.gpu_worker.checkpoints import Checkpoints
+from headrace.gpu_worker.devices import Devices, NotEnough
 from headrace.gpu_worker.frames import FrameWriter
 from headrace.gpu_worker.host import wire
+from headrace.gpu_worker.host.batcher import Interrupted, Seat
 from headrace.gpu_worker.host.keeper import Keeper, NotReady, RunEnded
 from headrace.gpu_worker.host.process import HostLost
 from headrace.gpu_worker.host.shelf import Weights
@@ -54,18 +56,21 @@ class Performance:
     def __init__(
         self,
         attempt: Attempt,
-        keeper: Keeper,
+        keeper: Keeper | Seat,
         artefacts: Artefacts,
         options: WorkerOptions,
         *,
         tell: Callable[[], None],
+        devices: Devices | None = None,
     ) -> None:
-        """`tell` asks for a heartbeat soon."""
+        """`tell` asks for a heartbeat soon. `devices`: its lane's jobs are gangs."""
         self._attempt = attempt
         self._keeper = keeper
         self._artefacts = artefacts
         self._options = options
         self._payloads = Payloads(options)
+        self._devices = devices
+        self._on_devices: list[str] = []
         self._inside: list[BlobId] = []
         self._shown: dict[str, BlobId] = {}  # segments that are kept already
         self._writer = FrameWriter(attempt, options)
@@ -98,6 +103,11 @@ class Performance:
             return await self._phases()
         except (PayloadFailed, NotReady) as failure:
             return failure.error
+        except Interrupted:
+            self._attempt.end(Why.INTERRUPTED)
+            return Halted()
+        except NotEnough as error:
+            return JobError("resource", str(error))
         except HostLost as lost:
             if self._outgrown is not None:
                 return self._outgrown
@@ -105,14 +115,16 @@ class Performance:
 
     async def _phases(self) -> End:
         attempt, grant = self._attempt, self._attempt.grant
-        with self._stage("load"):
-            given = await until(attempt.ending, self._payloads.fetch(grant))
-            if given is not None:
-                await self._make_ready()
-        if given is None or attempt.ending.is_set():
-            return Halted()
-        with self._stage("run", links=[grant.previous] if grant.previous else []):
-            ended = await self._run(given)
+        async with AsyncExitStack() as held:
+            with self._stage("load"):
+                given = await until(attempt.ending, self._payloads.fetch(grant))
+                if given is not None:
+                    await self._make_ready()
+                    await self._take_devices(given, held)
+            if given is None or attempt.ending.is_set():
+                return Halted()
+            with self._stage("run", links=[grant.previous] if grant.previous else []):
+                ended = await self._run(given)
         if ended.error is not None:
             return ended.error
         if ended.output is None:
@@ -144,21 +156,47 @@ class Performance:
         lane = self._keeper.lane
         metrics.MODEL_LOADS.labels(lane=lane, warm="no" if cold else "yes").inc()
 
+    async def _take_devices(self, given: Given, held: AsyncExitStack) -> None:
+        if self._devices is None:
+            return
+        wanted = _wanted(given.input)
+        if (free := self._devices.free) < wanted:
+            note = f"for {wanted} GPUs or processes; {free} are free"
+            frame = Progress(stage="waiting", note=note)
+            self._writer.say(frame_type(frame), encode_frame(frame))
+        taking = held.enter_async_context(self._devices.taken(wanted))
+        try:
+            async with asyncio.timeout(self._options.limits.devices_s):
+                self._on_devices = await until(self._attempt.ending, taking) or []
+        except TimeoutError:
+            _log.warning("attempt.no_devices", wanted=wanted, free=self._devices.free)
+            self._attempt.end(Why.INTERRUPTED)
+
     async def _run(self, given: Given) -> RunEnded:
         grant = self._attempt.grant
-        deadline = asyncio.get_running_loop().call_later(
-            grant.timeout_s, self._attempt.end, Why.DEADLINE
-        )
-        try:
+        with ExitStack() as undo:
+
+            def begun() -> None:
+                """Its time counts from here: it may have waited for its child until now."""
+                loop = asyncio.get_running_loop()
+                undo.callback(
+                    loop.call_later(grant.timeout_s, self._attempt.end, Why.DEADLINE).cancel
+                )
+
             return await self._keeper.run(
                 lambda run: wire.Run(
-                    run, grant.model, grant.attempt, given.input, given.blobs, given.left_behind
+                    run,
+                    grant.model,
+                    grant.attempt,
+                    given.input,
+                    given.blobs,
+                    given.left_behind,
+                    self._on_devices,
                 ),
                 self._hear,
                 self._show,
+                begun,
             )
-        finally:
-            deadline.cancel()
 
     async def _hear(self, said: wire.Said | wire.Checkpointed) -> None:
         if isinstance(said, wire.Checkpointed):
@@ -239,7 +277,7 @@ class Performance:
                 return self._ended(JobError("deadline", f"it ran longer than {limit_s:g} s"))
             case Why.CANCELLED if not isinstance(end, dict):
                 return self._said("cancelled")
-            case Why.DRAINED if not isinstance(end, dict):
+            case Why.DRAINED | Why.INTERRUPTED if not isinstance(end, dict):
                 return self._said("released")
             case _:
                 return self._ended(end)
@@ -275,3 +313,9 @@ class Performance:
             checkpoint=None if kept is None else kept.blob,
             checkpoint_step=None if kept is None else kept.step,
         )
+
+
+def _wanted(given: dict[str, Any]) -> int:
+    """What is no number is refused by the engine, which says so better."""
+    gpus = given.get("gpus", 1)
+    return gpus if isinstance(gpus, int) and gpus > 0 else 1

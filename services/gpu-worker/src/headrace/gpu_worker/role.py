@@ -18,9 +18,12 @@ from headrace.core.ports.bus import Parcel, Sent
 from headrace.gpu_worker.artefacts import Artefacts
 from headrace.gpu_worker.attempts import Attempts, Why
 from headrace.gpu_worker.checkup import Checkup
+from headrace.gpu_worker.devices import Devices
 from headrace.gpu_worker.gate import Gate
 from headrace.gpu_worker.gpus import GpuWatch, open_nvml
 from headrace.gpu_worker.heartbeats import Heartbeater
+from headrace.gpu_worker.host.batcher import Batcher
+from headrace.gpu_worker.host.keeper import Keeper
 from headrace.gpu_worker.measuring import measure
 from headrace.gpu_worker.options import WorkerOptions
 from headrace.gpu_worker.post import Post
@@ -56,8 +59,27 @@ class Worker:
             self._news,
             gate,
             Artefacts(options),
+            Devices(options.devices),
         )
-        self._slots = list(_slots(desk))
+        self._batchers: list[Batcher] = []
+        self._slots = list(self._made(desk))
+
+    def _made(self, desk: Desk) -> Iterator[Slot]:
+        """Those that want a GPU take turns over what there is, whatever their lanes.
+
+        Where an engine does several jobs in one go, all slots of its lane have one child.
+        """
+        options, changed = desk.options, desk.heartbeater.soon
+        turns = repeat(None) if options.gpus is None else cycle(options.gpus or [""])
+        for lane in options.lanes:
+            if lane.batches:
+                gpu = next(turns) if lane.on_gpu else None
+                self._batchers.append(batcher := Batcher(lane, options.limits, changed, gpu))
+                yield from (Slot(lane, desk, seat, gpu) for seat in batcher.seats)
+                continue
+            for _ in range(lane.slots):
+                gpu = next(turns) if lane.on_gpu else None
+                yield Slot(lane, desk, Keeper(lane, options.limits, changed, gpu), gpu)
 
     async def serve(self, stop: asyncio.Event) -> None:
         options = self._options
@@ -82,6 +104,7 @@ class Worker:
                 background.create_task(self._introduce()),
                 background.create_task(self._drain(stop)),
                 background.create_task(measure(self._slots, self._gpus)),
+                *(background.create_task(batcher.serve()) for batcher in self._batchers),
             ]
             await self._serve_slots(stop)
             for loop in loops:
@@ -152,12 +175,3 @@ class Worker:
         parcel = Parcel(self._options.topology.heartbeats, encode(message))
         (sent,) = await self._options.bus.send([parcel])
         return sent
-
-
-def _slots(desk: Desk) -> Iterator[Slot]:
-    """Those that want a GPU take turns over what there is, whatever their lanes."""
-    gpus = desk.options.gpus
-    turns = repeat(None) if gpus is None else cycle(gpus or [""])
-    for lane in desk.options.lanes:
-        for _ in range(lane.slots):
-            yield Slot(lane, desk, next(turns) if lane.on_gpu else None)

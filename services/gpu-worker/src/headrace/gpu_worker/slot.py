@@ -31,8 +31,10 @@ from headrace.core.ports.bus import TENANT_HEADER, Deliveries, Delivery
 from headrace.gpu_worker.artefacts import Artefacts
 from headrace.gpu_worker.attempts import Attempt, Attempts, Why
 from headrace.gpu_worker.claims import Answered, claim
+from headrace.gpu_worker.devices import Devices
 from headrace.gpu_worker.gate import Gate
 from headrace.gpu_worker.heartbeats import Heartbeater
+from headrace.gpu_worker.host.batcher import Seat
 from headrace.gpu_worker.host.keeper import Keeper, NotReady
 from headrace.gpu_worker.host.process import HostLost
 from headrace.gpu_worker.host.shelf import Warm, Weights
@@ -60,17 +62,20 @@ class Desk:
     news: asyncio.Event  # a slot became ready, or stopped being so
     gate: Gate
     artefacts: Artefacts
+    devices: Devices
 
 
 class Slot:
-    def __init__(self, lane: LaneOptions, desk: Desk, gpu: str | None = None) -> None:
+    def __init__(
+        self, lane: LaneOptions, desk: Desk, keeper: Keeper | Seat, gpu: str | None = None
+    ) -> None:
         """`gpu`: the one that its engine may use; empty: none, None: nobody chose."""
         self.lane = lane
         self.gpu = gpu
         self.ready = False
         self._desk = desk
         self._options = desk.options
-        self._keeper = Keeper(lane, desk.options.limits, desk.heartbeater.soon, gpu)
+        self._keeper = keeper
         self._at_start = None if lane.preload is None else Weights(lane.preload)
         self._pauses = self._new_pauses()
         self.busy = False
@@ -241,6 +246,7 @@ class Slot:
                 self._desk.artefacts,
                 self._options,
                 tell=self._desk.heartbeater.soon,
+                devices=self._desk.devices if self.lane.gang else None,
             ).result()
         except Exception as error:  # noqa: BLE001  # here a job is settled: a slip of ours must not lose it
             _log.error("attempt.broke", exc_info=error)

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from headrace.contracts.ids import BatchId, BlobId, JobId, KeyId, TenantId
 from headrace.core.batch import MOST_AT_A_TIME, MOST_ITEMS, Batch, left_for
-from headrace.core.errors import BatchNotFound, EmptyBatch, TooManyBatches, TooManyItems
+from headrace.core.errors_bulk import BatchNotFound, EmptyBatch, TooManyBatches, TooManyItems
 from headrace.core.ports.batches import Look
 from headrace.core.ports.store import Store, Transaction
 from headrace.core.ports.upkeep import BlobUse

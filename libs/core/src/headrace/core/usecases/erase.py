@@ -21,15 +21,8 @@ from datetime import timedelta
 from typing import Final
 
 from headrace.contracts.ids import BlobId, DeletionId, JobId, RunId, TenantId, UploadId
-from headrace.core.errors import (
-    JobNotFound,
-    JobNotOver,
-    JobOfRun,
-    RunNotFound,
-    RunNotReady,
-    TooManyDeletions,
-    Unavailable,
-)
+from headrace.core.errors import JobNotFound, JobNotOver, RunNotFound, RunNotReady, Unavailable
+from headrace.core.errors_bulk import JobOfRun, TooManyDeletions
 from headrace.core.job import Job
 from headrace.core.ports.blobs import Blobs
 from headrace.core.ports.dead_letters import Deed

@@ -17,12 +17,10 @@ from datetime import timedelta
 from typing import Final
 
 from headrace.contracts.ids import TenantId, UploadId
-from headrace.core.errors import (
-    BlobNotFound,
-    TooLarge,
+from headrace.core.errors import BlobNotFound, TooLarge, Unavailable
+from headrace.core.errors_bulk import (
     TooManyPieces,
     TooManyUploads,
-    Unavailable,
     UploadHeld,
     UploadMoved,
     UploadNotFound,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, Protocol
 
 import msgspec
 
@@ -56,10 +56,43 @@ class CnnTrainer:
         # Else two runs on one GPU differ in the last bits, and so does one that was resumed.
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.benchmark = False
-        data = split(work.input.validation, work.input.seed)
-        learner = CnnLearner(work.input, data, device())
-        work.log(f"On {learner.device}")
-        return train(work, learner, data, format_=FORMAT, artefact=artefact)
+        return train_cnn(work, work.input, Alone())
+
+
+class Company(Protocol):
+    """Who learns together: each from its part of every batch, and all arrive at the same weights."""
+
+    rank: int
+    of: int
+
+    def joined(self, network: Any) -> Any:
+        """To learn with: its gradients are the mean of all."""
+
+    def summed(self, amount: Any) -> Any:
+        """Of all."""
+
+    def agreed(self, figures: tuple[float, float]) -> tuple[float, float]:
+        """Those of the first."""
+
+
+class Alone:
+    rank, of = 0, 1
+
+    def joined(self, network: Any) -> Any:
+        return network
+
+    def summed(self, amount: Any) -> Any:
+        return amount
+
+    def agreed(self, figures: tuple[float, float]) -> tuple[float, float]:
+        return figures
+
+
+def train_cnn(work: Work[Any], asked: CnnInput, company: Company) -> dict[str, Any]:
+    data = split(asked.validation, asked.seed)
+    learner = CnnLearner(asked, data, device(), company)
+    work.log(f"On {learner.device}" + (f", {company.of} processes" if company.of > 1 else ""))
+    return train(work, learner, data, format_=FORMAT, artefact=artefact)
 
 
 def device() -> str:
@@ -83,14 +116,16 @@ def network(channels: int) -> Any:
 
 
 class CnnLearner:
-    def __init__(self, asked: CnnInput, data: Split, device: str) -> None:
+    def __init__(self, asked: CnnInput, data: Split, device: str, company: Company) -> None:
         import torch
 
         self.device = device
+        self._company = company
         self._batch_size = asked.batch_size
         self._random = torch.Generator().manual_seed(asked.seed)  # of the order alone
         torch.manual_seed(asked.seed)  # of the first weights
         self._network = network(asked.channels).to(device)
+        self._learning = company.joined(self._network)
         self._optimiser = torch.optim.Adam(self._network.parameters(), lr=asked.learning_rate)
         self._pictures = self._as_pictures(data.pictures)
         self._digits = torch.from_numpy(data.digits).to(device)
@@ -104,12 +139,14 @@ class CnnLearner:
         order = torch.randperm(len(self._digits), generator=self._random).to(self.device)
         total = torch.zeros((), device=self.device)
         for batch in order.split(self._batch_size):
+            ours = batch[self._company.rank :: self._company.of]
             self._optimiser.zero_grad()
-            loss = self._loss(self._pictures[batch], self._digits[batch])
-            loss.backward()
+            lost = self._lost(self._pictures[ours], self._digits[ours])
+            # The gradients' mean over all processes is then that of the batch, however it was dealt out.
+            (lost * (self._company.of / len(batch))).backward()
             self._optimiser.step()
-            total += loss.detach() * len(batch)
-        return float(total) / len(order)
+            total += lost.detach()
+        return float(self._company.summed(total)) / len(order)
 
     def judge(self) -> tuple[float, float]:
         import torch
@@ -119,7 +156,7 @@ class CnnLearner:
             said = self._network(self._held_out)
             loss = torch.nn.functional.cross_entropy(said, self._held_out_digits)
             right = (said.argmax(dim=1) == self._held_out_digits).float().mean()
-        return float(loss), float(right)
+        return self._company.agreed((float(loss), float(right)))
 
     def weights(self) -> Arrays:
         return {name: _array(each) for name, each in self._network.state_dict().items()}
@@ -145,10 +182,12 @@ class CnnLearner:
         groups = self._optimiser.state_dict()["param_groups"]
         self._optimiser.load_state_dict({"state": told, "param_groups": groups})
 
-    def _loss(self, pictures: Any, digits: Any) -> Any:
+    def _lost(self, pictures: Any, digits: Any) -> Any:
+        """In all; of nothing it is nothing, with gradients of nothing."""
         import torch
 
-        return torch.nn.functional.cross_entropy(self._network(pictures), digits)
+        said = self._learning(pictures)
+        return torch.nn.functional.cross_entropy(said, digits, reduction="sum")
 
     def _as_pictures(self, rows: Any) -> Any:
         import torch

@@ -16,7 +16,8 @@ from headrace.api.tickets import Holder
 from headrace.contracts.frames import Entry
 from headrace.contracts.ids import START, BatchId
 from headrace.core.batch import Ended
-from headrace.core.errors import BatchNotFound, Unavailable
+from headrace.core.errors import Unavailable
+from headrace.core.errors_bulk import BatchNotFound
 from headrace.core.ports.streams import Take
 from headrace.core.usecases.batches import Standing, find_batch
 

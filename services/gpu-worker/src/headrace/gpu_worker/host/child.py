@@ -1,8 +1,8 @@
 """What runs in the child: an engine in the main thread, and a thread that listens to the worker.
 
 Laws:
-1. The child is idle, or busy with one thing; it says `Ended`, `Loaded`, `Unloaded` or `Failed` when
-   idle again.
+1. The child is idle, or busy with one thing; it says `Ended`, `AllEnded`, `Loaded`, `Unloaded` or
+   `Failed` when idle again.
 2. It dies with its worker: the kernel is asked for that where it can do it, and the listening thread
    ends the process when the worker's side of the socket closes.
 3. Signals meant for the worker (a stopped service signals every process) do not end its jobs.
@@ -10,40 +10,37 @@ Laws:
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import os
 import platform
 import queue
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import msgspec
 import psutil
 
 from headrace.contracts.ids import Lane
 from headrace.engines.engine import Engine, Stopped
+from headrace.engines.lifeline import die_with
 from headrace.engines.registry import decode_input, engine_class
 from headrace.gpu_worker.host import wire
+from headrace.gpu_worker.host.batch import Batch, encoded
 from headrace.gpu_worker.host.errors import explain
 from headrace.gpu_worker.host.memory import OwnMemory, give_back
 from headrace.gpu_worker.host.work import ChildWork
-
-_PR_SET_PDEATHSIG: Final = 1
 
 
 def main(arguments: Sequence[str]) -> None:
     faulthandler.enable()
     descriptor, parent = (int(each) for each in arguments)
-    _die_with(parent)
+    die_with(parent)
     for number in (signal.SIGINT, signal.SIGTERM):
         # A handler that does nothing: an ignored signal would stay ignored in an engine's own children.
         signal.signal(number, lambda *_: None)
@@ -95,7 +92,7 @@ class Child:
         self._process = psutil.Process()
         self._memory = OwnMemory()
 
-    def serve(self) -> None:
+    def serve(self) -> None:  # noqa: C901  # a case for each request
         while True:
             match self._channel.next_request():
                 case wire.Prepare() as request:
@@ -107,6 +104,10 @@ class Child:
                 case wire.Run() as request:
                     self._channel.send(self._run(request))
                     self._channel.forget(request.run)
+                case wire.RunMany() as request:
+                    self._channel.send(self._run_many(request))
+                    for run in request.runs:
+                        self._channel.forget(run.run)
                 case wire.Stop():
                     pass  # the listener has seen to it
 
@@ -158,11 +159,14 @@ class Child:
         engine = self._prepared
         given = decode_input(type(engine), request.input)
         stopped = self._channel.stopped(request.run)
-        work = ChildWork(request, given, send=self._channel.send, stopped=stopped)
+        work = ChildWork(request, given, send=self._channel.send, stopped=stopped.is_set)
         output: Any = engine.run(work)
-        if not isinstance(output, dict):
-            raise TypeError(f"an engine returns a dict, not {type(output).__name__}")
-        return msgspec.json.encode(output)
+        return encoded(output)
+
+    def _run_many(self, request: wire.RunMany) -> wire.AllEnded:
+        batch = Batch(self._prepared, send=self._channel.send, alone=self._run)
+        batch.run([(run, self._channel.stopped(run.run)) for run in request.runs])
+        return wire.AllEnded(batch.fits)
 
     @property
     def _prepared(self) -> Engine:
@@ -181,10 +185,3 @@ def _find_engine(request: wire.Prepare) -> type[Engine]:
     engine: type[Engine] = getattr(import_module(module), name)
     configure = getattr(engine, "configure", None)
     return engine if configure is None else (configure(request.settings) or engine)
-
-
-def _die_with(parent: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the kernel was told
-        os._exit(0)

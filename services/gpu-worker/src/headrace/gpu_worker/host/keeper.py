@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -29,6 +29,9 @@ from headrace.telemetry.logs import get_logger
 
 _log = get_logger("gpu_worker.host")
 _MIB: Final = 2**20
+
+Hear: TypeAlias = Callable[[wire.Said | wire.Checkpointed], Awaitable[None]]
+Show: TypeAlias = Callable[[wire.Made], Awaitable[None]]
 
 
 class NotReady(Exception):
@@ -128,11 +131,13 @@ class Keeper:
     async def run(
         self,
         request: Callable[[int], wire.Run],
-        hear: Callable[[wire.Said | wire.Checkpointed], Awaitable[None]],
-        show: Callable[[wire.Made], Awaitable[None]],
+        hear: Hear,
+        show: Show,
+        begun: Callable[[], None] = lambda: None,
     ) -> RunEnded:
         """Ends when the child says so, or raises HostLost; whoever calls sees to it that one happens."""
-        host = self._begin()
+        host = self.begin()
+        begun()
         self._runs += 1
         self._running = run = self._runs
         made: dict[str, Blob] = {}
@@ -147,8 +152,7 @@ class Keeper:
                         await show(blob)
                 case wire.Ended() as ended:
                     self._idle, self._running = True, None
-                    output = None if ended.output is None else msgspec.json.decode(ended.output)
-                    return RunEnded(output, ended.error, made)
+                    return run_ended(ended, made)
                 case other:
                     raise HostLost(f"said {type(other).__name__} in the middle of a run", "")
 
@@ -245,7 +249,7 @@ class Keeper:
         return NotReady(JobError("resource", why))
 
     async def _settled(self, request: wire.ToChild, within_s: float, what: str) -> wire.ToWorker:
-        host = self._begin()
+        host = self.begin()
         try:
             async with asyncio.timeout(within_s):
                 await host.ask(request)
@@ -259,8 +263,17 @@ class Keeper:
             raise NotReady(answer.error)
         return answer
 
-    def _begin(self) -> Host:
+    def begin(self) -> Host:
+        """To be spoken with by whoever calls, who says `done` once the child is idle again."""
         if self._host is None:
             raise HostLost("is not there", "")
         self._idle = False
         return self._host
+
+    def done(self) -> None:
+        self._idle = True
+
+
+def run_ended(ended: wire.Ended, made: dict[str, Blob]) -> RunEnded:
+    output = None if ended.output is None else msgspec.json.decode(ended.output)
+    return RunEnded(output, ended.error, made)

@@ -12,7 +12,7 @@ import msgspec
 
 from headrace.contracts.messages import JobError
 
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 MAX_BYTES: Final = 512 * 2**20
 LENGTH: Final = struct.Struct(">I")
 
@@ -47,6 +47,13 @@ class Run(msgspec.Struct, frozen=True, tag="run", omit_defaults=True):
     input: dict[str, Any]
     blobs: dict[str, bytes]
     left_behind: LeftBehind | None = None
+    devices: list[str] = []  # given to this run alone; empty names: processes on CPUs
+
+
+class RunMany(msgspec.Struct, frozen=True, tag="run_many"):
+    """Together. Each ends by itself, and then the child says `AllEnded`."""
+
+    runs: list[Run]
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
@@ -95,12 +102,18 @@ class Checkpointed(msgspec.Struct, frozen=True, tag="checkpointed"):
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended", omit_defaults=True):
-    """The child is idle again. Neither output nor error: it stopped as it was told."""
+    """Neither output nor error: it stopped as it was told. After a `Run` the child is idle again."""
 
     run: int
     output: bytes | None = None  # JSON
     error: JobError | None = None
     rss_mb: float = 0.0
+
+
+class AllEnded(msgspec.Struct, frozen=True, tag="all_ended", omit_defaults=True):
+    """The child is idle again after a `RunMany`."""
+
+    fits: int | None = None  # so many at once had room, where all had none
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
@@ -109,8 +122,10 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     error: JobError
 
 
-ToChild: TypeAlias = Prepare | Load | Unload | Run | Stop
-ToWorker: TypeAlias = Ready | Loaded | Unloaded | Said | Made | Checkpointed | Ended | Failed
+ToChild: TypeAlias = Prepare | Load | Unload | Run | RunMany | Stop
+ToWorker: TypeAlias = (
+    Ready | Loaded | Unloaded | Said | Made | Checkpointed | Ended | AllEnded | Failed
+)
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _to_child: Final = msgspec.msgpack.Decoder(ToChild)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from headrace.contracts import frames
@@ -21,7 +20,7 @@ _MAGIC: Final = ((b"\x89PNG", "image/png"), (b"\xff\xd8", "image/jpeg"), (b"RIFF
 
 
 class ChildWork:
-    """One run. `stopped` is set by the thread that listens to the worker."""
+    """One run. `stopped` is asked before each word."""
 
     def __init__(
         self,
@@ -29,7 +28,7 @@ class ChildWork:
         given: Any,
         *,
         send: Callable[[ToWorker], None],
-        stopped: threading.Event,
+        stopped: Callable[[], bool],
     ) -> None:
         self._request = request
         self._given = given
@@ -51,8 +50,12 @@ class ChildWork:
     def input(self) -> Any:
         return self._given
 
+    @property
+    def devices(self) -> Sequence[str]:
+        return self._request.devices
+
     def check(self) -> None:
-        if self._stopped.is_set():
+        if self._stopped():
             raise Stopped
 
     def token(self, text: str) -> None:

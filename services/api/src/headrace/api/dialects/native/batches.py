@@ -34,7 +34,8 @@ from headrace.api.problems import invalid, malformed, unsupported
 from headrace.api.tracing import received_traceparent
 from headrace.contracts.ids import BatchId, BlobId, TenantId
 from headrace.core.batch_items import count_items
-from headrace.core.errors import BatchNotFound, BlobNotFound, EmptyBatch, Unavailable
+from headrace.core.errors import BlobNotFound, Unavailable
+from headrace.core.errors_bulk import BatchNotFound, EmptyBatch
 from headrace.core.ports.batches import Look
 from headrace.core.ports.blobs import Blob
 from headrace.core.ports.store import Transaction

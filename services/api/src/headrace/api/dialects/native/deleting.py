@@ -23,7 +23,8 @@ from headrace.api.dialects.native.runs import RunInPath
 from headrace.api.dialects.native.schemas_deletions import DeletionRequest, DeletionView
 from headrace.api.operators import Operator, Reader
 from headrace.contracts.ids import DeletionId, TenantId
-from headrace.core.errors import DeletionNotFound, Unavailable
+from headrace.core.errors import Unavailable
+from headrace.core.errors_bulk import DeletionNotFound
 from headrace.core.ports.deletions import Deletion, Sweep
 from headrace.core.ports.store import Transaction
 from headrace.core.ports.upkeep import Answer

@@ -15,11 +15,8 @@ from headrace.core.errors import (
     BadPipeline,
     BadSchedule,
     BadWebhook,
-    BatchNotFound,
     BlobNotFound,
     CallNotFound,
-    DeletionNotFound,
-    EmptyBatch,
     EndpointNotFound,
     HeadraceError,
     IdempotencyConflict,
@@ -27,7 +24,6 @@ from headrace.core.errors import (
     JobNotFound,
     JobNotOver,
     JobNotWaiting,
-    JobOfRun,
     KeyNotFound,
     LetterNotFound,
     LetterSettled,
@@ -47,22 +43,28 @@ from headrace.core.errors import (
     StageNotFound,
     TenantQueueFull,
     TooLarge,
-    TooManyBatches,
-    TooManyDeletions,
     TooManyEndpoints,
-    TooManyItems,
-    TooManyPieces,
     TooManyPrompts,
-    TooManyUploads,
     Unavailable,
     UnknownModel,
     UnknownPipeline,
-    UploadHeld,
-    UploadMoved,
-    UploadNotFound,
     UserNotFound,
     VersionNotFound,
     WorkerNotFound,
+)
+from headrace.core.errors_bulk import (
+    BatchNotFound,
+    DeletionNotFound,
+    EmptyBatch,
+    JobOfRun,
+    TooManyBatches,
+    TooManyDeletions,
+    TooManyItems,
+    TooManyPieces,
+    TooManyUploads,
+    UploadHeld,
+    UploadMoved,
+    UploadNotFound,
     WrongChecksum,
 )
 
@@ -108,6 +110,13 @@ _PLAIN: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     IdempotencyConflict: (422, "idempotency-conflict", "This key belongs to another request"),
 }
 
+# Those that say where in the body the fault is.
+_BAD: Final[Mapping[type[Exception], tuple[str, str]]] = {
+    BadWebhook: ("bad-webhook", "It would not be called"),
+    BadModel: ("bad-model", "This model cannot be as asked"),
+    BadSchedule: ("bad-schedule", "It would never fire"),
+}
+
 
 def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  # a table, one row an error
     match error:
@@ -123,15 +132,9 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
         case JobOfRun():
             which = {"run": error.run}
             return Problem(409, "job-of-run", "It goes with its run", str(error), which)
-        case BadWebhook():
-            at = {"pointer": error.pointer}
-            return Problem(422, "bad-webhook", "It would not be called", str(error), at)
-        case BadModel():
-            at = {"pointer": error.pointer}
-            return Problem(422, "bad-model", "This model cannot be as asked", str(error), at)
-        case BadSchedule():
-            at = {"pointer": error.pointer}
-            return Problem(422, "bad-schedule", "It would never fire", str(error), at)
+        case BadWebhook() | BadModel() | BadSchedule():
+            slug, title = _BAD[type(error)]
+            return Problem(422, slug, title, str(error), {"pointer": error.pointer})
         case UnknownPipeline() | BadPipeline():
             return _about_pipeline(error)
         case TooManyItems() | TooManyBatches():

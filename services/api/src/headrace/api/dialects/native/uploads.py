@@ -26,7 +26,7 @@ from headrace.api.dialects.native import documents
 from headrace.api.dialects.native.schemas_uploads import UploadView
 from headrace.api.problems import Problem, Refused, invalid, malformed, too_slow, unsupported
 from headrace.contracts.ids import TenantId, UploadId
-from headrace.core.errors import UploadNotFound
+from headrace.core.errors_bulk import UploadNotFound
 from headrace.core.ports.keys import Scope
 from headrace.core.ports.uploads import Upload
 from headrace.core.usecases.upload import (
