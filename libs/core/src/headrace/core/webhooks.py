@@ -160,6 +160,7 @@ def told(job: Job) -> dict[str, Any]:
     """As `GET /jobs/{id}` shows it, but for the input; a test holds the two together."""
     at = f"/jobs/{job.id}"
     links = ("status", "result", "events", "ws", "cancel", "retry", "timeline")
+    left = job.checkpoint
     return {
         "id": job.id,
         "kind": job.spec.kind,
@@ -168,8 +169,10 @@ def told(job: Job) -> dict[str, Any]:
         "attempt": job.attempt,
         "retry_of": job.retry_of,
         "progress": job.progress,
+        "checkpoint": None if left is None else {"step": left.step, "at": left.at},
         "priority": job.spec.priority,
         "labels": job.spec.labels,
+        "register_as": job.spec.register_as,
         "result": job.output,
         "error": job.error,
         "created_at": job.created_at,
