@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from tests.gpu.report import write_report
-from tests.gpu.server import Server, serving
+from tests.gpu.server import Server, says_something, serving
 from tests.gpu.settings import (
     IMAGE,
     MEMORY_MIB,
@@ -239,21 +239,13 @@ def door(server: Server) -> dict[str, Any]:
     ) as answer:
         answer.raise_for_status()
         for line in answer.iter_lines():
-            if first is None and _says_something(line):
+            if first is None and says_something(line):
                 first = time.monotonic()
     ended = time.monotonic()
     return {
         "first_token_ms": first and round(1000 * (first - began)),
         "all_s": round(ended - began, 2),
     }
-
-
-def _says_something(line: str) -> bool:
-    """The first line of a stream names the role, with no words yet."""
-    told = line.removeprefix("data:").strip()
-    if not told.startswith("{"):
-        return False
-    return any(choice["delta"].get("content") for choice in json.loads(told)["choices"])
 
 
 def image(server: Server) -> dict[str, Any]:

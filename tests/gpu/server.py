@@ -91,6 +91,14 @@ class Server:
                         self.peaks[key] = max(self.peaks.get(key, 0.0), float(value))
 
 
+def says_something(line: str) -> bool:
+    """Of a stream of OpenAI's: its first line names the role, with no words yet."""
+    told = line.removeprefix("data:").strip()
+    if not told.startswith("{"):
+        return False
+    return any(choice["delta"].get("content") for choice in json.loads(told)["choices"])
+
+
 @contextmanager
 def serving(folder: Path, port: int, within_s: float, **env: str) -> Generator[Server]:
     """Ready when every lane of `ENGINES` has announced itself; stopped at the end."""
