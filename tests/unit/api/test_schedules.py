@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
+
+from headrace.api.app import create_app
+from headrace.api.deps import ApiDeps
+from headrace.core.usecases.admit import Admission, Caps
+from headrace.testkit.runs_at_the_door import PIPELINES
 
 RED, BLUE = {"apikey": "key-of-red"}, {"apikey": "key-of-blue"}
 ASKED = {
@@ -13,7 +20,16 @@ ASKED = {
     "timezone": "Europe/Berlin",
     "job": {"kind": "echo", "input": {"text": "morning"}, "labels": {"team": "red"}},
 }
+RUNS: dict[str, Any] = {
+    "cron": "0 6 * * MON-FRI",
+    "run": {"pipeline": "chain", "input": {"text": "morning"}, "labels": {"team": "red"}},
+}
 NOBODYS = "0b6c1f0e-6b1d-4a57-9c2f-0d9a4c1b7a11"
+
+
+@pytest.fixture
+def app(deps: ApiDeps) -> FastAPI:
+    return create_app(replace(deps, pipelines=PIPELINES))
 
 
 async def make(http: httpx.AsyncClient, **headers: str) -> Any:
@@ -56,6 +72,79 @@ async def test_the_same_key_makes_one_schedule(http: httpx.AsyncClient) -> None:
     assert first == again
     assert other.status_code == 422
     assert len((await http.get("/schedules", headers=RED)).json()["schedules"]) == 1
+
+
+async def test_a_schedule_of_runs_is_made_and_run_now_begins_one_run_for_a_key(
+    http: httpx.AsyncClient,
+) -> None:
+    made = (await http.post("/schedules", json=RUNS, headers=RED)).raise_for_status().json()
+    key = {**RED, "Idempotency-Key": "k"}
+
+    first = await http.post(f"/schedules/{made['id']}/run-now", headers=key)
+    again = await http.post(f"/schedules/{made['id']}/run-now", headers=key)
+
+    assert made["job"] is None
+    assert made["run"] == {**RUNS["run"], "priority": 0}
+    assert made["next_at"] > made["created_at"]
+    assert first.status_code == 202
+    assert again.json() == first.json()
+    run = first.json()
+    assert (run["pipeline"], run["state"]) == ("chain", "running")
+    assert run["labels"] == {"team": "red", "headrace/schedule": made["id"]}
+    shown = (await http.get(f"/schedules/{made['id']}", headers=RED)).json()
+    assert [(fire["job"], fire["run"]) for fire in shown["fires"]] == [(None, run["id"])]
+    assert [each["id"] for each in (await listed(http))] == [run["id"]]
+
+
+async def listed(http: httpx.AsyncClient) -> list[Any]:
+    found: list[Any] = (await http.get("/runs", headers=RED)).json()["runs"]
+    return found
+
+
+async def test_a_run_that_is_run_now_counts_as_the_jobs_that_begin_with_it(
+    deps: ApiDeps,
+) -> None:
+    texts = {"pipeline": "fan", "input": {"texts": ["a", "b"]}}
+    full = replace(deps, pipelines=PIPELINES, admission=Admission(Caps(per_tenant=1)))
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(create_app(full)), base_url="http://test"
+    ) as http:
+        asked = {**RUNS, "run": texts}
+        made = (await http.post("/schedules", json=asked, headers=RED)).raise_for_status().json()
+
+        answer = await http.post(f"/schedules/{made['id']}/run-now", headers=RED)
+
+        shown = (await http.get(f"/schedules/{made['id']}", headers=RED)).json()
+        assert answer.status_code == 429
+        assert (shown["fires"], await listed(http)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("run", "slug", "pointer"),
+    [
+        ({"pipeline": "gone", "input": {}}, "unknown-pipeline", "/run/pipeline"),
+        ({"pipeline": "chain", "input": {}}, "invalid-input", "/run/input/text"),
+        ({"pipeline": "no-engine", "input": {"text": "a"}}, "bad-pipeline", None),
+        ({"pipeline": "chain"}, "invalid", "/run/input"),
+    ],
+)
+async def test_a_run_that_could_not_begin_is_refused_with_the_place(
+    http: httpx.AsyncClient, run: dict[str, Any], slug: str, pointer: str | None
+) -> None:
+    answer = await http.post("/schedules", json={**RUNS, "run": run}, headers=RED)
+
+    assert answer.status_code == 422
+    assert answer.json()["type"] == f"urn:headrace:problem:{slug}"
+    assert answer.json().get("pointer") == pointer
+    assert (await http.get("/schedules", headers=RED)).json()["schedules"] == []
+
+
+@pytest.mark.parametrize("both", [{}, {"job": ASKED["job"], "run": RUNS["run"]}])
+async def test_a_schedule_has_a_job_or_a_run(http: httpx.AsyncClient, both: dict[str, Any]) -> None:
+    answer = await http.post("/schedules", json={"cron": "0 6 * * *", **both}, headers=RED)
+
+    assert answer.status_code == 422
+    assert "a job or a run, and not both" in answer.text
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from headrace.contracts.ids import ScheduleId, TenantId
 from headrace.contracts.messages import EngineCard
 from headrace.core.errors import BadSchedule, InvalidInput, ScheduleNotFound, UnknownModel
-from headrace.core.job import State
+from headrace.core.job import Job, State
 from headrace.core.ports.schedules import Fire, Schedule
 from headrace.core.ports.store import Query, Store
 from headrace.core.usecases.admit import Admission, Caps
@@ -41,6 +41,10 @@ def anything(card: EngineCard, given: Mapping[str, Any]) -> None:
 
 def nothing(card: EngineCard, given: Mapping[str, Any]) -> None:
     raise InvalidInput("/text", "no")
+
+
+def on_path(tenant: TenantId, kind: str) -> str:
+    return PATH
 
 
 def makers(check: Callable[[EngineCard, Mapping[str, Any]], None] = anything) -> Makers:
@@ -83,11 +87,11 @@ def asked(cron: str = "0 6 * * *", **job: Any) -> Recurrence:
 
 async def test_a_new_schedule_knows_when_it_fires(store: Store) -> None:
     async with store.begin() as tx:
-        made = await create_schedule(tx, asked(" 0  6 * * * "), path=PATH, makers=makers())
+        made = await create_schedule(tx, asked(" 0  6 * * * "), choose=on_path, makers=makers())
 
     assert made.next_at is not None
     assert made.next_at > await now(store)
-    assert made.cron == "0 6 * * *"
+    assert (made.cron, made.path) == ("0 6 * * *", PATH)
     assert (await again(store, made))[0] == made
 
 
@@ -105,7 +109,7 @@ async def test_what_could_not_run_is_refused_at_once(
 ) -> None:
     with pytest.raises(error):
         async with store.begin() as tx:
-            await create_schedule(tx, wanted, path=PATH, makers=makers(check))
+            await create_schedule(tx, wanted, choose=on_path, makers=makers(check))
 
     async with store.begin() as tx:
         assert await tx.schedules(TENANT, before=None, limit=10) == []
@@ -208,6 +212,7 @@ async def test_run_now_makes_a_job_beside_those_of_its_times(store: Store) -> No
         job = await run_now(tx, TENANT, kept.id, makers=makers(), trace="00-1-2-01")
 
     after, fires = await again(store, kept)
+    assert isinstance(job, Job)
     assert job.spec.labels == {LABEL: kept.id}
     assert job.trace == "00-1-2-01"
     assert after.next_at == next_at

@@ -69,7 +69,7 @@ def test_the_prompt_goes_where_the_model_takes_it(engine: Any, built: dict[str, 
     [
         ("max_tokens=many", "should be a whole number"),
         ("temperature=hot", "should be a number"),
-        ("colour=red", "this model takes prompt, .*, messages"),
+        ("colour=red", "the inputs are prompt, .*, messages"),
         ("max_tokens", "write key=value"),
     ],
 )

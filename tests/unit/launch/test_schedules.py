@@ -34,7 +34,7 @@ async def test_a_schedule_is_made_from_words_and_typed_by_the_model_s_schema(
 async def test_a_schedule_has_its_life(inside: Command, client: Client) -> None:
     schedule = (await created(inside))["id"]
 
-    assert "makes no more jobs" in (await inside("schedules", "pause", schedule)).out
+    assert "makes nothing more" in (await inside("schedules", "pause", schedule)).out
     listed = await inside("schedules", COLUMNS="80")
     (line,) = [line for line in listed.out.splitlines() if line.startswith(schedule)]
     assert "paused" in line
@@ -49,6 +49,24 @@ async def test_a_schedule_has_its_life(inside: Command, client: Client) -> None:
 
     assert "is gone" in (await inside("schedules", "delete", schedule)).out
     assert (await inside("schedules", "show", schedule)).code == 2
+
+
+async def test_a_schedule_of_runs_has_its_life(inside: Command, client: Client) -> None:
+    """Its inputs are typed by what the pipeline takes: a number is a text here."""
+    every = ("schedules", "create", "0 6 * * *", "--pipeline", "chain", "--priority", "3")
+    made = json.loads((await inside(*every, "-i", "text=7", "--json")).out)
+
+    listed = await inside("schedules", COLUMNS="160")
+    run = (await inside("schedules", "run-now", made["id"])).out.strip()
+    shown = (await inside("schedules", "show", made["id"])).out
+
+    assert made["run"] == {"pipeline": "chain", "input": {"text": "7"}, "priority": 3, "labels": {}}
+    (line,) = [line for line in listed.out.splitlines() if line.startswith(made["id"])]
+    assert "run of chain: 7" in line
+    assert (await client.ask("GET", f"/runs/{run}"))["priority"] == 3
+    assert run in shown
+    assert "chain" in shown
+    assert "is gone" in (await inside("schedules", "delete", made["id"])).out
 
 
 async def test_the_same_key_makes_one_schedule_and_one_job(inside: Command) -> None:
@@ -67,6 +85,11 @@ async def test_the_same_key_makes_one_schedule_and_one_job(inside: Command) -> N
         (("create", "* * * * *", "echo", "x", "--timezone", "Nowhere"), "Nowhere"),
         (("create", "* * * * *", "video", "x"), "Known kinds: echo"),
         (("create", "* * * * *", "echo", "x", "-i", "repeat=0"), "less than the minimum"),
+        (("create", "* * * * *"), "a KIND of job, or a --pipeline"),
+        (("create", "* * * * *", "echo", "--pipeline", "chain"), "a KIND of job, or a --pipeline"),
+        (("create", "* * * * *", "--pipeline", "gone"), "No pipeline 'gone'. Known: illustrate"),
+        (("create", "* * * * *", "--pipeline", "chain", "-i", "x=1"), "the inputs are text"),
+        (("create", "* * * * *", "--pipeline", "chain", "-m", "x"), "models and timeouts"),
         (("show", "nonesuch"), "No schedule nonesuch"),
     ],
 )

@@ -114,7 +114,7 @@ SCHEDULES_FIRED: Final = CATALOG.counters(
     "headrace_schedules_fired_total",
     "Times that a schedule was due.",
     do="`failed` and `refused` say why in `headrace schedules show`.",
-    outcome=("job", "failed", "refused", "skipped"),
+    outcome=("job", "run", "failed", "refused", "skipped"),
 )
 BATCH_ITEMS: Final = CATALOG.counters(
     "headrace_batch_items_total",

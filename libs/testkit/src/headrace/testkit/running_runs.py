@@ -13,7 +13,7 @@ from headrace.core.ports.store import Query, Store
 from headrace.core.run import Piece, Run
 from headrace.core.usecases.follow import RUN_LABEL
 from headrace.core.usecases.record import record
-from headrace.core.usecases.runs import RunRequest, begin_run, find_run
+from headrace.core.usecases.runs import Beginning, RunRequest, begin_run, find_run
 from headrace.core.usecases.submit import Check
 from headrace.testkit.builders import a_job_id, a_pipeline, a_stage
 from headrace.testkit.deciding import ANY, PATH, POLICY, a_failure, a_result, read, taken
@@ -39,10 +39,16 @@ async def begin(store: Store, pipeline: Pipeline, check: Check = anything, **fie
     given = {"texts": ["a", "b"]} if "texts" in pipeline.takes else {"text": "hello"}
     request = RunRequest(**{"tenant": TENANT, "pipeline": "test", "input": given, **fields})
     async with store.begin() as tx:
-        pipelines = {pipeline.name: pipeline}
-        return await begin_run(
-            tx, request, pipelines, path=lambda _: PATH, new_id=a_job_id, check=check
-        )
+        return await begin_run(tx, request, beginning(pipeline, check=check))
+
+
+def beginning(*pipelines: Pipeline, check: Check = anything) -> Beginning:
+    return Beginning(
+        pipelines={each.name: each for each in pipelines},
+        path=lambda _: PATH,
+        new_id=a_job_id,
+        check=check,
+    )
 
 
 async def look(store: Store, run: Run) -> tuple[Run, dict[tuple[str, int], Piece]]:

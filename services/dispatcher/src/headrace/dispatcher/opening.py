@@ -13,6 +13,7 @@ from headrace.core.usecases.purge import Kept
 from headrace.dispatcher.options import Chance, DispatcherOptions, Ports
 from headrace.dispatcher.role import Dispatcher
 from headrace.wiring.ids import new_id
+from headrace.wiring.pipelines import load_pipelines
 from headrace.wiring.recipes import Wiring
 from headrace.wiring.settings import Settings
 
@@ -44,6 +45,7 @@ def _options(settings: Settings) -> DispatcherOptions:
         prefers_warm=settings.prefer_warm,
         sweep_every=timedelta(seconds=settings.sweep_every_s),
         missed=settings.missed_fires,
+        pipelines=load_pipelines(settings.pipelines),
         caps=Caps(per_tenant=settings.max_queued_per_tenant, in_all=settings.max_queued),
         kept=Kept(
             jobs=_days(settings.retain_days),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 from secrets import token_bytes
 
+from headrace.core.pipeline import Pipeline
 from headrace.core.ports.blobs import Blobs
 from headrace.core.ports.bus import Bus
 from headrace.core.ports.producers import Producers
@@ -62,6 +63,7 @@ class DispatcherOptions:
     producers_heard_within: timedelta = timedelta(seconds=5)  # after Redis was away
     missed: Missed = "once"  # what becomes of schedules whose time passed while nobody ran
     caps: Caps = field(default_factory=Caps)  # for the jobs that schedules make
+    pipelines: Mapping[str, Pipeline] = field(default_factory=dict)  # that schedules begin
     kept: Kept = field(default_factory=Kept)
     purge_every: timedelta = timedelta(minutes=1)
     guard_every: timedelta = timedelta(seconds=5)

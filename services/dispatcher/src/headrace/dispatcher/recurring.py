@@ -1,4 +1,4 @@
-"""Schedules: jobs are made when their time comes. Any number of dispatchers may look."""
+"""Schedules: jobs are made, and runs begun, when their time comes. Any number of dispatchers may look."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ class Recurring:
         self._firing = Firing(
             missed=options.missed,
             makers=Makers(
-                new_id, _checked_at_the_door, new_trace=lambda: new_trace("schedule.fire")
+                new_id,
+                _checked_at_the_door,
+                new_trace=lambda: new_trace("schedule.fire"),
+                pipelines=options.pipelines,
             ),
             admission=Admission(options.caps, options.monotonic),
             basis=options.basis,
@@ -47,6 +50,9 @@ class Recurring:
             metrics.SCHEDULES_FIRED.labels(outcome="job").inc()
             with about_job(job):
                 _log.info("schedule.fired")
+        for run in fired.runs:
+            metrics.SCHEDULES_FIRED.labels(outcome="run").inc()
+            _log.info("schedule.fired", run=run.id, tenant=run.tenant)
         for fire in fired.failed:
             metrics.SCHEDULES_FIRED.labels(outcome="failed").inc()
             _log.error("schedule.failed", schedule=fire.schedule, error=fire.error)

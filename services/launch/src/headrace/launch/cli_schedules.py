@@ -18,8 +18,9 @@ from headrace.launch.command import (
     run,
     settings,
 )
+from headrace.launch.errors import Misused
 
-app = App(name="schedules", help="Jobs that recur, by a cron expression in a time zone.")
+app = App(name="schedules", help="Jobs and runs that recur, by a cron expression in a time zone.")
 
 
 @app.default
@@ -33,9 +34,12 @@ def list_schedules(*, limit: Limit = 20, json: AsJson = False) -> None:
 @app.command
 def create(  # noqa: PLR0913  # a command line has as many options as it has
     cron: Annotated[str, Parameter(help="Minute, hour, day of month, month, day of week.")],
-    kind: str,
+    kind: str | None = None,
     prompt: Prompt = None,
     *,
+    pipeline: Annotated[
+        str | None, Parameter(help="Begin runs of it, in place of jobs; its inputs by -i.")
+    ] = None,
     timezone: Annotated[str, Parameter(help="As in Europe/Berlin.")] = "UTC",
     model: Model = None,
     inputs: Inputs = (),
@@ -44,22 +48,30 @@ def create(  # noqa: PLR0913  # a command line has as many options as it has
     idempotency_key: Once = None,
     json: AsJson = False,
 ) -> None:
-    """Make a job whenever CRON says so: headrace schedules create "0 6 * * MON-FRI" text "..."."""
+    """Make a job, or begin a run, whenever CRON says so: headrace schedules create "0 6 * * MON-FRI" text "..."."""
     from headrace.launch import schedules
     from headrace.launch.jobs import Wish
 
-    wish = Wish(
-        kind=kind,
-        prompt=sys.stdin.read().strip() if prompt == "-" else prompt,
-        model=model,
-        given=inputs,
-        idempotency_key=idempotency_key,
-        as_json=json,
-    )
     given = {"priority": priority, "timeout": timeout}
-    of_job = {name: value for name, value in given.items() if value is not None}
-    recurs = {"cron": cron, "timezone": timezone}
-    run(schedules.create(settings(), console(), wish, recurs, of_job))
+    more = {name: value for name, value in given.items() if value is not None}
+    if (kind is None) == (pipeline is None):
+        raise Misused("Say what is to recur: a KIND of job, or a --pipeline.")
+    if pipeline is not None and (model, timeout) != (None, None):
+        raise Misused("A pipeline's stages have models and timeouts of their own.")
+    recurring = schedules.Recurring(
+        recurs={"cron": cron, "timezone": timezone},
+        more=more,
+        wish=Wish(
+            kind=kind or "",
+            prompt=sys.stdin.read().strip() if prompt == "-" else prompt,
+            model=model,
+            given=inputs,
+            idempotency_key=idempotency_key,
+            as_json=json,
+        ),
+        pipeline=pipeline,
+    )
+    run(schedules.create(settings(), console(), recurring))
 
 
 @app.command
@@ -72,7 +84,7 @@ def show(schedule: str, *, json: AsJson = False) -> None:
 
 @app.command
 def pause(schedule: str, *, json: AsJson = False) -> None:
-    """Make no more jobs until it is resumed."""
+    """Make nothing more until it is resumed."""
     from headrace.launch import schedules
 
     run(schedules.turn(settings(), console(), schedule, "pause", as_json=json))
@@ -88,7 +100,7 @@ def resume(schedule: str, *, json: AsJson = False) -> None:
 
 @app.command
 def run_now(schedule: str, *, idempotency_key: Once = None, json: AsJson = False) -> None:
-    """Make one job now, beside those of its times, and print its id."""
+    """Make one job, or begin one run, now, beside those of its times, and print its id."""
     from headrace.launch import schedules
 
     found = schedules.run_now(settings(), console(), schedule, key=idempotency_key, as_json=json)
@@ -97,7 +109,7 @@ def run_now(schedule: str, *, idempotency_key: Once = None, json: AsJson = False
 
 @app.command
 def delete(schedule: str) -> None:
-    """Delete it. The jobs it made stay."""
+    """Delete it. What it made stays."""
     from headrace.launch import schedules
 
     run(schedules.delete(settings(), console(), schedule))

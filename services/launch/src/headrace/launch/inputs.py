@@ -43,7 +43,7 @@ def build_input(
         if not found:
             raise Misused(f"-i {each}: write key=value, as in -i {next(iter(properties), 'key')}=…")
         if name not in properties:
-            raise Misused(f"-i {each}: this model takes {', '.join(properties)}.")
+            raise Misused(f"-i {each}: the inputs are {', '.join(properties)}.")
         said.setdefault(name, []).append(value)
     built = {name: _typed(name, values, _types(schema, name)) for name, values in said.items()}
     if prompt is not None:

@@ -1,4 +1,4 @@
-"""Schedules: jobs that recur, and the record of each time they did."""
+"""Schedules: jobs and runs that recur, and the record of each time they did."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from headrace.contracts.ids import JobId, ScheduleId, TenantId
+from headrace.contracts.ids import JobId, RunId, ScheduleId, TenantId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """Times are the store's clock; `next_at` is None once it will never fire again."""
+    """What recurs is a job or a run: one of the two, in the words of `core.usecases.schedules`.
+
+    Times are the store's clock; `next_at` is None once it will never fire again.
+    """
 
     id: ScheduleId
     tenant: TenantId
     cron: str
     timezone: str
-    job: dict[str, Any]  # what each firing submits, in the words of `core.usecases.schedules`
     path: str
+    job: dict[str, Any] | None = None  # what each firing submits
+    run: dict[str, Any] | None = None  # what each firing begins
     next_at: datetime | None = None
     last_at: datetime | None = None
     last_error: str | None = None
@@ -29,11 +33,12 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fire:
-    """One time that a schedule fired for. `error` says why there is no job."""
+    """One time that a schedule fired for. `error` says why nothing came of it."""
 
     schedule: ScheduleId
     fire_at: datetime  # the time it was due
     job: JobId | None = None
+    run: RunId | None = None
     error: str | None = None
     fired_at: datetime | None = None
 

@@ -64,38 +64,58 @@ class Addition:
         return replace(self, model=model, of=of, input=given)
 
 
-async def begin_run(  # what it decides with, each by its name
-    tx: Transaction,
-    request: RunRequest,
-    pipelines: Mapping[str, Pipeline],
-    *,
-    path: Callable[[str], str],
-    new_id: Callable[[], str],
-    check: Check,
-) -> Run:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What beginning a run takes."""
+
+    pipelines: Mapping[str, Pipeline]
+    path: Callable[[str], str]  # where one whose first stage is of this kind runs
+    new_id: Callable[[], str]
+    check: Check
+
+
+async def begin_run(tx: Transaction, request: RunRequest, how: Beginning) -> Run:
     """Raises UnknownPipeline, BadPipeline, InvalidInput."""
-    pipeline = pipelines.get(request.pipeline)
+    return await begin_planned(tx, (await plan_run(tx, request, how)).run)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """A run that can begin, of which nothing is kept yet; `jobs` begin with it."""
+
+    run: Run
+    jobs: int
+
+
+async def plan_run(tx: Transaction, request: RunRequest, how: Beginning) -> PlannedRun:
+    """Raises UnknownPipeline, BadPipeline, InvalidInput."""
+    pipeline = how.pipelines.get(request.pipeline)
     if pipeline is None:
-        raise UnknownPipeline(request.pipeline, sorted(pipelines))
+        raise UnknownPipeline(request.pipeline, sorted(how.pipelines))
     check_given(pipeline, request.input)
     check_inline(Submission(tenant=request.tenant, kind=pipeline.name, input=request.input))
-    named = named_blobs(request.input)
+    named_blobs(request.input)
     catalog = await tx.catalog()
     stages = settled(pipeline, catalog)
     run = Run(
-        id=RunId(new_id()),
+        id=RunId(how.new_id()),
         tenant=request.tenant,
         pipeline=pipeline.name,
         stages=stages,
         input=request.input,
-        path=path(stages[0].kind),
+        path=how.path(stages[0].kind),
         priority=request.priority,
         labels=request.labels,
         api_key=request.api_key,
         trace=request.trace,
     )
-    _check_starts(decide(run, []).starts, catalog, check)
-    await tx.use_blobs([BlobUse(run.tenant, blob, run.id) for blob in named])
+    starts = decide(run, []).starts
+    _check_starts(starts, catalog, how.check)
+    return PlannedRun(run, len(starts))
+
+
+async def begin_planned(tx: Transaction, run: Run) -> Run:
+    await tx.use_blobs([BlobUse(run.tenant, blob, run.id) for blob in named_blobs(run.input)])
     return await step(tx, await tx.insert_run(run))
 
 

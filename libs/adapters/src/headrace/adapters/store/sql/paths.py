@@ -12,6 +12,7 @@ from headrace.adapters.store.sql.expressions import clock
 from headrace.adapters.store.sql.schema import HELD, SCHEDULED, SENT, UNSENT, jobs, outbox, paths
 from headrace.adapters.store.sql.schema_around import (
     ACTIVE,
+    BEGINNING,
     PLANNED,
     dead_letters,
     schedules,
@@ -57,6 +58,7 @@ _something_waits: Final = or_(
     _any_on_path(jobs.c.not_before, SCHEDULED),
     _any_on_path(jobs.c.lease_until, HELD),
     _any_on_path(schedules.c.next_at, ACTIVE),
+    _any_on_path(schedules.c.run_next_at, BEGINNING),
     _any_on_path(dead_letters.c.replay_at, PLANNED),
 )
 _deserted: Final = select(and_(~_attended, _something_waits))

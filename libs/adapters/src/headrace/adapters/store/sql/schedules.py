@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import (
+    Column,
     Integer,
     Row,
+    Select,
     bindparam,
     delete,
     literal,
@@ -23,13 +25,18 @@ from sqlalchemy.dialects.postgresql import insert
 
 from headrace.adapters.store.sql import blob_uses
 from headrace.adapters.store.sql.expressions import batch, clock
-from headrace.adapters.store.sql.schema_around import ACTIVE, fires, schedules
+from headrace.adapters.store.sql.schema_around import ACTIVE, BEGINNING, fires, schedules
 from headrace.adapters.store.sql.session import Session
 from headrace.adapters.store.sql.types import Instant, Name, written
-from headrace.contracts.ids import JobId, ScheduleId, TenantId
+from headrace.contracts.ids import JobId, RunId, ScheduleId, TenantId
 from headrace.core.ports.schedules import Fire, Schedule
 
-_columns: Final = ("id", "tenant", "cron", "timezone", "job", "path", "next_at", "paused_at")
+_columns: Final = (
+    *("id", "tenant", "cron", "timezone", "job", "run", "path"),
+    *("next_at", "run_next_at", "paused_at"),
+)
+# `job` cannot be NULL, and builds before 0021 show and run it: to them, a schedule of runs is one of a kind that nobody runs.
+_NO_JOB: Final[dict[str, Any]] = {"kind": "(run)", "model": None, "input": {}, "timeout_s": 3600.0}
 _new: Final = batch(**{name: schedules.c[name].type for name in _columns})
 _insert: Final = (
     insert(schedules)
@@ -44,13 +51,20 @@ async def insert_schedule(session: Session, schedule: Schedule) -> Schedule:
         "tenant": schedule.tenant,
         "cron": schedule.cron,
         "timezone": schedule.timezone,
-        "job": schedule.job,
+        "job": _NO_JOB if schedule.job is None else schedule.job,
+        "run": schedule.run,
         "path": schedule.path,
-        "next_at": written(schedule.next_at),
+        **_next(schedule),
         "paused_at": written(schedule.paused_at),
     }
     made = (await session.run_batch(_insert, [row])).scalar_one()
     return replace(schedule, created_at=made)
+
+
+def _next(schedule: Schedule) -> dict[str, Any]:
+    at = written(schedule.next_at)
+    begins = schedule.run is not None
+    return {"next_at": None if begins else at, "run_next_at": at if begins else None}
 
 
 _mine: Final = (
@@ -86,7 +100,7 @@ async def page(
     return [_to_schedule(row) for row in rows]
 
 
-_moving: Final = ("next_at", "last_at", "last_error", "paused_at")
+_moving: Final = ("next_at", "run_next_at", "last_at", "last_error", "paused_at")
 _changed: Final = batch(id=Name, **{name: schedules.c[name].type for name in _moving})
 _save: Final = (
     update(schedules)
@@ -99,7 +113,7 @@ async def save(session: Session, changed: Sequence[Schedule]) -> None:
     rows = [
         {
             "id": each.id,
-            "next_at": written(each.next_at),
+            **_next(each),
             "last_at": written(each.last_at),
             "last_error": each.last_error,
             "paused_at": written(each.paused_at),
@@ -110,24 +124,29 @@ async def save(session: Session, changed: Sequence[Schedule]) -> None:
         await session.run_batch(_save, rows)
 
 
-_due: Final = (
-    select(schedules)
-    .where(
-        text(ACTIVE),
-        schedules.c.path == bindparam("path", type_=Name),
-        schedules.c.next_at <= clock(),
+def _due_at(at: Column[Any], condition: str) -> Select[Any]:
+    return (
+        select(schedules)
+        .where(text(condition), schedules.c.path == bindparam("path", type_=Name), at <= clock())
+        .order_by(at)
+        .limit(bindparam("limit", type_=Integer))
+        .with_for_update(skip_locked=True)
     )
-    .order_by(schedules.c.next_at)
-    .limit(bindparam("limit", type_=Integer))
-    .with_for_update(skip_locked=True)
-)
+
+
+_due: Final = _due_at(schedules.c.next_at, ACTIVE).where(schedules.c.run.is_(None))
+_due_to_begin: Final = _due_at(schedules.c.run_next_at, BEGINNING)
 
 
 async def due(session: Session, path: str, limit: int) -> list[Schedule]:
-    return [_to_schedule(row) for row in await session.run(_due, path=path, limit=limit)]
+    found = [_to_schedule(row) for row in await session.run(_due, path=path, limit=limit)]
+    if len(found) < limit:
+        more = await session.run(_due_to_begin, path=path, limit=limit - len(found))
+        found += [_to_schedule(row) for row in more]
+    return found
 
 
-_fire_columns: Final = ("schedule", "fire_at", "job", "error")
+_fire_columns: Final = ("schedule", "fire_at", "job", "run", "error")
 _fired: Final = batch(**{name: fires.c[name].type for name in _fire_columns})
 _fire: Final = (
     insert(fires)
@@ -154,6 +173,7 @@ async def record_fires(session: Session, asked: Sequence[Fire]) -> list[bool]:
             "schedule": each.schedule,
             "fire_at": written(each.fire_at),
             "job": each.job,
+            "run": each.run,
             "error": each.error,
         }
         for each in asked
@@ -168,6 +188,7 @@ async def fires_of(session: Session, schedule: ScheduleId, limit: int) -> list[F
             schedule=ScheduleId(row.schedule),
             fire_at=row.fire_at,
             job=None if row.job is None else JobId(row.job),
+            run=None if row.run is None else RunId(row.run),
             error=row.error,
             fired_at=row.fired_at,
         )
@@ -181,9 +202,10 @@ def _to_schedule(row: Row[Any]) -> Schedule:
         tenant=TenantId(row.tenant),
         cron=row.cron,
         timezone=row.timezone,
-        job=row.job,
+        job=row.job if row.run is None else None,
+        run=row.run,
         path=row.path,
-        next_at=row.next_at,
+        next_at=row.next_at if row.run is None else row.run_next_at,
         last_at=row.last_at,
         last_error=row.last_error,
         paused_at=row.paused_at,

@@ -12,6 +12,7 @@ from headrace.adapters.store.sql.types import Instant, Json, Name, Number
 OPEN: Final = "settled_at IS NULL"
 PLANNED: Final = "replay_at IS NOT NULL AND settled_at IS NULL"
 ACTIVE: Final = "paused_at IS NULL AND next_at IS NOT NULL"
+BEGINNING: Final = "paused_at IS NULL AND run_next_at IS NOT NULL"
 
 dead_letters: Final = Table(
     "dead_letters",
@@ -80,6 +81,9 @@ schedules: Final = Table(
     Column("last_error", Text),
     Column("paused_at", Instant),
     Column("created_at", Instant, nullable=False),
+    # Of one that begins runs, whose `next_at` is NULL: a dispatcher of the build before would find no job in it.
+    Column("run", Json),
+    Column("run_next_at", Instant),
 )
 Index("schedules_listed", schedules.c.tenant, schedules.c.created_at, schedules.c.id)
 Index(
@@ -88,6 +92,14 @@ Index(
     schedules.c.next_at,
     postgresql_where=text(ACTIVE),
     sqlite_where=text(ACTIVE),
+)
+
+Index(
+    "schedules_beginning",
+    schedules.c.path,
+    schedules.c.run_next_at,
+    postgresql_where=text(BEGINNING),
+    sqlite_where=text(BEGINNING),
 )
 
 fires: Final = Table(
@@ -99,6 +111,7 @@ fires: Final = Table(
     Column("job", Name),
     Column("error", Text),
     Column("fired_at", Instant, nullable=False),
+    Column("run", Name),
 )
 Index("fires_age", fires.c.fired_at)
 

@@ -66,8 +66,9 @@ class Attending(StoreRoom):
         assert await deserted(store, path)
         assert not await deserted(store, f"{path}-other")
 
+    @pytest.mark.parametrize("what", [{"job": {}}, {"run": {}}], ids=["jobs", "runs"])
     async def test_a_schedule_waits_too_until_it_is_deleted(
-        self, store: Store, path: str, tenant: TenantId
+        self, store: Store, path: str, tenant: TenantId, what: dict[str, Any]
     ) -> None:
         async with store.begin() as tx:
             now = await tx.now()
@@ -77,8 +78,8 @@ class Attending(StoreRoom):
                     tenant=tenant,
                     cron="0 3 * * *",
                     timezone="UTC",
-                    job={},
                     path=path,
+                    **what,
                     next_at=now + SOON,
                 )
             )

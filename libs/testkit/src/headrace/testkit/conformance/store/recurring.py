@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from headrace.contracts.ids import TenantId
+from headrace.contracts.ids import RunId, TenantId
 from headrace.core.ports.schedules import Fire, Schedule
 from headrace.core.ports.store import Store
 from headrace.testkit.builders import LONG_AGO, a_job_id, a_schedule
 from headrace.testkit.conformance.store.room import SOON, StoreRoom
+
+RUN = {"pipeline": "illustrate", "input": {"prompt": "ß"}}
 
 
 class Recurring(StoreRoom):
@@ -23,6 +25,40 @@ class Recurring(StoreRoom):
         assert found == kept
         assert kept.created_at is not None
         assert others is None
+
+    async def test_a_schedule_of_runs_comes_back_as_it_was_and_is_due_at_its_time(
+        self, store: Store, path: str
+    ) -> None:
+        async with store.begin() as tx:
+            now = await tx.now()
+        kept = await keep(store, path=path, job=None, run=RUN, next_at=now - SOON)
+        await keep(store, path=path, job=None, run=RUN, next_at=now + SOON)
+        await keep(store, path=path, job=None, run=RUN, next_at=now - SOON, paused_at=now)
+
+        async with store.begin() as tx:
+            assert await tx.schedule(kept.tenant, kept.id) == kept
+            assert await tx.due_schedules(path, limit=10) == [kept]
+            moved = replace(kept, next_at=now + SOON, last_at=kept.next_at)
+            await tx.save_schedules([moved])
+
+        async with store.begin() as tx:
+            assert await tx.schedule(kept.tenant, kept.id) == moved
+            assert await tx.due_schedules(path, limit=10) == []
+
+    async def test_no_more_are_due_than_were_asked_for_be_it_jobs_or_runs(
+        self, store: Store, path: str
+    ) -> None:
+        made = [
+            await keep(store, path=path, next_at=LONG_AGO, **what)
+            for what in ({}, {"job": None, "run": RUN}, {"job": None, "run": RUN})
+        ]
+
+        async with store.begin() as tx:
+            some = await tx.due_schedules(path, limit=2)
+            all_ = await tx.due_schedules(path, limit=4)
+
+        assert len(some) == 2
+        assert {each.id for each in all_} == {each.id for each in made}
 
     async def test_schedules_are_listed_newest_first_and_page_by_page(
         self, store: Store, tenant: TenantId
@@ -74,18 +110,20 @@ class Recurring(StoreRoom):
         kept = await keep(store)
         first = Fire(schedule=kept.id, fire_at=LONG_AGO, job=a_job_id())
         other = Fire(schedule=kept.id, fire_at=LONG_AGO + SOON, error="nobody runs it")
+        begun = Fire(schedule=kept.id, fire_at=LONG_AGO + 2 * SOON, run=RunId(a_job_id()))
 
         async with store.begin() as tx:
             won = await tx.record_fires([first])
         async with store.begin() as tx:
-            again = await tx.record_fires([replace(first, job=a_job_id()), other])
+            again = await tx.record_fires([replace(first, job=a_job_id()), other, begun])
 
-        assert (won, again) == ([True], [False, True])
+        assert (won, again) == ([True], [False, True, True])
         async with store.begin() as tx:
             fires = await tx.fires(kept.id, limit=10)
-        assert [(each.fire_at, each.job, each.error) for each in fires] == [
-            (other.fire_at, None, "nobody runs it"),
-            (LONG_AGO, first.job, None),
+        assert [(each.fire_at, each.job, each.run, each.error) for each in fires] == [
+            (begun.fire_at, None, begun.run, None),
+            (other.fire_at, None, None, "nobody runs it"),
+            (LONG_AGO, first.job, None, None),
         ]
         assert all(each.fired_at is not None for each in fires)
 

@@ -97,17 +97,15 @@ async def begin_run(
     )
     await deps.admission.look(deps.store, tenant)
     current = await deps.steering.current()
+    how = use.Beginning(
+        pipelines=deps.pipelines,
+        path=partial(current.path, tenant),
+        new_id=deps.new_id,
+        check=check_input,
+    )
 
     async def do(tx: Transaction) -> Answer:
-        run = await use.begin_run(
-            tx,
-            wanted,
-            deps.pipelines,
-            path=partial(current.path, tenant),
-            new_id=deps.new_id,
-            check=check_input,
-        )
-        return await _admitted(deps, tx, run)
+        return await admitted(deps, tx, await use.begin_run(tx, wanted, how))
 
     return await answered(deps, question_of(request, tenant, key, body), do)
 
@@ -188,7 +186,7 @@ async def retry_stage(  # what is retried, and by whom, each by its name
     await deps.admission.look(deps.store, tenant)
 
     async def do(tx: Transaction) -> Answer:
-        return await _admitted(deps, tx, await use.retry_stage(tx, tenant, run, stage))
+        return await admitted(deps, tx, await use.retry_stage(tx, tenant, run, stage))
 
     return await answered(deps, question_of(request, tenant, key), do)
 
@@ -245,12 +243,12 @@ async def _add(  # what is added, to what and by whom
 
     async def do(tx: Transaction) -> Answer:
         found, _ = await use.add_work(tx, caller.tenant, run, wanted, check=check_input)
-        return await _admitted(deps, tx, found)
+        return await admitted(deps, tx, found)
 
     return await answered(deps, question_of(request, caller.tenant, key, body), do)
 
 
-async def _admitted(deps: ApiDeps, tx: Transaction, run: Run) -> Answer:
+async def admitted(deps: ApiDeps, tx: Transaction, run: Run) -> Answer:
     """What begins now counts as jobs that are submitted; raising undoes it. Later stages are in already."""
     pieces = await tx.pieces(run.id)
     begun = sum(piece.state is PieceState.RUNNING for piece in pieces)

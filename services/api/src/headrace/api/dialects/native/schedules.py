@@ -1,10 +1,10 @@
-"""`/schedules`: jobs that recur, by a cron expression in a time zone."""
+"""`/schedules`: jobs and runs that recur, by a cron expression in a time zone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import ValidationError
@@ -17,7 +17,9 @@ from headrace.api.deps import ApiDeps, Deps, Owner, Submitter, Tenant
 from headrace.api.dialects.native import documents
 from headrace.api.dialects.native.errors import problem_for, wrong_parameter
 from headrace.api.dialects.native.repeating import NOTHING, answer, answered, question_of
+from headrace.api.dialects.native.runs import admitted
 from headrace.api.dialects.native.schemas import JobView
+from headrace.api.dialects.native.schemas_runs import RunView
 from headrace.api.dialects.native.schemas_schedules import (
     FireView,
     ScheduleDetail,
@@ -30,12 +32,18 @@ from headrace.api.dialects.native.translate import job_view, read_cursor, write_
 from headrace.api.problems import Refused
 from headrace.api.tracing import received_traceparent
 from headrace.contracts.ids import ScheduleId
-from headrace.core.errors import InvalidInput, ScheduleNotFound, UnknownModel
+from headrace.core.errors import (
+    InvalidInput,
+    ScheduleNotFound,
+    UnknownModel,
+    UnknownPipeline,
+)
 from headrace.core.inputs import check_input
 from headrace.core.ports.schedules import Fire, Schedule
 from headrace.core.ports.store import Transaction
 from headrace.core.ports.upkeep import Answer
 from headrace.core.rollout import Rollout
+from headrace.core.run import Run
 from headrace.core.usecases import schedules as use
 
 _FIRES_SHOWN = 20
@@ -68,29 +76,31 @@ router = APIRouter(prefix="/schedules", tags=["schedules"])
 async def create_schedule(
     request: Request, deps: Deps, tenant: Owner, key: IdempotencyHeader = None
 ) -> Response:
-    """Make a job whenever a cron expression says so, in a time zone."""
+    """Make a job, or begin a run, whenever a cron expression says so, in a time zone."""
     body = await read_json(request, deps.limits)
     try:
         asked = ScheduleRequest.model_validate_json(body)
     except ValidationError as error:
         raise wrong_body(error) from error
     wanted = use.Recurrence(
-        tenant=tenant, cron=asked.cron, timezone=asked.timezone, job=_template(asked.job)
+        tenant=tenant,
+        cron=asked.cron,
+        timezone=asked.timezone,
+        job=None if asked.job is None else _template(asked.job),
+        run=None if asked.run is None else asked.run.model_dump(),
     )
-
     rollout = await deps.steering.current()
 
     async def do(tx: Transaction) -> Answer:
-        # Whose dispatchers fire it; where each of its jobs runs is decided when it fires.
-        path = rollout.path(tenant, asked.job.kind)
-        made = await use.create_schedule(tx, wanted, path=path, makers=_makers(deps, rollout))
+        makers = _makers(deps, rollout)
+        made = await use.create_schedule(tx, wanted, choose=rollout.path, makers=makers)
         return answer(_view(made), 201)
 
     try:
         return await answered(deps, question_of(request, tenant, key, body), do)
-    except (InvalidInput, UnknownModel) as error:
-        problem = problem_for(error)
-        where = {"pointer": f"/job{problem.fields['pointer']}"}
+    except (InvalidInput, UnknownModel, UnknownPipeline) as error:
+        problem, part = problem_for(error), "/job" if asked.run is None else "/run"
+        where = {"pointer": f"{part}{problem.fields['pointer']}"}
         raise Refused(replace(problem, fields={**problem.fields, **where})) from error
 
 
@@ -145,7 +155,7 @@ async def pause_schedule(
     schedule: ScheduleInPath,
     key: IdempotencyHeader = None,
 ) -> Response:
-    """Make no more jobs until it is resumed. Asking again changes nothing."""
+    """Make nothing more until it is resumed. Asking again changes nothing."""
 
     async def do(tx: Transaction) -> Answer:
         return answer(_view(await use.pause_schedule(tx, tenant, schedule)))
@@ -179,8 +189,8 @@ async def resume_schedule(
     response_class=Response,
     responses={
         202: {
-            "model": JobView,
-            "description": "The job it made.",
+            "model": JobView | RunView,
+            "description": "The job it made, or the run that it began.",
             "headers": documents.REPLAYED_HEADER,
         },
         **documents.problems(404, 422, 429),
@@ -193,7 +203,7 @@ async def run_schedule(
     schedule: ScheduleInPath,
     key: IdempotencyHeader = None,
 ) -> Response:
-    """Make one job now, beside those of its times."""
+    """Make one job, or begin one run, now, beside those of its times."""
     tenant, trace = caller.tenant, deps.current_traceparent() or received_traceparent()
     await deps.admission.look(deps.store, tenant)
     makers, api_key = _makers(deps, await deps.steering.current()), caller.api_key
@@ -201,6 +211,8 @@ async def run_schedule(
     async def do(tx: Transaction) -> Answer:
         deps.admission.refuse_if_full(tenant)
         made = await use.run_now(tx, tenant, schedule, makers=makers, trace=trace, api_key=api_key)
+        if isinstance(made, Run):
+            return await admitted(deps, tx, made)
         deps.admission.count(tenant)
         return answer(job_view(made), 202)
 
@@ -212,7 +224,7 @@ async def run_schedule(
     status_code=204,
     response_class=Response,
     responses={
-        204: {"description": "Gone; its jobs stay.", "headers": documents.REPLAYED_HEADER},
+        204: {"description": "Gone; what it made stays.", "headers": documents.REPLAYED_HEADER},
         **documents.problems(404, 422),
     },
 )
@@ -223,7 +235,7 @@ async def delete_schedule(
     schedule: ScheduleInPath,
     key: IdempotencyHeader = None,
 ) -> Response:
-    """Delete a schedule. The jobs it made stay."""
+    """Delete a schedule. The jobs and runs it made stay."""
 
     async def do(tx: Transaction) -> Answer:
         await use.delete_schedule(tx, tenant, schedule)
@@ -233,7 +245,7 @@ async def delete_schedule(
 
 
 def _makers(deps: ApiDeps, rollout: Rollout) -> use.Makers:
-    return use.Makers(deps.new_id, check_input, rollout.path)
+    return use.Makers(deps.new_id, check_input, rollout.path, pipelines=deps.pipelines)
 
 
 def _template(asked: ScheduledJob) -> dict[str, object]:
@@ -245,12 +257,12 @@ def _template(asked: ScheduledJob) -> dict[str, object]:
 
 
 def _view(schedule: Schedule) -> ScheduleView:
-    job = {name: value for name, value in schedule.job.items() if name != "timeout_s"}
     return ScheduleView(
         id=schedule.id,
         cron=schedule.cron,
         timezone=schedule.timezone,
-        job={**job, "timeout": schedule.job["timeout_s"]},
+        job=None if schedule.job is None else _job(schedule.job),
+        run=schedule.run,
         next_at=schedule.next_at,
         last_at=schedule.last_at,
         last_error=schedule.last_error,
@@ -259,8 +271,19 @@ def _view(schedule: Schedule) -> ScheduleView:
     )
 
 
+def _job(template: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {name: value for name, value in template.items() if name != "timeout_s"}
+    return {**shown, "timeout": template["timeout_s"]}
+
+
 def _fires(fires: Sequence[Fire]) -> list[FireView]:
     return [
-        FireView(fire_at=each.fire_at, fired_at=each.fired_at, job=each.job, error=each.error)
+        FireView(
+            fire_at=each.fire_at,
+            fired_at=each.fired_at,
+            job=each.job,
+            run=each.run,
+            error=each.error,
+        )
         for each in fires
     ]

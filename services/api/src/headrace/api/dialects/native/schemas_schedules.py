@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.api.dialects.native.schemas import LabelName, LabelValue
 from headrace.core.cron import LONGEST
@@ -31,7 +31,22 @@ class ScheduledJob(_Asked):
     labels: dict[LabelName, LabelValue] = Field(default_factory=dict, max_length=15)
 
 
+class ScheduledRun(_Asked):
+    """What each firing begins."""
+
+    pipeline: str = Field(min_length=1, max_length=64, examples=["illustrate"])
+    input: dict[str, Any] = Field(
+        description="What the pipeline `takes`, as `GET /pipelines` tells.",
+        examples=[{"prompt": "a red rocket at night"}],
+    )
+    priority: int = Field(0, ge=-100, le=100, description="Of each of its jobs.")
+    # Three less than a job may have: those of the schedule, the run and the stage are added.
+    labels: dict[LabelName, LabelValue] = Field(default_factory=dict, max_length=13)
+
+
 class ScheduleRequest(_Asked):
+    """With a `job` or a `run`."""
+
     cron: str = Field(
         min_length=1,
         max_length=LONGEST,
@@ -41,17 +56,25 @@ class ScheduleRequest(_Asked):
     timezone: str = Field(
         "UTC", min_length=1, max_length=64, description="IANA name.", examples=["Europe/Berlin"]
     )
-    job: ScheduledJob
+    job: ScheduledJob | None = None
+    run: ScheduledRun | None = None
+
+    @model_validator(mode="after")
+    def _one_of_the_two(self) -> Self:
+        if (self.job is None) == (self.run is None):
+            raise ValueError("give it a job or a run, and not both")
+        return self
 
 
 class ScheduleView(_Told):
     id: str = Field(json_schema_extra={"format": "uuid"})
     cron: str
     timezone: str
-    job: dict[str, Any]
+    job: dict[str, Any] | None
+    run: dict[str, Any] | None
     next_at: datetime | None = Field(description="Null: it will never fire again.")
     last_at: datetime | None
-    last_error: str | None = Field(description="Why its last firing made no job.")
+    last_error: str | None = Field(description="Why its last firing made nothing.")
     paused_at: datetime | None
     created_at: datetime | None
 
@@ -60,6 +83,7 @@ class FireView(_Told):
     fire_at: datetime = Field(description="When it was due.")
     fired_at: datetime | None
     job: str | None
+    run: str | None
     error: str | None
 
 
