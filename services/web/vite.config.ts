@@ -29,7 +29,7 @@ export default defineConfig({
       "/runs": { ...passUnlessNavigating, ws: true },
       "/pipelines": pass,
       "/admin": pass,
-      "/models": pass,
+      "/models": passUnlessNavigating,
       "/blobs": pass,
       "/health": pass,
       "/ws": { ...pass, ws: true },

@@ -6,22 +6,28 @@ import type {
   Calls,
   JobRequest,
   JobView,
+  ModelRouteRequest,
   RunRequest,
   RunView,
 } from "./generated";
 import { client } from "./http";
 
 const UPLOAD_WITHIN_MS = 120_000;
+const MOST_VERSIONS = 200;
 const KEY = "headrace.key";
 
 export type {
   AttemptView as Attempt,
   ExplainView as Explanation,
+  ModelPerformanceView as Performance,
+  ModelRouteView as Route,
   ModelView as Model,
   OneStatusView as Standing,
   PipelineView as Pipeline,
+  RegisteredModelView as Registered,
   RunSummary as RunInList,
   TimelineView as Timeline,
+  VersionView as Version,
 } from "./generated";
 export { Problem } from "./http";
 export type Job = JobView;
@@ -105,6 +111,29 @@ export const api = {
           .filter(Boolean)
           .map((line) => JSON.parse(line) as BatchResult),
       ),
+
+  registered: (after: string) => call("GET /models/registered", { query: { after } }),
+  registeredModel: (name: string) => call("GET /models/{name}", { path: { name } }),
+  versions: (name: string) =>
+    call("GET /models/{name}/versions", { path: { name }, query: { limit: MOST_VERSIONS } }),
+  routes: (name: string) => call("GET /models/{name}/routes", { path: { name }, query: {} }),
+  performance: (name: string, query: Calls["GET /models/{name}/performance"]["query"]) =>
+    call("GET /models/{name}/performance", { path: { name }, query }),
+  route: (name: string, body: ModelRouteRequest, once: string) =>
+    call("POST /models/{name}/route", {
+      path: { name },
+      body,
+      headers: { "idempotency-key": once },
+    }),
+  promote: (name: string, version: number, once: string) =>
+    call("POST /models/{name}/promote", {
+      path: { name },
+      body: { version },
+      headers: { "idempotency-key": once },
+    }),
+  rollBack: (name: string, once: string) =>
+    call("POST /models/{name}/rollback", { path: { name }, headers: { "idempotency-key": once } }),
+  whoami: () => call("GET /admin/whoami", {}),
 
   upload: (body: Blob) =>
     call("POST /blobs", { body, within: UPLOAD_WITHIN_MS }).then(({ blob }) => blob),

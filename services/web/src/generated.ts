@@ -504,7 +504,7 @@ export interface Calls {
     path: { name: string };
     query: undefined;
     body: undefined;
-    answer: headrace__api__dialects__native__schemas_models__RegisteredView;
+    answer: RegisteredModelView;
   };
   "POST /models/{name}/versions": {
     path: { name: string };
@@ -534,19 +534,19 @@ export interface Calls {
     path: { name: string };
     query: undefined;
     body: ModelRouteRequest;
-    answer: headrace__api__dialects__native__schemas_models__RegisteredView;
+    answer: RegisteredModelView;
   };
   "POST /models/{name}/promote": {
     path: { name: string };
     query: undefined;
     body: PromoteRequest;
-    answer: headrace__api__dialects__native__schemas_models__RegisteredView;
+    answer: RegisteredModelView;
   };
   "POST /models/{name}/rollback": {
     path: { name: string };
     query: undefined;
     body: undefined;
-    answer: headrace__api__dialects__native__schemas_models__RegisteredView;
+    answer: RegisteredModelView;
   };
   "GET /models/{name}/routes": {
     path: { name: string };
@@ -558,7 +558,7 @@ export interface Calls {
     path: { name: string };
     query: { version?: number[]; within_s?: number; metric?: string | null };
     body: undefined;
-    answer: headrace__api__dialects__native__schemas_models__PerformanceView;
+    answer: ModelPerformanceView;
   };
   "POST /jobs/{job}/feedback": {
     path: { job: string };
@@ -576,13 +576,13 @@ export interface Calls {
     path: { tenant: string; name: string };
     query: undefined;
     body: SharedRequest;
-    answer: headrace__api__dialects__native__schemas_models__RegisteredView;
+    answer: RegisteredModelView;
   };
   "GET /admin/models/{tenant}/{name}/performance": {
     path: { tenant: string; name: string };
     query: { version?: number[]; within_s?: number; metric?: string | null };
     body: undefined;
-    answer: headrace__api__dialects__native__schemas_models__PerformanceView;
+    answer: ModelPerformanceView;
   };
 }
 
@@ -1383,6 +1383,17 @@ export interface Metric {
   step?: number | null;
 }
 
+export interface ModelPerformanceView {
+  model: string;
+  since: string;
+  /** Jobs of each version that are looked at: the latest ones. */
+  most: number;
+  metric: string | null;
+  versions: VersionFigures[];
+  /** Each other version with the one that gets most. */
+  comparisons: ComparisonView[];
+}
+
 export interface ModelRouteRequest {
   /** By version, of any sum. */
   weights: Record<string, unknown>;
@@ -1604,8 +1615,22 @@ export interface RefusedView {
   why: string;
 }
 
+export interface RegisteredModelView {
+  name: string;
+  /** Whose it is. */
+  tenant: string;
+  /** Whether it is yours to change. */
+  own: boolean;
+  /** All tenants may use it. */
+  shared: boolean;
+  /** The number of its newest version. */
+  latest: number;
+  route: ModelRouteView;
+  created_at: string | null;
+}
+
 export interface RegisteredPage {
-  models: headrace__api__dialects__native__schemas_models__RegisteredView[];
+  models: RegisteredModelView[];
   /** The `after` of the next page; null on the last one. */
   next: string | null;
 }
@@ -2190,29 +2215,4 @@ export interface WorkerView {
 
 export interface WorkersView {
   workers: WorkerView[];
-}
-
-export interface headrace__api__dialects__native__schemas_models__PerformanceView {
-  model: string;
-  since: string;
-  /** Jobs of each version that are looked at: the latest ones. */
-  most: number;
-  metric: string | null;
-  versions: VersionFigures[];
-  /** Each other version with the one that gets most. */
-  comparisons: ComparisonView[];
-}
-
-export interface headrace__api__dialects__native__schemas_models__RegisteredView {
-  name: string;
-  /** Whose it is. */
-  tenant: string;
-  /** Whether it is yours to change. */
-  own: boolean;
-  /** All tenants may use it. */
-  shared: boolean;
-  /** The number of its newest version. */
-  latest: number;
-  route: ModelRouteView;
-  created_at: string | null;
 }

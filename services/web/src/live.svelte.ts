@@ -1,7 +1,7 @@
 // Jobs as the stream tells of them. Frames are taken together, once a screen refresh: a model may
 // write faster than a page can be drawn.
 
-import { SvelteMap } from "svelte/reactivity";
+import { SvelteMap, SvelteSet } from "svelte/reactivity";
 
 import { key } from "./api";
 import type { Frame } from "./frames";
@@ -24,6 +24,7 @@ export class Live {
   /** When it is tried again, in this machine's time. */
   retryAt: number | null = $state(null);
   #views = new SvelteMap<string, JobView>();
+  #refused = new SvelteSet<string>();
   #following = new Map<string, () => void>();
   #pending: Pending[] = [];
   #cancelFlush: (() => void) | null = null;
@@ -45,12 +46,20 @@ export class Live {
     return this.#views.get(job);
   }
 
+  /** The server does not show it: there is no such job, or not any more. */
+  isRefused(job: string): boolean {
+    return this.#refused.has(job);
+  }
+
   /** From the beginning, once; asking again changes nothing. */
   follow(job: string): void {
     if (this.#following.has(job)) return;
     const stop = this.#stream.follow(job, {
       frame: (position, frame) => this.#take({ job, position, frame }),
-      refused: () => this.#following.delete(job),
+      refused: () => {
+        this.#following.delete(job);
+        this.#refused.add(job);
+      },
     });
     this.#following.set(job, stop);
   }
@@ -71,6 +80,11 @@ export class Live {
 
   suspend(): void {
     this.#stream.suspend();
+  }
+
+  close(): void {
+    this.#cancelFlush?.();
+    this.#stream.close();
   }
 
   #take(pending: Pending): void {

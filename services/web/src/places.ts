@@ -7,7 +7,9 @@ export type Place =
   | { at: "runs" }
   | { at: "run"; id: string }
   | { at: "batches" }
-  | { at: "batch"; id: string };
+  | { at: "batch"; id: string }
+  | { at: "models" }
+  | { at: "model"; id: string };
 
 export function placeOf(path: string): Place {
   const job = /^\/jobs\/([^/]+)\/?$/.exec(path)?.[1];
@@ -18,6 +20,9 @@ export function placeOf(path: string): Place {
   const batch = /^\/batches\/([^/]+)\/?$/.exec(path)?.[1];
   if (batch !== undefined) return { at: "batch", id: decoded(batch) };
   if (/^\/batches\/?$/.test(path)) return { at: "batches" };
+  const model = /^\/models\/([^/]+)\/?$/.exec(path)?.[1];
+  if (model !== undefined) return { at: "model", id: decoded(model) };
+  if (/^\/models\/?$/.test(path)) return { at: "models" };
   return /^\/jobs\/?$/.test(path) ? { at: "list" } : { at: "new" };
 }
 
@@ -33,6 +38,10 @@ export function pathOf(place: Place): string {
       return `/batches/${place.id}`;
     case "batches":
       return "/batches";
+    case "model":
+      return `/models/${encodeURIComponent(place.id)}`;
+    case "models":
+      return "/models";
     case "list":
       return "/jobs";
     case "new":

@@ -2,10 +2,14 @@
 
 import type { Job } from "./api";
 import type { State } from "./frames";
+import type { Problem } from "./http";
 import type { JobView } from "./state";
 
 /** The server counts no further. */
 const MANY_AHEAD = 1000;
+/** In the place of a number that nobody has. */
+export const NONE = "–";
+const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 export const STATE_WORDS: Record<State, string> = {
   scheduled: "Planned",
@@ -136,4 +140,31 @@ export function announcement(view: JobView): string {
   const again = view.attempt > 1 ? `, attempt ${view.attempt}` : "";
   const quarters = Math.floor((view.fraction ?? 0) * 4);
   return `Running${again}${quarters > 0 ? `, ${quarters * 25} percent` : ""}`;
+}
+
+export function seconds(value: number | null | undefined): string {
+  return value === null || value === undefined ? NONE : duration(value);
+}
+
+/** A share of few: 0 is 0, but what is not nothing is never called so. */
+export function share(fraction: number | null | undefined): string {
+  if (fraction === null || fraction === undefined) return NONE;
+  if (fraction > 0 && fraction < 0.001) return "< 0.1 %";
+  return fraction < 0.1 ? `${Number((fraction * 100).toFixed(1))} %` : percent(fraction);
+}
+
+export function bytes(value: number | null | undefined): string {
+  if (value === null || value === undefined) return NONE;
+  let [left, unit] = [value, 0];
+  while (left >= 1024 && unit < UNITS.length - 1) [left, unit] = [left / 1024, unit + 1];
+  return `${left >= 10 || unit === 0 ? Math.round(left) : left.toFixed(1)} ${UNITS[unit]}`;
+}
+
+export function toldBy({ title, detail }: Problem): string {
+  if (detail === "") return `${title}.`;
+  return `${title}. ${detail}`;
+}
+
+export function at(time: string | null | undefined): string {
+  return time === null || time === undefined ? NONE : new Date(time).toLocaleString();
 }

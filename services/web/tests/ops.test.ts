@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import { Problem } from "../src/http";
-import { beat } from "../src/ops/beat";
+import { beat } from "../src/beat";
 import { bucketAt, line, marks, roundTop, stacked } from "../src/ops/chart";
 import { fieldIn, fieldsFor, gather, heldOf, parsed, unfit } from "../src/ops/mending";
 import { pathOf, placeOf } from "../src/ops/places";

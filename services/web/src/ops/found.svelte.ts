@@ -4,7 +4,7 @@ import { SvelteSet } from "svelte/reactivity";
 
 import { firstPage, withNewer, withOlder, type Listed } from "../list";
 import { calls } from "./calls";
-import { Polled } from "./polled.svelte";
+import { Polled } from "../polled.svelte";
 import { filterOf, type Search } from "./search";
 import type { AnyJob } from "./shapes";
 

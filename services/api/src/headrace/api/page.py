@@ -16,7 +16,7 @@ from starlette.websockets import WebSocketClose
 
 _INDEX: Final = "index.html"
 _READING: Final = frozenset({"GET", "HEAD"})
-_DEEP_LINK: Final = re.compile(r"/((jobs|runs|batches)(/[^/]*)?)?")
+_DEEP_LINK: Final = re.compile(r"/((jobs|runs|batches|models)(/[^/]*)?)?")
 _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; style-src 'self' 'unsafe-inline'; "

@@ -16,9 +16,9 @@ from headrace.api.dialects.native.models import ModelName, Page, performance_of
 from headrace.api.dialects.native.schemas_keys import TENANT
 from headrace.api.dialects.native.schemas_models import (
     PerformanceQuery,
-    PerformanceView,
+    ModelPerformanceView,
     RegisteredPage,
-    RegisteredView,
+    RegisteredModelView,
     SharedRequest,
 )
 from headrace.api.operators import Operator, Reader
@@ -54,7 +54,7 @@ async def list_anybodys_models(
     "/{tenant}/{name}",
     response_class=Response,
     responses={
-        200: {"model": RegisteredView},
+        200: {"model": RegisteredModelView},
         **documents.problems(403, 404, 408, 409, 413, 415, 422),
     },
     openapi_extra=documents.json_body("SharedRequest"),
@@ -76,7 +76,7 @@ async def share_model(
 @router.get(
     "/{tenant}/{name}/performance",
     response_class=Response,
-    responses={200: {"model": PerformanceView}, **documents.problems(403, 404, 422)},
+    responses={200: {"model": ModelPerformanceView}, **documents.problems(403, 404, 422)},
 )
 async def get_anybodys_performance(
     deps: Deps,

@@ -24,10 +24,10 @@ from headrace.api.dialects.native.schemas_models import (
     ModelRouteRequest,
     ModelRoutesPage,
     PerformanceQuery,
-    PerformanceView,
+    ModelPerformanceView,
     PromoteRequest,
     RegisteredPage,
-    RegisteredView,
+    RegisteredModelView,
     VersionRequest,
     VersionsPage,
     VersionView,
@@ -49,7 +49,7 @@ Page: TypeAlias = Annotated[int, Query(ge=1, le=200)]
 Below: TypeAlias = Annotated[
     int | None, Query(ge=1, le=LARGEST_NUMBER, description="`next` of the page before.")
 ]
-_MODEL: Final = {"model": RegisteredView, "headers": documents.REPLAYED_HEADER}
+_MODEL: Final = {"model": RegisteredModelView, "headers": documents.REPLAYED_HEADER}
 _CHANGES: Final = documents.problems(404, 408, 409, 413, 415, 422)
 
 
@@ -82,7 +82,7 @@ async def list_registered(
 @router.get(
     "/models/{name}",
     response_class=Response,
-    responses={200: {"model": RegisteredView}, **documents.problems(404, 422)},
+    responses={200: {"model": RegisteredModelView}, **documents.problems(404, 422)},
 )
 async def get_registered(deps: Deps, tenant: Tenant, name: ModelName) -> Response:
     """A registered model, and the route that holds."""
@@ -237,7 +237,7 @@ async def list_routes(
 @router.get(
     "/models/{name}/performance",
     response_class=Response,
-    responses={200: {"model": PerformanceView}, **documents.problems(404, 422)},
+    responses={200: {"model": ModelPerformanceView}, **documents.problems(404, 422)},
 )
 async def get_performance(
     deps: Deps, tenant: Tenant, name: ModelName, asked: Annotated[PerformanceQuery, Query()]
@@ -270,7 +270,9 @@ async def give_feedback(
     return await answered(deps, question_of(request, tenant, key, body), do)
 
 
-async def performance_of(tx: Transaction, model: Model, asked: PerformanceQuery) -> PerformanceView:
+async def performance_of(
+    tx: Transaction, model: Model, asked: PerformanceQuery
+) -> ModelPerformanceView:
     within = timedelta(seconds=asked.within_s)
     found: Look = await look(tx, model, asked.version, within=within, metric=asked.metric)
     return told.performance_view(

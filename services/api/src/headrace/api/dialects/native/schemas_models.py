@@ -121,7 +121,7 @@ class ModelRoutesPage(_Told):
     next: int | None = Field(description="The `below` of the next page; null on the last one.")
 
 
-class RegisteredView(_Told):
+class RegisteredModelView(_Told):
     name: str
     tenant: str = Field(description="Whose it is.")
     own: bool = Field(description="Whether it is yours to change.")
@@ -132,7 +132,7 @@ class RegisteredView(_Told):
 
 
 class RegisteredPage(_Told):
-    models: list[RegisteredView]
+    models: list[RegisteredModelView]
     next: str | None = Field(description="The `after` of the next page; null on the last one.")
 
 
@@ -186,7 +186,7 @@ class ComparisonView(_Told):
     verdicts: list[VerdictView]
 
 
-class PerformanceView(_Told):
+class ModelPerformanceView(_Told):
     model: str
     since: datetime
     most: int = Field(description="Jobs of each version that are looked at: the latest ones.")

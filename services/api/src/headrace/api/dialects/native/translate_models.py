@@ -47,8 +47,8 @@ def new_version(
     )
 
 
-def registered_view(model: Model, tenant: TenantId | None) -> schemas.RegisteredView:
-    return schemas.RegisteredView(
+def registered_view(model: Model, tenant: TenantId | None) -> schemas.RegisteredModelView:
+    return schemas.RegisteredModelView(
         name=model.name,
         tenant=model.tenant,
         own=model.tenant == tenant,
@@ -100,10 +100,10 @@ def performance_view(
     metric: str | None,
     since: datetime,
     most: int,
-) -> schemas.PerformanceView:
+) -> schemas.ModelPerformanceView:
     shares = model.route.shares
     base = max(found, key=lambda each: shares.get(each.version, 0.0), default=None)
-    return schemas.PerformanceView(
+    return schemas.ModelPerformanceView(
         model=model.name,
         since=since,
         most=most,

@@ -1,6 +1,6 @@
 // Something of the server's that is shown as it is now, or as it was when it could last be asked.
 
-import { Problem } from "../http";
+import { Problem } from "./http";
 import { beat } from "./beat";
 
 export class Polled<T> {
