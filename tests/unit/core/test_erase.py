@@ -25,8 +25,8 @@ from headrace.core.usecases.erase import (
     delete_jobs,
     delete_run,
     delete_tenant,
-    go_on,
 )
+from headrace.core.usecases.go_on_erasing import go_on
 from headrace.core.usecases.record import record
 from headrace.core.usecases.retry import retry
 from headrace.core.usecases.shadow import make_shadow

@@ -23,7 +23,8 @@ from headrace.core.ports.store import IdempotencyKey, NewJob
 from headrace.core.ports.streams import Batch
 from headrace.core.ports.upkeep import Answer, BlobUse, Question
 from headrace.core.usecases.cancel import honour_cancels
-from headrace.core.usecases.erase import Asking, Places, delete_job, go_on
+from headrace.core.usecases.erase import Asking, Places, delete_job
+from headrace.core.usecases.go_on_erasing import go_on
 from headrace.core.usecases.record import record
 from headrace.core.usecases.runs import stop_runs
 from headrace.testkit.builders import a_job, a_job_id
