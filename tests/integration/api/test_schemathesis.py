@@ -182,6 +182,7 @@ OPERATIONS = (
     "DELETE /jobs/{job}",
     "POST /jobs/delete",
     "DELETE /runs/{run}",
+    "DELETE /batches/{batch}",
     "GET /deletions/{deletion}",
     "DELETE /admin/tenants/{tenant}/data",
     "GET /admin/deletions/{deletion}",

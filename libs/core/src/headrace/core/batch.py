@@ -143,14 +143,20 @@ def job_of_item(batch: BatchId, place: int) -> JobId:
     return JobId(str(uuid.UUID(bytes=digest[:16], version=4)))
 
 
-def end_of_item(job: Job) -> ItemEnd | None:
-    """Of a job that has ended; None: it is nobody's item, or only says so, as one that was tried again does."""
+def item_of(job: Job) -> tuple[BatchId, int] | None:
+    """Which one it is; None: nobody's, or it only says so, as one that was tried again does."""
     batch, place = job.spec.labels.get(BATCH_LABEL), job.spec.labels.get(ITEM_LABEL, "")
     if batch is None or not (place.isascii() and place.isdecimal()):
         return None
     if job.id != job_of_item(BatchId(batch), int(place)):
         return None
-    return ItemEnd(BatchId(batch), int(place), ItemState(job.state))
+    return BatchId(batch), int(place)
+
+
+def end_of_item(job: Job) -> ItemEnd | None:
+    """Of a job that has ended; None: it is nobody's item."""
+    item = item_of(job)
+    return None if item is None else ItemEnd(*item, ItemState(job.state))
 
 
 def left_for(batch: Batch, pace: Pace | None, now: datetime) -> timedelta | None:

@@ -24,6 +24,20 @@ class TooManyItems(HeadraceError):
         self.items, self.limit = items, limit
 
 
+class BatchNotOver(HeadraceError):
+    def __init__(self, batch: str, state: str) -> None:
+        super().__init__(f"batch {batch} is {state}; one that is over is deleted")
+        self.batch, self.state = batch, state
+
+
+class JobOfBatch(HeadraceError):
+    """It goes with its batch, whose source has its input too, or not at all."""
+
+    def __init__(self, job: str, batch: str) -> None:
+        super().__init__(f"job {job} belongs to batch {batch}: delete that")
+        self.job, self.batch = job, batch
+
+
 class JobOfRun(HeadraceError):
     """It goes with its run, or not at all."""
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,14 +23,17 @@ from headrace.core.ports.deletions import Deletion
 from headrace.core.ports.store import IdempotencyKey, NewJob
 from headrace.core.ports.streams import Batch
 from headrace.core.ports.upkeep import Answer, BlobUse, Question
+from headrace.core.usecases.batches import stop_batches
 from headrace.core.usecases.cancel import honour_cancels
-from headrace.core.usecases.erase import Asking, Places, delete_job, go_on
+from headrace.core.usecases.erase import Asking, Places, delete_job, delete_tenant
+from headrace.core.usecases.go_on_erasing import go_on
 from headrace.core.usecases.record import record
 from headrace.core.usecases.runs import stop_runs
 from headrace.testkit.builders import a_job, a_job_id
 from headrace.testkit.deciding import ANY, PATH, POLICY, a_result, taken
 from headrace.testkit.fake_producers import FakeProducers
 from headrace.testkit.memory_blobs import MemoryBlobs
+from headrace.testkit.running_batches import turn
 from headrace.testkit.running_runs import TENANT
 
 ZEBRA: Final = "the quick brown zebra"
@@ -90,6 +94,17 @@ class World:
         async with self.store.begin() as tx:
             return await delete_job(tx, ASKING, job, cancel=cancel)
 
+    async def delete_all(self, who: str = "operator") -> Deletion:
+        """The clock of SQLite has milliseconds; what was made in this one counts as before."""
+        self.blobs.age_s = 60.0
+        async with self.store.begin() as tx:
+            wish = await delete_tenant(tx, replace(ASKING, who=who))
+            assert wish.sweep is not None
+            then = await tx.now() + timedelta(seconds=1)
+            wish = replace(wish, sweep=replace(wish.sweep, made_before=then))
+            await tx.save_deletion(wish)
+            return wish
+
     async def until_over(self, wish: Deletion) -> Deletion:
         """As a dispatcher does, looking again as if it were later."""
         for _ in range(50):
@@ -101,6 +116,8 @@ class World:
                 await tx.save_deletion(replace(found, next_at=await tx.now()))
             await go_on(self.store, self.places, limit=10)
             await stop_runs(self.store, path=PATH, limit=10)
+            await turn(self.store, self.blobs)
+            await stop_batches(self.store, path=PATH, limit=10)
             await honour_cancels(self.store, path=PATH, limit=10)
         raise AssertionError("it is never over")
 

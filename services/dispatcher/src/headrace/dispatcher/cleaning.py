@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from headrace.core.usecases.erase import Places, go_on
+from headrace.core.usecases.erase import Places
+from headrace.core.usecases.go_on_erasing import go_on
 from headrace.core.usecases.purge import collect, purge, purge_own
 from headrace.dispatcher.options import DispatcherOptions, Ports
 from headrace.dispatcher.sweeping import Sweeper

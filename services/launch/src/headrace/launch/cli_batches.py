@@ -75,3 +75,17 @@ def cancel(batch: str, *, json: AsJson = False) -> None:
     from headrace.launch import batches
 
     run(batches.cancel(settings(), console(), batch, as_json=json))
+
+
+@app.command
+def delete(
+    batch: str,
+    *,
+    cancel: Annotated[bool, Parameter(negative="", help="First, if it is not over.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Delete it with every job that it made: inputs, results, frames and blobs."""
+    from headrace.launch import deleting
+
+    at = f"/batches/{batch}"
+    run(deleting.delete(settings(), console(), at, cancel=cancel, as_json=json))

@@ -1,4 +1,4 @@
-"""The commands that delete: a job, a run, or all that a tenant has; each prints its receipt."""
+"""The commands that delete: a job, a run, a batch, or all that a tenant has; each prints its receipt."""
 
 from __future__ import annotations
 

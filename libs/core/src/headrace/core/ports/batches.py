@@ -38,6 +38,9 @@ class Batches(Protocol):
 
     async def look_at_batch(self, tenant: TenantId, batch: BatchId) -> Look | None: ...
 
+    async def lock_batches(self, wanted: Sequence[BatchId]) -> list[Batch]:
+        """For changing, by id, so that whoever changes several does not wait in a ring."""
+
     async def page_batches(
         self, tenant: TenantId | None, *, before: tuple[datetime, BatchId] | None, limit: int
     ) -> list[Look]:
@@ -78,5 +81,10 @@ class Batches(Protocol):
     async def items_to_stop(self, path: str, *, limit: int) -> list[JobId]:
         """Jobs of batches that are being cancelled, which nobody has asked to end yet."""
 
-    async def purge_batches(self, *, finished_before: datetime, limit: int) -> PurgedBatches:
-        """Delete batches that are over, with their items and uses of blobs. Their jobs can go from then on."""
+    async def purge_batches(
+        self, *, finished_before: datetime, limit: int, tenant: TenantId | None = None
+    ) -> PurgedBatches:
+        """Delete batches that are over, all tenants' or one's, with their items, calls and uses of blobs.
+
+        Their jobs can go from then on.
+        """

@@ -24,7 +24,10 @@ class Checkpoints(Protocol):
     """The part of a transaction that keeps them; both answer the blobs that nobody names any more."""
 
     async def keep_checkpoints(self, told: Sequence[LeftBehind]) -> list[BlobRef]:
-        """In place of an older one. What an older epoch says, or says late, changes nothing."""
+        """In place of an older one. What an older epoch says, or says late, changes nothing.
+
+        What is told of a job that was erased is a remnant of that.
+        """
 
     async def drop_checkpoints(self, jobs: Sequence[JobId]) -> list[BlobRef]:
         """Nobody will go on from there."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from headrace.contracts.ids import BlobId, DeletionId, JobId, RunId, TenantId
+from headrace.contracts.ids import BatchId, BlobId, DeletionId, JobId, RunId, TenantId
 
 
 class Kind(StrEnum):
@@ -16,6 +16,7 @@ class Kind(StrEnum):
 
     JOB = "job"  # it has not ended
     RUN = "run"
+    BATCH = "batch"  # it is not over, or has items
     LOG = "log"  # a job's frames
     PRODUCER = "producer"  # what a job's producer outside has said
     BLOB = "blob"
@@ -48,7 +49,7 @@ class Deletion:
 
     id: DeletionId
     tenant: TenantId
-    subject: str  # `job ID`, `run ID`, `jobs` or `tenant`
+    subject: str  # `job ID`, `run ID`, `batch ID`, `jobs` or `tenant`
     who: str  # the id of the key, or whoever the audit names
     sweep: Sweep | None = None  # None: everything it is about has been found
     removed: Mapping[str, int] = field(default_factory=dict)
@@ -92,12 +93,21 @@ class Deletions(Protocol):
         nobody else names, are remnants from then on, and the jobs are remembered as erased.
         """
 
+    async def erase_batch(
+        self, deletion: DeletionId, batch: BatchId, *, limit: int
+    ) -> tuple[Mapping[str, int], bool]:
+        """Remove one that is over: itself at once, and of its items `limit`, with their jobs as `erase` does.
+
+        Answers how many rows of what, and whether something of it is left. Idempotent.
+        """
+
     async def erase_around(
         self, deletion: DeletionId, tenant: TenantId, *, before: datetime, limit: int
     ) -> Mapping[str, int]:
-        """Remove what a tenant has beside jobs and runs, made before then; at most `limit` of each.
+        """Remove what a tenant has beside jobs, runs and batches, made before then; at most `limit` of each.
 
-        What has come of its uploads are remnants from then on.
+        Also what the jobs that were erased by it have registered. What has come of its uploads, and
+        artefacts that nobody else names, are remnants from then on.
         """
 
     async def add_remnants(self, deletion: DeletionId, remnants: Sequence[Remnant]) -> None:

@@ -80,9 +80,10 @@ async def purge_own(store: Store, blobs: Blobs, *, after: str, limit: int) -> tu
         async with store.begin() as tx:
             then = await tx.now() - max(kept, KEYS_KEPT)
             runs = await tx.purge_runs(finished_before=then, limit=limit, tenant=tenant)
+            batches = await tx.purge_batches(finished_before=then, limit=limit, tenant=tenant)
             jobs = await tx.purge_jobs(finished_before=then, limit=limit, tenant=tenant)
-        await delete_blobs(blobs, [*runs.orphans, *jobs.orphans])
-        if max(runs.runs, jobs.jobs) >= limit:
+        await delete_blobs(blobs, [*runs.orphans, *batches.orphans, *jobs.orphans])
+        if max(runs.runs, batches.batches, jobs.jobs) >= limit:
             return after, True
         after = tenant
     more = len(own) >= _TENANTS_AT_ONCE

@@ -84,8 +84,10 @@ def _uses(move: _Move) -> list[BlobUse]:
 
 def _of_nobody(results: Sequence[Result], jobs: Mapping[JobId, Job]) -> dict[JobId, list[BlobId]]:
     """What came for jobs that are gone: they may have been deleted while it was on its way."""
+    late = [each for each in results if each.job not in jobs]
+    left = {each.job: [each.blob] for each in left_behind(late)}
     return {
-        each.job: [*kept_for(each.output), *each.blobs] for each in results if each.job not in jobs
+        each.job: [*kept_for(each.output), *each.blobs, *left.get(each.job, [])] for each in late
     }
 
 

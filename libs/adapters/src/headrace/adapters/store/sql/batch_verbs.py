@@ -21,6 +21,9 @@ class BatchVerbs:
     async def look_at_batch(self, tenant: TenantId, batch: BatchId) -> Look | None:
         return await batches.look(self._session, tenant, batch)
 
+    async def lock_batches(self, wanted: Sequence[BatchId]) -> list[Batch]:
+        return await batches.lock(self._session, wanted)
+
     async def page_batches(
         self, tenant: TenantId | None, *, before: tuple[datetime, BatchId] | None, limit: int
     ) -> list[Look]:
@@ -52,5 +55,7 @@ class BatchVerbs:
     async def items_to_stop(self, path: str, *, limit: int) -> list[JobId]:
         return await batch_items.to_stop(self._session, path, limit)
 
-    async def purge_batches(self, *, finished_before: datetime, limit: int) -> PurgedBatches:
-        return await batches.purge(self._session, finished_before, limit)
+    async def purge_batches(
+        self, *, finished_before: datetime, limit: int, tenant: TenantId | None = None
+    ) -> PurgedBatches:
+        return await batches.purge(self._session, finished_before, limit, tenant)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -38,6 +38,7 @@ from headrace.adapters.store.sql.schema_batches import (
     batch_tallies,
     batches,
 )
+from headrace.adapters.store.sql.schema_webhooks import webhook_calls
 from headrace.adapters.store.sql.session import Session
 from headrace.adapters.store.sql.types import Instant, Name, Number
 from headrace.contracts.ids import BatchId, BlobId, KeyId, TenantId
@@ -119,6 +120,21 @@ _look: Final = _looked.where(
 async def look(session: Session, tenant: TenantId, wanted: BatchId) -> Look | None:
     row = (await session.run(_look, owner=tenant, batch=wanted)).one_or_none()
     return None if row is None else _to_look(row)
+
+
+# Apart: who waited for the lock would join the row as it is now with its count as it was before.
+_lock: Final = (
+    select(batches.c.id).where(batches.c.id.in_(ids)).order_by(batches.c.id).with_for_update()
+)
+_these: Final = _tallied.where(batches.c.id.in_(ids)).order_by(batches.c.id)
+
+
+async def lock(session: Session, wanted: Sequence[BatchId]) -> list[Batch]:
+    if not wanted:
+        return []
+    asked = [{"id": each} for each in wanted]
+    await session.run_batch(_lock, asked)
+    return [to_batch(row) for row in await session.run_batch(_these, asked)]
 
 
 async def page(
@@ -264,16 +280,23 @@ _old: Final = (
     .limit(bindparam("limit", type_=Number))
     .with_for_update(skip_locked=True)
 )
+_old_of: Final = _old.where(batches.c.tenant == bindparam("owner", type_=Name))
 _with_batch: Final = (
     delete(batch_items).where(batch_items.c.batch.in_(ids)),
     delete(batch_tallies).where(batch_tallies.c.batch.in_(ids)),
     delete(uses).where(uses.c.used_by.in_(ids)),
+    delete(webhook_calls).where(webhook_calls.c.job.in_(ids)),
     delete(batches).where(batches.c.id.in_(ids)),
 )
 
 
-async def purge(session: Session, finished_before: datetime, limit: int) -> PurgedBatches:
-    old = (await session.run(_old, then=finished_before, limit=limit)).scalars().all()
+async def purge(
+    session: Session, finished_before: datetime, limit: int, tenant: TenantId | None
+) -> PurgedBatches:
+    whose = {} if tenant is None else {"owner": tenant}
+    question = _old if tenant is None else _old_of
+    found = await session.run(question, then=finished_before, limit=limit, **whose)
+    old = found.scalars().all()
     if not old:
         return PurgedBatches(0, [])
     rows = [{"id": each} for each in old]

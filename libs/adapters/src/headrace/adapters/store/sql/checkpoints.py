@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Row, delete, func, select, tuple_, update
 
-from headrace.adapters.store.sql import blob_uses
+from headrace.adapters.store.sql import blob_uses, deletions
 from headrace.adapters.store.sql.expressions import batch, ids
 from headrace.adapters.store.sql.rows import to_checkpoint
 from headrace.adapters.store.sql.schema import jobs
@@ -55,7 +55,18 @@ async def keep(session: Session, told: Sequence[LeftBehind]) -> list[BlobRef]:
     named = [BlobUse(TenantId(rows[job].owner), kept.blob, job) for job, kept in newest.items()]
     await blob_uses.use_blobs(session, named)
     replaced = await _write(session, [rows[job] for job in newest], newest)
+    await deletions.note_late(session, _of_nobody(told, rows))
     return await blob_uses.unused(session, [*replaced, *refused])
+
+
+def _of_nobody(
+    told: Sequence[LeftBehind], rows: Mapping[str, Row[Any]]
+) -> dict[JobId, list[BlobId]]:
+    late: dict[JobId, list[BlobId]] = {}
+    for each in told:
+        if each.job not in rows:
+            late.setdefault(each.job, []).append(each.blob)
+    return late
 
 
 async def drop(session: Session, dropped: Sequence[JobId]) -> list[BlobRef]:

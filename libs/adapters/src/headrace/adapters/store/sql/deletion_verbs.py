@@ -7,7 +7,7 @@ from datetime import datetime
 
 from headrace.adapters.store.sql import deletions, erasing
 from headrace.adapters.store.sql.session import Session
-from headrace.contracts.ids import BlobId, DeletionId, JobId, RunId, TenantId
+from headrace.contracts.ids import BatchId, BlobId, DeletionId, JobId, RunId, TenantId
 from headrace.core.ports.deletions import Deletion, Kind, Remnant
 
 
@@ -41,6 +41,11 @@ class DeletionVerbs:
         self, deletion: DeletionId, *, jobs: Sequence[JobId] = (), runs: Sequence[RunId] = ()
     ) -> Mapping[str, int]:
         return await erasing.erase(self._session, deletion, jobs, runs)
+
+    async def erase_batch(
+        self, deletion: DeletionId, batch: BatchId, *, limit: int
+    ) -> tuple[Mapping[str, int], bool]:
+        return await erasing.erase_batch(self._session, deletion, batch, limit)
 
     async def erase_around(
         self, deletion: DeletionId, tenant: TenantId, *, before: datetime, limit: int

@@ -6,8 +6,18 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-from headrace.contracts.ids import BlobId, ClaimId, DeletionId, TenantId
+from headrace.contracts.ids import BlobId, ClaimId, DeletionId, JobId, TenantId
+from headrace.core.batch import (
+    BATCH_LABEL,
+    ITEM_LABEL,
+    Batch,
+    ItemEnd,
+    ItemState,
+    NewItem,
+    job_of_item,
+)
 from headrace.core.job import Event
+from headrace.core.ports.checkpoints import LeftBehind
 from headrace.core.ports.dead_letters import LetterQuery
 from headrace.core.ports.deletions import Deletion, Kind, Remnant, Sweep
 from headrace.core.ports.remotes import TakeRecord
@@ -15,7 +25,16 @@ from headrace.core.ports.store import Created, Store
 from headrace.core.ports.upkeep import Answer, BlobUse, Question, Unasked
 from headrace.core.ports.webhooks import CallQuery
 from headrace.core.run import RunState
-from headrace.testkit.builders import a_dead_letter, a_job_id, a_run, a_schedule, an_endpoint
+from headrace.core.usecases.models import register
+from headrace.testkit.builders import (
+    a_batch,
+    a_dead_letter,
+    a_job_id,
+    a_new_version,
+    a_run,
+    a_schedule,
+    an_endpoint,
+)
 from headrace.testkit.conformance.store.room import SOON, WORKER, StoreRoom, grant, move, put
 
 EVERY_KIND: Final = tuple(Kind)
@@ -144,6 +163,104 @@ class Erasing(StoreRoom):
             assert await tx.erase(asked.id, runs=[run.id]) == {"runs": 1}
             assert await tx.find_run(tenant, run.id) is None
 
+    async def test_a_batch_leaves_at_once_and_its_items_with_their_jobs_in_steps(
+        self, store: Store, new: Any, tenant: TenantId
+    ) -> None:
+        batch = await a_batch_that_is_over(store, new, tenant, items=3)
+        asked = await wish(store, tenant)
+
+        async with store.begin() as tx:
+            first = await tx.erase_batch(asked.id, batch.id, limit=2)
+            assert await tx.look_at_batch(tenant, batch.id) is None
+            assert len(await tx.load(jobs_of(batch))) == 1
+        async with store.begin() as tx:
+            assert await tx.lock_batches([batch.id]) == []
+            rest = await tx.erase_batch(asked.id, batch.id, limit=2)
+            assert await tx.erase_batch(asked.id, batch.id, limit=2) == ({}, False)
+            assert await tx.load(jobs_of(batch)) == {}
+            left = await tx.remnants(asked.id, EVERY_KIND, limit=10)
+
+        assert first == ({"batches": 1, "items": 2, "jobs": 2}, True)
+        assert rest == ({"items": 1, "jobs": 1}, False)
+        logs = {Remnant(Kind.LOG, tenant, job) for job in jobs_of(batch)}
+        assert set(left) == {Remnant(Kind.BLOB, tenant, batch.source), *logs}
+
+    async def test_a_batch_that_goes_on_stays(self, store: Store, tenant: TenantId) -> None:
+        batch = a_batch(tenant=tenant)
+        async with store.begin() as tx:
+            await tx.insert_batch(batch)
+        asked = await wish(store, tenant)
+
+        async with store.begin() as tx:
+            assert await tx.erase_batch(asked.id, batch.id, limit=9) == ({}, True)
+            assert [each.id for each in await tx.lock_batches([batch.id])] == [batch.id]
+
+    async def test_a_tenants_models_leave_version_by_version_and_others_stay(
+        self, store: Store, tenant: TenantId
+    ) -> None:
+        first = a_new_version(tenant=tenant)
+        second = a_new_version(tenant=tenant, name=first.name)
+        theirs = a_new_version(tenant=TenantId(f"{tenant}-other"), name=first.name)
+        async with store.begin() as tx:
+            for each in (first, second, theirs):
+                await register(tx, each)
+            await tx.use_blobs([BlobUse(tenant, first.artefact.blob, a_job_id())])
+            soon = await tx.now() + SOON
+        asked = await wish(store, tenant)
+
+        async with store.begin() as tx:
+            assert await tx.erase_around(asked.id, tenant, before=soon - 2 * SOON, limit=1) == {}
+            steps = [
+                await tx.erase_around(asked.id, tenant, before=soon, limit=1) for _ in range(3)
+            ]
+
+            assert steps == [{"versions": 1}, {"versions": 1, "models": 1, "routes": 1}, {}]
+            left = await tx.remnants(asked.id, EVERY_KIND, limit=10)
+            assert left == [Remnant(Kind.BLOB, tenant, second.artefact.blob)]
+            assert await tx.lock_model(tenant, first.name) is None
+            assert await tx.routes(tenant, first.name, limit=9) == []
+            assert await tx.version(theirs.tenant, theirs.name, 1) is not None
+
+    async def test_what_an_erased_job_registered_leaves_though_it_came_later(
+        self, store: Store, new: Any, tenant: TenantId
+    ) -> None:
+        (job,) = await put(store, new())
+        await move(store, job, Event.CANCEL_ASKED)
+        async with store.begin() as tx:
+            before = await tx.now() - SOON
+            await register(tx, a_new_version(tenant=tenant, job=job.id))
+            await register(tx, a_new_version(tenant=tenant))
+        asked = await wish(store, tenant)
+
+        async with store.begin() as tx:
+            assert await tx.erase_around(asked.id, tenant, before=before, limit=9) == {}
+            await tx.erase(asked.id, jobs=[job.id])
+            around = await tx.erase_around(asked.id, tenant, before=before, limit=9)
+
+        assert around == {"versions": 1, "models": 1, "routes": 1}
+
+    async def test_a_checkpoint_and_what_is_thought_of_a_job_leave_with_it_and_a_late_one_too(
+        self, store: Store, new: Any, tenant: TenantId
+    ) -> None:
+        (job,) = await put(store, new())
+        held = await grant(store, job)
+        early, late = BlobId(f"{job.id}.1"), BlobId(f"{job.id}.2")
+        async with store.begin() as tx:
+            await tx.keep_checkpoints([LeftBehind(job.id, held.epoch, early, 1)])
+            await tx.note_feedback(job.id, "rating", 4.0, most=9)
+        await move(store, held, Event.FINISHED, output={})
+        asked = await wish(store, tenant)
+
+        async with store.begin() as tx:
+            removed = await tx.erase(asked.id, jobs=[job.id])
+        async with store.begin() as tx:
+            told = [LeftBehind(job.id, held.epoch, late, 2), LeftBehind(a_job_id(), 1, late, 2)]
+            assert await tx.keep_checkpoints(told) == []
+            left = await tx.remnants(asked.id, [Kind.BLOB], limit=10)
+
+        assert removed == {"jobs": 1, "feedback": 1}
+        assert {each.name for each in left} == {early, late}
+
     async def test_the_rest_of_what_a_tenant_has_leaves_in_bounded_steps(
         self, store: Store, tenant: TenantId
     ) -> None:
@@ -196,6 +313,35 @@ async def wish(store: Store, tenant: TenantId, **fields: Any) -> Deletion:
             "next_at": await tx.now(),
         }
         return await tx.insert_deletion(Deletion(**{**usual, **fields}))
+
+
+async def a_batch_that_is_over(store: Store, new: Any, tenant: TenantId, *, items: int) -> Batch:
+    batch = a_batch(tenant=tenant, total=items)
+    places = range(items)
+    jobs = await put(
+        store,
+        *(
+            new(
+                id=job_of_item(batch.id, place),
+                labels={BATCH_LABEL: batch.id, ITEM_LABEL: str(place)},
+            )
+            for place in places
+        ),
+    )
+    begun = [NewItem(place=place, job=job.id) for place, job in zip(places, jobs, strict=True)]
+    async with store.begin() as tx:
+        made = await tx.insert_batch(batch)
+        await tx.use_blobs([BlobUse(tenant, batch.source, batch.id)])
+        assert await tx.begin_items(made, replace(made, begun=items), begun)
+    for job in jobs:
+        await move(store, job, Event.CANCEL_ASKED)
+    async with store.begin() as tx:
+        await tx.end_items([ItemEnd(batch.id, place, ItemState.CANCELLED) for place in places])
+    return batch
+
+
+def jobs_of(batch: Batch) -> list[JobId]:
+    return [job_of_item(batch.id, place) for place in range(batch.total)]
 
 
 def a_take(job: str, tenant: TenantId) -> TakeRecord:

@@ -1,4 +1,4 @@
-"""Delete on request: a job, a run, jobs by label or age, and for operators all that a tenant has."""
+"""Delete on request: a job, a run, a batch, jobs by label or age, and for operators all that a tenant has."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from headrace.api.deps import ApiDeps, Deps, Submitter, Tenant
 from headrace.api.dialects.native import documents
 from headrace.api.dialects.native.admin import TenantInPath
 from headrace.api.dialects.native.arguments import JobInPath
+from headrace.api.dialects.native.batches import BatchInPath
 from headrace.api.dialects.native.repeating import answer, answered, question_of
 from headrace.api.dialects.native.runs import RunInPath
 from headrace.api.dialects.native.schemas_deletions import DeletionRequest, DeletionView
@@ -80,6 +81,21 @@ async def delete_run(
     return await _receipt(deps, wish)
 
 
+@router.delete(
+    "/batches/{batch}",
+    tags=["batches"],
+    response_class=Response,
+    responses={**_DELETED, **documents.problems(404, 409, 422, 429)},
+)
+async def delete_batch(
+    deps: Deps, caller: Submitter, batch: BatchInPath, cancel: CancelFirst
+) -> Response:
+    """Remove it with its items, what they were made of, and their jobs. Again answers the same receipt."""
+    async with deps.store.begin() as tx:
+        wish = await erase.delete_batch(tx, _asking(deps, caller), batch, cancel=cancel)
+    return await _receipt(deps, wish)
+
+
 @router.post(
     "/jobs/delete",
     tags=["jobs"],
@@ -98,7 +114,7 @@ async def delete_run(
 async def delete_jobs(
     request: Request, deps: Deps, caller: Submitter, key: IdempotencyHeader = None
 ) -> Response:
-    """Remove all jobs that have these labels or this age; what belongs to a run goes with its run."""
+    """Remove all jobs that have these labels or this age; what belongs to a run or a batch goes with all of that."""
     body = await read_json(request, deps.limits)
     try:
         asked = DeletionRequest.model_validate_json(body)

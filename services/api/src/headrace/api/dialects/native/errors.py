@@ -54,8 +54,10 @@ from headrace.core.errors import (
 )
 from headrace.core.errors_bulk import (
     BatchNotFound,
+    BatchNotOver,
     DeletionNotFound,
     EmptyBatch,
+    JobOfBatch,
     JobOfRun,
     TooManyBatches,
     TooManyDeletions,
@@ -91,6 +93,7 @@ _MISSING: Final[Mapping[type[Exception], str]] = {
 _PLAIN: Final[Mapping[type[Exception], tuple[int, str, str]]] = {
     LetterSettled: (409, "settled", "This dead letter is settled"),
     JobNotOver: (409, "not-over", "This job has not ended"),
+    BatchNotOver: (409, "not-over", "This batch is not over"),
     JobNotWaiting: (409, "not-waiting", "This job has no place to change"),
     NotEnoughKudos: (409, "not-enough-kudos", "There are not so many kudos"),
     SharedKeySpent: (409, "shared-key-spent", "This shared key has not so many kudos"),
@@ -129,9 +132,8 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
             return Problem(*plain, str(error))
         case RolloutFixed() | RolloutMoved() | RolloutUnsaid():
             return _about_rollout(error)
-        case JobOfRun():
-            which = {"run": error.run}
-            return Problem(409, "job-of-run", "It goes with its run", str(error), which)
+        case JobOfRun() | JobOfBatch():
+            return _about_whole(error)
         case BadWebhook() | BadModel() | BadSchedule():
             slug, title = _BAD[type(error)]
             return Problem(422, slug, title, str(error), {"pointer": error.pointer})
@@ -165,6 +167,14 @@ def problem_for(error: Exception) -> Problem:  # noqa: C901, PLR0911, PLR0912  #
             return invalid([_in_parameter(each) for each in error.errors()]).problem
         case _:
             return INTERNAL
+
+
+def _about_whole(error: JobOfRun | JobOfBatch) -> Problem:
+    if isinstance(error, JobOfRun):
+        which = {"run": error.run}
+        return Problem(409, "job-of-run", "It goes with its run", str(error), which)
+    which = {"batch": error.batch}
+    return Problem(409, "job-of-batch", "It goes with its batch", str(error), which)
 
 
 def _about_pipeline(error: UnknownPipeline | BadPipeline) -> Problem:

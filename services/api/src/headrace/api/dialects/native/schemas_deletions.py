@@ -37,7 +37,7 @@ class DeletionView(BaseModel):
 
     id: str
     tenant: str
-    subject: str = Field(description="`job ID`, `run ID`, `jobs` or `tenant`.")
+    subject: str = Field(description="`job ID`, `run ID`, `batch ID`, `jobs` or `tenant`.")
     state: Literal["removing", "done"]
     removed: dict[str, int] = Field(
         description="How many of what: jobs, runs, attempts, streams, blobs, deliveries, ..."
