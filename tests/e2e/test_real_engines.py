@@ -1,9 +1,10 @@
-"""Real models do real work through the whole system: they write, draw, enlarge and embed."""
+"""Real models do real work through the whole system: they write, draw, enlarge, embed and speak."""
 
 from __future__ import annotations
 
 import asyncio
 import io
+import wave
 from collections.abc import AsyncGenerator
 
 import psutil
@@ -11,7 +12,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from headrace.contracts.frames import Preview
+from headrace.contracts.frames import Preview, Segment
 from headrace.testkit.client import User, text_of
 from headrace.testkit.system import Mode, System, running
 
@@ -25,10 +26,10 @@ pytestmark = [
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def system(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[System]:
-    engines = "smollm2,emoji-flow,realesrgan,minilm"
-    # Five models come up at once on whatever machine this is; leases are as in production.
+    engines = "smollm2,emoji-flow,realesrgan,minilm,hibari"
+    # Six models come up at once on whatever machine this is; leases are as in production.
     settings = {"ENGINES": engines, "LEASE_S": "30", "SLOTS": "minilm=8"}
-    async with running(mode, tmp_path_factory.mktemp(mode), kinds=5, **settings) as system:
+    async with running(mode, tmp_path_factory.mktemp(mode), kinds=6, **settings) as system:
         yield system
 
 
@@ -69,6 +70,27 @@ async def test_an_image_model_draws_step_by_step_and_its_picture_is_enlarged(use
     small, large = [await picture(user, each) for each in (drawn, enlarged)]
     assert small.size == (drawn["width"], drawn["height"])
     assert large.size == (small.width * 2, small.height * 2)
+
+
+async def test_a_voice_says_each_sentence_as_soon_as_it_can(user: User) -> None:
+    given = {"text": "The river runs to the mill. The wheel turns.", "seed": 1}
+    job = await user.submit("speech", input=given)
+
+    seen = await user.watch(job)
+
+    result = (await user.get(job, "/result"))["result"]
+    pieces = [each.frame.blob for each in seen if isinstance(each.frame, Segment)]
+    assert pieces == [each["blob"] for each in result["segments"]]
+    lasts = [await seconds(user, blob) for blob in (*pieces, result["audio"]["blob"])]
+    assert len(lasts) == 3
+    assert lasts[2] == pytest.approx(lasts[0] + lasts[1]) == pytest.approx(result["duration_s"])
+
+
+async def seconds(user: User, blob: str) -> float:
+    answer = await user.http.get(f"/blobs/{blob}")
+    assert answer.headers["Content-Type"] == "audio/wav"
+    with wave.open(io.BytesIO(answer.content)) as sound:
+        return sound.getnframes() / sound.getframerate()
 
 
 async def picture(user: User, result: dict[str, dict[str, str]]) -> Image.Image:
