@@ -452,6 +452,48 @@ export interface Calls {
     body: undefined;
     answer: AnybodysBatchesPage;
   };
+  "GET /admin/schedules": {
+    path: undefined;
+    query: { tenant?: string | null; limit?: number; cursor?: string | null };
+    body: undefined;
+    answer: AnybodysSchedulesPage;
+  };
+  "POST /admin/schedules": {
+    path: undefined;
+    query: undefined;
+    body: AnybodysScheduleRequest;
+    answer: AnybodysScheduleView;
+  };
+  "GET /admin/schedules/{schedule}": {
+    path: { schedule: string };
+    query: undefined;
+    body: undefined;
+    answer: AnybodysScheduleDetail;
+  };
+  "DELETE /admin/schedules/{schedule}": {
+    path: { schedule: string };
+    query: undefined;
+    body: undefined;
+    answer: undefined;
+  };
+  "POST /admin/schedules/{schedule}/pause": {
+    path: { schedule: string };
+    query: undefined;
+    body: undefined;
+    answer: AnybodysScheduleView;
+  };
+  "POST /admin/schedules/{schedule}/resume": {
+    path: { schedule: string };
+    query: undefined;
+    body: undefined;
+    answer: AnybodysScheduleView;
+  };
+  "POST /admin/schedules/{schedule}/run-now": {
+    path: { schedule: string };
+    query: undefined;
+    body: undefined;
+    answer: JobView | RunView;
+  };
   "GET /admin/rollout": {
     path: undefined;
     query: undefined;
@@ -730,6 +772,57 @@ export interface AnybodysJobView {
 export interface AnybodysJobsPage {
   jobs: AnybodysJobView[];
   /** The `cursor` to go on with; null: that was all. One request looks at 20,000 jobs at most, so a page may be empty and not be the last. */
+  next: string | null;
+}
+
+export interface AnybodysScheduleDetail {
+  id: string;
+  cron: string;
+  timezone: string;
+  job: Record<string, unknown> | null;
+  run: Record<string, unknown> | null;
+  /** Null: it will never fire again. */
+  next_at: string | null;
+  last_at: string | null;
+  /** Why its last firing made nothing. */
+  last_error: string | null;
+  paused_at: string | null;
+  created_at: string | null;
+  /** The latest, newest first. */
+  fires: FireView[];
+  tenant: string;
+}
+
+export interface AnybodysScheduleRequest {
+  /** Minute, hour, day of month, month, day of week. */
+  cron: string;
+  /** IANA name. */
+  timezone?: string;
+  job?: ScheduledJob | null;
+  run?: ScheduledRun | null;
+  /** Whose it is to be. */
+  tenant: string;
+}
+
+export interface AnybodysScheduleView {
+  id: string;
+  cron: string;
+  timezone: string;
+  job: Record<string, unknown> | null;
+  run: Record<string, unknown> | null;
+  /** Null: it will never fire again. */
+  next_at: string | null;
+  last_at: string | null;
+  /** Why its last firing made nothing. */
+  last_error: string | null;
+  paused_at: string | null;
+  created_at: string | null;
+  tenant: string;
+}
+
+export interface AnybodysSchedulesPage {
+  schedules: AnybodysScheduleView[];
+  /** The `cursor` of the next page; null on the last one. */
   next: string | null;
 }
 
@@ -1028,6 +1121,15 @@ export interface Failed {
 export interface FeedbackRequest {
   name: string;
   value: number;
+}
+
+export interface FireView {
+  /** When it was due. */
+  fire_at: string;
+  fired_at: string | null;
+  job: string | null;
+  run: string | null;
+  error: string | null;
 }
 
 export interface FleetView {
@@ -1813,6 +1915,26 @@ export interface RunsPage {
   runs: RunSummary[];
   /** The `cursor` of the next page; null on the last one. */
   next: string | null;
+}
+
+/** What each firing submits. */
+export interface ScheduledJob {
+  kind: string;
+  model?: string | null;
+  input: Record<string, unknown>;
+  priority?: number;
+  timeout?: number;
+  labels?: Record<string, unknown>;
+}
+
+/** What each firing begins. */
+export interface ScheduledRun {
+  pipeline: string;
+  /** What the pipeline `takes`, as `GET /pipelines` tells. */
+  input: Record<string, unknown>;
+  /** Of each of its jobs. */
+  priority?: number;
+  labels?: Record<string, unknown>;
 }
 
 /** What a key is good for. See `includes`: some are good for what others are, too. */

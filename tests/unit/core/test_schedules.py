@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -87,7 +88,7 @@ def asked(cron: str = "0 6 * * *", **job: Any) -> Recurrence:
 
 async def test_a_new_schedule_knows_when_it_fires(store: Store) -> None:
     async with store.begin() as tx:
-        made = await create_schedule(tx, asked(" 0  6 * * * "), choose=on_path, makers=makers())
+        made = await create_schedule(tx, asked(" 0  6 * * * "), replace(makers(), choose=on_path))
 
     assert made.next_at is not None
     assert made.next_at > await now(store)
@@ -109,7 +110,7 @@ async def test_what_could_not_run_is_refused_at_once(
 ) -> None:
     with pytest.raises(error):
         async with store.begin() as tx:
-            await create_schedule(tx, wanted, choose=on_path, makers=makers(check))
+            await create_schedule(tx, wanted, replace(makers(check), choose=on_path))
 
     async with store.begin() as tx:
         assert await tx.schedules(TENANT, before=None, limit=10) == []

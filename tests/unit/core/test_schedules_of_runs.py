@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -96,7 +97,7 @@ async def all_runs(store: Store) -> list[Run]:
 async def create(store: Store, run: dict[str, Any], *pipelines: Pipeline) -> Schedule:
     asked = Recurrence(tenant=TENANT, cron="0 6 * * *", timezone="Europe/Berlin", run=run)
     async with store.begin() as tx:
-        return await create_schedule(tx, asked, choose=on_path, makers=makers(*pipelines))
+        return await create_schedule(tx, asked, replace(makers(*pipelines), choose=on_path))
 
 
 async def test_a_new_schedule_of_runs_is_kept_and_begins_nothing_yet(store: Store) -> None:

@@ -8,6 +8,7 @@ import type {
   LetterFilter,
   LettersQuery,
   ManyRequest,
+  NewSchedule,
   RolloutChange,
   Terms,
   Window,
@@ -55,6 +56,19 @@ export const calls = {
   workers: () => call("GET /admin/workers", {}),
   drain: (worker: string) => call("POST /admin/workers/{worker}/drain", { path: { worker } }),
   undrain: (worker: string) => call("POST /admin/workers/{worker}/resume", { path: { worker } }),
+
+  schedules: (cursor: string) =>
+    call("GET /admin/schedules", { query: cursor === "" ? {} : { cursor } }),
+  schedule: (schedule: string) => call("GET /admin/schedules/{schedule}", { path: { schedule } }),
+  createSchedule: (body: NewSchedule) => call("POST /admin/schedules", { body }),
+  pauseSchedule: (schedule: string) =>
+    call("POST /admin/schedules/{schedule}/pause", { path: { schedule } }),
+  resumeSchedule: (schedule: string) =>
+    call("POST /admin/schedules/{schedule}/resume", { path: { schedule } }),
+  runSchedule: (schedule: string) =>
+    call("POST /admin/schedules/{schedule}/run-now", { path: { schedule } }),
+  deleteSchedule: (schedule: string) =>
+    call("DELETE /admin/schedules/{schedule}", { path: { schedule } }),
 
   tenants: (after: string) => call("GET /admin/tenants", { query: { after, limit: PAGE } }),
   terms: (tenant: string) => call("GET /admin/tenants/{tenant}", { path: { tenant } }),

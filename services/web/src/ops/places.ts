@@ -6,6 +6,7 @@ export const PAGES = {
   "dead-letters": "Dead letters",
   queues: "Queues",
   workers: "Workers",
+  schedules: "Schedules",
   tenants: "Tenants",
   rollout: "Rollout",
   audit: "Audit",
@@ -17,12 +18,13 @@ const HAS_ONE: ReadonlySet<string> = new Set<PageName>([
   "jobs",
   "dead-letters",
   "queues",
+  "schedules",
   "tenants",
 ]);
 
 export interface Place {
   page: PageName | null;
-  /** One job, dead letter, lane or tenant of the page; null: all of them. */
+  /** One job, dead letter, lane, schedule or tenant of the page; null: all of them. */
   id: string | null;
   query: Readonly<Record<string, string>>;
 }

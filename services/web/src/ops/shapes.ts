@@ -3,6 +3,9 @@
 import type {
   AnybodysJobsPage,
   AnybodysJobView,
+  AnybodysScheduleDetail,
+  AnybodysScheduleRequest,
+  AnybodysScheduleView,
   BucketView,
   Calls,
   DeedView,
@@ -43,6 +46,9 @@ export type PathNow = OverviewView["paths"][number];
 export type PathRolled = RolloutView["paths"][number];
 export type Rollout = RolloutView;
 export type RolloutChange = RolloutRequest;
+export type NewSchedule = AnybodysScheduleRequest;
+export type Recurring = AnybodysScheduleView;
+export type RecurringDetail = AnybodysScheduleDetail;
 export type Settled = SettledView;
 export type TenantRow = StandingView;
 export type Terms = Required<TermsRequest>;

@@ -70,6 +70,7 @@ def _models() -> dict[str, Any]:
             (schemas.InferenceRequest, "validation"),
             (schemas.TrainingRequest, "validation"),
             (schemas_schedules.ScheduleRequest, "validation"),
+            (schemas_schedules.AnybodysScheduleRequest, "validation"),
             (schemas_admin.ManyRequest, "validation"),
             (schemas_admin.MoveRequest, "validation"),
             (schemas_letters.ReplayRequest, "validation"),

@@ -48,13 +48,13 @@ class Schedules(Protocol):
 
     async def insert_schedule(self, schedule: Schedule) -> Schedule: ...
 
-    async def schedule(self, tenant: TenantId, schedule: ScheduleId) -> Schedule | None:
-        """For changing."""
+    async def schedule(self, tenant: TenantId | None, schedule: ScheduleId) -> Schedule | None:
+        """For changing. `tenant` None: whoever's."""
 
     async def schedules(
-        self, tenant: TenantId, *, before: tuple[datetime, ScheduleId] | None, limit: int
+        self, tenant: TenantId | None, *, before: tuple[datetime, ScheduleId] | None, limit: int
     ) -> list[Schedule]:
-        """Newest first."""
+        """Newest first. `tenant` None: of all."""
 
     async def save_schedules(self, changed: Sequence[Schedule]) -> None:
         """When they fire next and last, and whether they are paused."""

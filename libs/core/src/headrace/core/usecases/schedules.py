@@ -82,10 +82,8 @@ class Makers:
     pipelines: Mapping[str, Pipeline] = field(default_factory=dict)
 
 
-async def create_schedule(
-    tx: Transaction, asked: Recurrence, *, choose: Choose, makers: Makers
-) -> Schedule:
-    """Where what it makes would run now, whose dispatchers fire it.
+async def create_schedule(tx: Transaction, asked: Recurrence, makers: Makers) -> Schedule:
+    """Whose dispatchers fire it: those of where it would run now, as `choose` has it.
 
     Raises BadSchedule, UnknownModel, UnknownPipeline, BadPipeline, InvalidInput.
     """
@@ -102,21 +100,23 @@ async def create_schedule(
         path="",
         next_at=next_at,
     )
-    planned = await _plan(tx, draft, replace(makers, choose=choose), None)
+    planned = await _plan(tx, draft, makers, None)
     given: dict[str, Any] = (asked.run or asked.job or {})["input"]
     await tx.use_blobs([BlobUse(asked.tenant, blob, draft.id) for blob in kept_for(given)])
     return await tx.insert_schedule(replace(draft, path=planned.what.path))
 
 
-async def find_schedule(tx: Transaction, tenant: TenantId, schedule: ScheduleId) -> Schedule:
-    """Raises ScheduleNotFound."""
+async def find_schedule(tx: Transaction, tenant: TenantId | None, schedule: ScheduleId) -> Schedule:
+    """`tenant` None: whoever's. Raises ScheduleNotFound."""
     found = await tx.schedule(tenant, schedule)
     if found is None:
         raise ScheduleNotFound(schedule)
     return found
 
 
-async def pause_schedule(tx: Transaction, tenant: TenantId, schedule: ScheduleId) -> Schedule:
+async def pause_schedule(
+    tx: Transaction, tenant: TenantId | None, schedule: ScheduleId
+) -> Schedule:
     """Asking twice changes nothing. Raises ScheduleNotFound."""
     found = await find_schedule(tx, tenant, schedule)
     if found.paused_at is not None:
@@ -124,7 +124,9 @@ async def pause_schedule(tx: Transaction, tenant: TenantId, schedule: ScheduleId
     return await _saved(tx, replace(found, paused_at=await tx.now()))
 
 
-async def resume_schedule(tx: Transaction, tenant: TenantId, schedule: ScheduleId) -> Schedule:
+async def resume_schedule(
+    tx: Transaction, tenant: TenantId | None, schedule: ScheduleId
+) -> Schedule:
     """What would have fired meanwhile was not missed but paused. Raises ScheduleNotFound."""
     found = await find_schedule(tx, tenant, schedule)
     if found.paused_at is None:

@@ -67,16 +67,17 @@ def _next(schedule: Schedule) -> dict[str, Any]:
     return {"next_at": None if begins else at, "run_next_at": at if begins else None}
 
 
-_mine: Final = (
-    schedules.c.tenant == bindparam("owner", type_=Name),
-    schedules.c.id == bindparam("schedule", type_=Name),
-)
-_find: Final = select(schedules).where(*_mine).with_for_update()
-_delete: Final = delete(schedules).where(*_mine).returning(schedules.c.id)
+_mine: Final = schedules.c.tenant == bindparam("owner", type_=Name)
+_it: Final = schedules.c.id == bindparam("schedule", type_=Name)
+_find: Final = select(schedules).where(_it).with_for_update()
+_find_mine: Final = _find.where(_mine)
+_delete: Final = delete(schedules).where(_it, _mine).returning(schedules.c.id)
 
 
-async def find(session: Session, tenant: TenantId, schedule: ScheduleId) -> Schedule | None:
-    row = (await session.run(_find, owner=tenant, schedule=schedule)).one_or_none()
+async def find(session: Session, tenant: TenantId | None, schedule: ScheduleId) -> Schedule | None:
+    whose = {} if tenant is None else {"owner": tenant}
+    question = _find if tenant is None else _find_mine
+    row = (await session.run(question, schedule=schedule, **whose)).one_or_none()
     return None if row is None else _to_schedule(row)
 
 
@@ -88,9 +89,14 @@ async def remove(session: Session, tenant: TenantId, schedule: ScheduleId) -> bo
 
 
 async def page(
-    session: Session, tenant: TenantId, before: tuple[datetime, ScheduleId] | None, limit: int
+    session: Session,
+    tenant: TenantId | None,
+    before: tuple[datetime, ScheduleId] | None,
+    limit: int,
 ) -> list[Schedule]:
-    wanted = select(schedules).where(schedules.c.tenant == tenant)
+    wanted = select(schedules)
+    if tenant is not None:
+        wanted = wanted.where(schedules.c.tenant == tenant)
     if before is not None:
         created_at, schedule = before
         older = tuple_(literal(created_at, Instant), literal(schedule, Name))

@@ -86,6 +86,7 @@ schedules: Final = Table(
     Column("run_next_at", Instant),
 )
 Index("schedules_listed", schedules.c.tenant, schedules.c.created_at, schedules.c.id)
+Index("schedules_of_all", schedules.c.created_at, schedules.c.id)
 Index(
     "schedules_due",
     schedules.c.path,

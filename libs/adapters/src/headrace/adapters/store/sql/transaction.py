@@ -303,11 +303,11 @@ class SqlTransaction(
     async def insert_schedule(self, schedule: Schedule) -> Schedule:
         return await schedules.insert_schedule(self._session, schedule)
 
-    async def schedule(self, tenant: TenantId, schedule: ScheduleId) -> Schedule | None:
+    async def schedule(self, tenant: TenantId | None, schedule: ScheduleId) -> Schedule | None:
         return await schedules.find(self._session, tenant, schedule)
 
     async def schedules(
-        self, tenant: TenantId, *, before: tuple[datetime, ScheduleId] | None, limit: int
+        self, tenant: TenantId | None, *, before: tuple[datetime, ScheduleId] | None, limit: int
     ) -> list[Schedule]:
         return await schedules.page(self._session, tenant, before, limit)
 

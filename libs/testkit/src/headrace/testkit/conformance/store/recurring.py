@@ -21,8 +21,9 @@ class Recurring(StoreRoom):
         async with store.begin() as tx:
             found = await tx.schedule(tenant, kept.id)
             others = await tx.schedule(TenantId("another"), kept.id)
+            whoevers = await tx.schedule(None, kept.id)
 
-        assert found == kept
+        assert found == whoevers == kept
         assert kept.created_at is not None
         assert others is None
 
@@ -64,7 +65,7 @@ class Recurring(StoreRoom):
         self, store: Store, tenant: TenantId
     ) -> None:
         made = [await keep(store, tenant=tenant) for _ in range(3)]
-        await keep(store, tenant=TenantId(f"{tenant}-other"))
+        other = await keep(store, tenant=TenantId(f"{tenant}-other"))
 
         async with store.begin() as tx:
             first = await tx.schedules(tenant, before=None, limit=2)
@@ -72,6 +73,9 @@ class Recurring(StoreRoom):
             before = (first[-1].created_at, first[-1].id)
             rest = await tx.schedules(tenant, before=before, limit=2)
 
+            of_all = await tx.schedules(None, before=None, limit=4)
+
+        assert {each.tenant for each in of_all} == {tenant, other.tenant}
         newest_first = sorted(made, key=lambda each: (each.created_at, each.id), reverse=True)
         assert [*first, *rest] == newest_first
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import ValidationError
@@ -15,38 +14,29 @@ from headrace.api.arguments import IdempotencyHeader
 from headrace.api.bodies import read_json, wrong_body
 from headrace.api.deps import ApiDeps, Deps, Owner, Submitter, Tenant
 from headrace.api.dialects.native import documents
-from headrace.api.dialects.native.errors import problem_for, wrong_parameter
+from headrace.api.dialects.native import translate_schedules as translate
+from headrace.api.dialects.native.errors import wrong_parameter
 from headrace.api.dialects.native.repeating import NOTHING, answer, answered, question_of
 from headrace.api.dialects.native.runs import admitted
 from headrace.api.dialects.native.schemas import JobView
 from headrace.api.dialects.native.schemas_runs import RunView
 from headrace.api.dialects.native.schemas_schedules import (
-    FireView,
     ScheduleDetail,
-    ScheduledJob,
     ScheduleRequest,
     SchedulesPage,
     ScheduleView,
 )
-from headrace.api.dialects.native.translate import job_view, read_cursor, write_cursor
-from headrace.api.problems import Refused
+from headrace.api.dialects.native.translate import job_view, read_cursor
 from headrace.api.tracing import received_traceparent
-from headrace.contracts.ids import ScheduleId
-from headrace.core.errors import (
-    InvalidInput,
-    ScheduleNotFound,
-    UnknownModel,
-    UnknownPipeline,
-)
+from headrace.contracts.ids import KeyId, ScheduleId, TenantId
+from headrace.core.errors import ScheduleNotFound
 from headrace.core.inputs import check_input
-from headrace.core.ports.schedules import Fire, Schedule
 from headrace.core.ports.store import Transaction
 from headrace.core.ports.upkeep import Answer
-from headrace.core.rollout import Rollout
 from headrace.core.run import Run
 from headrace.core.usecases import schedules as use
 
-_FIRES_SHOWN = 20
+FIRES_SHOWN = 20
 
 
 async def _schedule_id(
@@ -82,26 +72,13 @@ async def create_schedule(
         asked = ScheduleRequest.model_validate_json(body)
     except ValidationError as error:
         raise wrong_body(error) from error
-    wanted = use.Recurrence(
-        tenant=tenant,
-        cron=asked.cron,
-        timezone=asked.timezone,
-        job=None if asked.job is None else _template(asked.job),
-        run=None if asked.run is None else asked.run.model_dump(),
-    )
-    rollout = await deps.steering.current()
+    wanted, makers = translate.recurrence(asked, tenant), await makers_of(deps)
 
     async def do(tx: Transaction) -> Answer:
-        makers = _makers(deps, rollout)
-        made = await use.create_schedule(tx, wanted, choose=rollout.path, makers=makers)
-        return answer(_view(made), 201)
+        return answer(translate.view(await use.create_schedule(tx, wanted, makers)), 201)
 
-    try:
+    with translate.pointing_into(asked):
         return await answered(deps, question_of(request, tenant, key, body), do)
-    except (InvalidInput, UnknownModel, UnknownPipeline) as error:
-        problem, part = problem_for(error), "/job" if asked.run is None else "/run"
-        where = {"pointer": f"{part}{problem.fields['pointer']}"}
-        raise Refused(replace(problem, fields={**problem.fields, **where})) from error
 
 
 @router.get(
@@ -116,16 +93,11 @@ async def list_schedules(
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> Response:
     """Schedules, newest first."""
-    try:
-        before = None if cursor is None else read_cursor(cursor)
-    except ValueError as error:
-        raise wrong_parameter("cursor", "this is no cursor of ours") from error
-    older = None if before is None else (before[0], ScheduleId(before[1]))
+    before = older_than(cursor)
     async with deps.store.begin() as tx:
-        found = await tx.schedules(tenant, before=older, limit=limit + 1)
-    shown = found[:limit]
-    more = write_cursor(shown[-1].created_at, shown[-1].id) if len(found) > limit else None
-    page = SchedulesPage(schedules=[_view(each) for each in shown], next=more)
+        found = await tx.schedules(tenant, before=before, limit=limit + 1)
+    views = [translate.view(each) for each in found[:limit]]
+    page = SchedulesPage(schedules=views, next=translate.next_of(found, limit))
     return Response(page.model_dump_json(), media_type="application/json")
 
 
@@ -138,8 +110,8 @@ async def get_schedule(deps: Deps, tenant: Tenant, schedule: ScheduleInPath) -> 
     """One schedule, and the latest times it fired."""
     async with deps.store.begin() as tx:
         found = await use.find_schedule(tx, tenant, schedule)
-        fires = await tx.fires(schedule, limit=_FIRES_SHOWN)
-    view = ScheduleDetail(**_view(found).model_dump(), fires=_fires(fires))
+        fires = await tx.fires(schedule, limit=FIRES_SHOWN)
+    view = translate.detail(found, fires)
     return Response(view.model_dump_json(), media_type="application/json")
 
 
@@ -158,7 +130,7 @@ async def pause_schedule(
     """Make nothing more until it is resumed. Asking again changes nothing."""
 
     async def do(tx: Transaction) -> Answer:
-        return answer(_view(await use.pause_schedule(tx, tenant, schedule)))
+        return answer(translate.view(await use.pause_schedule(tx, tenant, schedule)))
 
     return await answered(deps, question_of(request, tenant, key), do)
 
@@ -178,7 +150,7 @@ async def resume_schedule(
     """Go on from now; what would have fired meanwhile is not made up for."""
 
     async def do(tx: Transaction) -> Answer:
-        return answer(_view(await use.resume_schedule(tx, tenant, schedule)))
+        return answer(translate.view(await use.resume_schedule(tx, tenant, schedule)))
 
     return await answered(deps, question_of(request, tenant, key), do)
 
@@ -204,17 +176,12 @@ async def run_schedule(
     key: IdempotencyHeader = None,
 ) -> Response:
     """Make one job, or begin one run, now, beside those of its times."""
-    tenant, trace = caller.tenant, deps.current_traceparent() or received_traceparent()
+    tenant = caller.tenant
     await deps.admission.look(deps.store, tenant)
-    makers, api_key = _makers(deps, await deps.steering.current()), caller.api_key
+    makers = await makers_of(deps)
 
     async def do(tx: Transaction) -> Answer:
-        deps.admission.refuse_if_full(tenant)
-        made = await use.run_now(tx, tenant, schedule, makers=makers, trace=trace, api_key=api_key)
-        if isinstance(made, Run):
-            return await admitted(deps, tx, made)
-        deps.admission.count(tenant)
-        return answer(job_view(made), 202)
+        return await ran_now(deps, tx, (tenant, schedule), makers, caller.api_key)
 
     return await answered(deps, question_of(request, tenant, key), do)
 
@@ -244,46 +211,33 @@ async def delete_schedule(
     return await answered(deps, question_of(request, tenant, key), do)
 
 
-def _makers(deps: ApiDeps, rollout: Rollout) -> use.Makers:
+async def makers_of(deps: ApiDeps) -> use.Makers:
+    """Where what is made runs, is decided by the rollout as it is now."""
+    rollout = await deps.steering.current()
     return use.Makers(deps.new_id, check_input, rollout.path, pipelines=deps.pipelines)
 
 
-def _template(asked: ScheduledJob) -> dict[str, object]:
-    fields = asked.model_dump()
-    return {
-        **{name: fields[name] for name in fields if name != "timeout"},
-        "timeout_s": asked.timeout,
-    }
+async def ran_now(
+    deps: ApiDeps,
+    tx: Transaction,
+    which: tuple[TenantId, ScheduleId],
+    makers: use.Makers,
+    api_key: KeyId | None,
+) -> Answer:
+    """Within the caps of its tenant, that have been looked at; raising undoes it."""
+    tenant, schedule = which
+    deps.admission.refuse_if_full(tenant)
+    trace = deps.current_traceparent() or received_traceparent()
+    made = await use.run_now(tx, tenant, schedule, makers=makers, trace=trace, api_key=api_key)
+    if isinstance(made, Run):
+        return await admitted(deps, tx, made)
+    deps.admission.count(tenant)
+    return answer(job_view(made), 202)
 
 
-def _view(schedule: Schedule) -> ScheduleView:
-    return ScheduleView(
-        id=schedule.id,
-        cron=schedule.cron,
-        timezone=schedule.timezone,
-        job=None if schedule.job is None else _job(schedule.job),
-        run=schedule.run,
-        next_at=schedule.next_at,
-        last_at=schedule.last_at,
-        last_error=schedule.last_error,
-        paused_at=schedule.paused_at,
-        created_at=schedule.created_at,
-    )
-
-
-def _job(template: Mapping[str, Any]) -> dict[str, Any]:
-    shown = {name: value for name, value in template.items() if name != "timeout_s"}
-    return {**shown, "timeout": template["timeout_s"]}
-
-
-def _fires(fires: Sequence[Fire]) -> list[FireView]:
-    return [
-        FireView(
-            fire_at=each.fire_at,
-            fired_at=each.fired_at,
-            job=each.job,
-            run=each.run,
-            error=each.error,
-        )
-        for each in fires
-    ]
+def older_than(cursor: str | None) -> tuple[datetime, ScheduleId] | None:
+    try:
+        before = None if cursor is None else read_cursor(cursor)
+    except ValueError as error:
+        raise wrong_parameter("cursor", "this is no cursor of ours") from error
+    return None if before is None else (before[0], ScheduleId(before[1]))

@@ -8,6 +8,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.api.dialects.native.schemas import LabelName, LabelValue
+from headrace.api.dialects.native.schemas_keys import TENANT
 from headrace.core.cron import LONGEST
 
 
@@ -93,4 +94,21 @@ class ScheduleDetail(ScheduleView):
 
 class SchedulesPage(_Told):
     schedules: list[ScheduleView]
+    next: str | None = Field(description="The `cursor` of the next page; null on the last one.")
+
+
+class AnybodysScheduleRequest(ScheduleRequest):
+    tenant: str = Field(pattern=TENANT, description="Whose it is to be.")
+
+
+class AnybodysScheduleView(ScheduleView):
+    tenant: str
+
+
+class AnybodysScheduleDetail(ScheduleDetail):
+    tenant: str
+
+
+class AnybodysSchedulesPage(_Told):
+    schedules: list[AnybodysScheduleView]
     next: str | None = Field(description="The `cursor` of the next page; null on the last one.")

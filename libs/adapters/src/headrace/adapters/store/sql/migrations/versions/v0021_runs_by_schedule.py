@@ -1,4 +1,4 @@
-"""Schedules that begin runs. Adds only: the build before works on it too."""
+"""Schedules that begin runs, and a list of everybody's. Adds only: the build before works on it too."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def upgrade() -> None:
     op.add_column("schedules", sa.Column("run", JSON))
     op.add_column("schedules", sa.Column("run_next_at", INSTANT))
     op.add_column("fires", sa.Column("run", NAME))
+    op.create_index("schedules_of_all", "schedules", ["created_at", "id"])
     op.create_index(
         "schedules_beginning",
         "schedules",
