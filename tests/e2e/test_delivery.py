@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 import sqlite3
+from collections.abc import AsyncGenerator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+import pytest_asyncio
 import redis.asyncio
 
 from headrace.testkit.client import User
 from headrace.testkit.environments import python_with, ran
-from headrace.testkit.system import System
+from headrace.testkit.system import Mode, System, running
 from headrace.testkit.waits import eventually
 
 pytestmark = [
@@ -25,6 +28,16 @@ pytestmark = [
     pytest.mark.timeout(240),
 ]
 TUS_CLIENT = "tuspy==1.1.0"
+ADMIN = "operators-of-a-test"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[System]:
+    settings = {"SLOTS": "echo=2", "ENGINES": "echo,sklearn-train"}
+    operated = {"ADMIN_KEY": ADMIN, "ALLOW_ANONYMOUS": "true"}
+    folder = tmp_path_factory.mktemp(mode)
+    async with running(mode, folder, kinds=2, **settings, **operated) as system:
+        yield system
 
 
 async def test_a_tus_client_sends_a_file_and_another_goes_on_where_it_ended(
@@ -68,14 +81,75 @@ async def test_of_a_deleted_job_nothing_is_left_in_any_table_stream_or_blob(
     assert await leavings(system, zebra) == []
 
 
+async def test_when_a_tenant_goes_its_batches_trainings_and_models_are_nowhere_any_more(
+    system: System, user: User
+) -> None:
+    zebra = f"zebra-{secrets.token_hex(8)}"
+    batch = await handed_in(user, zebra)
+    training = await checkpointed(user, zebra)
+    await registered(user, zebra)
+    where = set(await leavings(system, zebra))
+    assert {"jobs", "batches", "batch_items", "model_versions"} <= where
+
+    alone = await user.http.delete(f"/jobs/{batch['job']}")
+    operator = {"apikey": ADMIN}
+    wish = await user.http.delete(f"/admin/tenants/{training['tenant']}/data", headers=operator)
+
+    async def nothing_is_left() -> bool:
+        """Also of what a worker still had to say of the training when it was stopped."""
+        told = await user.http.get(f"/admin/deletions/{wish.json()['id']}", headers=operator)
+        return bool(told.json()["state"] == "done" and not kept_blobs(system))
+
+    await eventually(nothing_is_left, within=60, every=0.5)
+    assert (alone.status_code, alone.json()["batch"]) == (409, batch["id"])
+    assert await leavings(system, zebra) == []
+    assert await leavings(system, training["id"]) == ["audit", "erased"]
+
+
+async def handed_in(user: User, zebra: str) -> dict[str, str]:
+    """A batch whose items have ended, and the job of one."""
+    item = {"input": {"text": zebra}, "custom_id": zebra, "labels": {"of": zebra}}
+    body = {"kind": "echo", "items": [item] * 5, "labels": {"for": zebra}}
+    batch = (await user.http.post("/batches", json=body)).raise_for_status().json()
+    at = f"/batches/{batch['id']}/results"
+    lines = (await user.http.get(at, params={"follow": "true"})).text.splitlines()
+    job = json.loads(lines[0])["job"]
+    said = {"name": "rating", "value": 4}
+    (await user.http.post(f"/jobs/{job}/feedback", json=said)).raise_for_status()
+    return {"id": batch["id"], "job": job}
+
+
+async def checkpointed(user: User, zebra: str) -> dict[str, Any]:
+    """A training that goes on, and has left something behind."""
+    asked = {"input": {"epochs": 1000, "hidden": [256, 256]}, "labels": {"of": zebra}}
+    job: dict[str, Any] = (await user.http.post("/jobs/training", json=asked)).json()
+
+    async def left_something() -> bool:
+        return (await user.get(job))["checkpoint"] is not None
+
+    await eventually(left_something, within=60)
+    return job
+
+
+async def registered(user: User, zebra: str) -> None:
+    octets = {"content-type": "application/octet-stream"}
+    blob = (await user.http.post("/blobs", content=zebra.encode(), headers=octets)).json()["blob"]
+    said = {"metrics": {zebra: 1.0}, "parameters": {"of": zebra}, "data": zebra, "note": zebra}
+    version = {"artefact": {"blob": blob}, "format": "sklearn-npz", **said}
+    (await user.http.post("/models/striped/versions", json=version)).raise_for_status()
+
+
 async def leavings(system: System, said: str) -> list[str]:
     """Every table, key and file that has this text."""
     found = await tables(system, said)
     if "REDIS_URL" in system.env:
         found += await keys(system.env["REDIS_URL"], system.env["NAMESPACE"], said)
+    return found + [each.name for each in kept_blobs(system) if said.encode() in each.read_bytes()]
+
+
+def kept_blobs(system: System) -> list[Path]:
     blobs = Path(system.env["DATA_DIR"]) / "blobs"
-    files = [each for each in blobs.rglob("*") if each.is_file()]
-    return found + [each.name for each in files if said.encode() in each.read_bytes()]
+    return [each for each in blobs.rglob("*") if each.is_file()]
 
 
 async def tables(system: System, said: str) -> list[str]:

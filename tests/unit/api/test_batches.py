@@ -77,6 +77,31 @@ async def results(http: httpx.AsyncClient, batch: Any, **asked: Any) -> list[Any
     return [json.loads(line) for line in answer.raise_for_status().text.splitlines() if line]
 
 
+async def test_a_batch_is_deleted_with_its_jobs_and_none_of_these_alone(
+    http: httpx.AsyncClient, hands: Hands
+) -> None:
+    batch = await hand_in(http)
+    await hands.begin()
+    job = job_of_item(BatchId(batch["id"]), 0)
+    running = await http.delete(f"/batches/{batch['id']}", headers=RED)
+    await hands.do(batch, 0, 1, 2, 3)
+    alone = await http.delete(f"/jobs/{job}", headers=RED)
+
+    deleted = await http.delete(f"/batches/{batch['id']}", headers=RED)
+    again = await http.delete(f"/batches/{batch['id']}", headers=RED)
+
+    assert (running.status_code, running.json()["type"]) == (409, "urn:headrace:problem:not-over")
+    assert alone.json()["type"] == "urn:headrace:problem:job-of-batch"
+    assert (alone.status_code, alone.json()["batch"]) == (409, batch["id"])
+    receipt = deleted.json()
+    assert (deleted.status_code, receipt["state"], receipt["left"]) == (200, "done", 0)
+    assert (receipt["subject"], receipt["removed"]["items"]) == (f"batch {batch['id']}", 4)
+    assert (receipt["removed"]["jobs"], receipt["removed"]["blobs"]) == (4, 1)
+    assert again.json() == receipt
+    assert (await http.get(f"/batches/{batch['id']}", headers=RED)).status_code == 404
+    assert (await http.get(f"/jobs/{job}", headers=RED)).status_code == 404
+
+
 async def test_a_batch_is_handed_in_and_shown(http: httpx.AsyncClient) -> None:
     batch = await hand_in(http, model="echo-2", priority=3, labels={"who": "me"}, timeout=9)
 

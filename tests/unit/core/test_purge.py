@@ -33,6 +33,7 @@ from headrace.testkit.deciding import (
     taken,
 )
 from headrace.testkit.memory_blobs import MemoryBlobs
+from headrace.testkit.running_batches import BAD, hand_in, turn
 
 THREE_DAYS = Kept(jobs=timedelta(days=3))
 TENANT = TenantId("tenant")
@@ -354,4 +355,23 @@ async def test_a_tenant_may_have_its_jobs_kept_for_less_than_others(
     )  # it is looked at again: there may be more than one turn takes
     assert await purge_own(store, blobs, after=place, limit=1) == ("", False)
     assert not await there(store, job)
+    assert blobs.kept == {}
+
+
+async def test_batches_of_such_a_tenant_go_as_soon_as_its_jobs(
+    store: Store, blobs: MemoryBlobs
+) -> None:
+    async with store.begin() as tx:
+        await tx.announce_engines([ECHO])
+        await tx.set_terms(TENANT, Terms(retain_days=2))
+    batch = await hand_in(store, blobs, [BAD])
+    await turn(store, blobs)
+    await purge_own(store, blobs, after="", limit=10)
+    assert (TENANT, batch.source) in blobs.kept
+
+    await age(store, "UPDATE batches SET finished_at = :then")
+    await purge_own(store, blobs, after="", limit=10)
+
+    async with store.begin() as tx:
+        assert await tx.look_at_batch(TENANT, batch.id) is None
     assert blobs.kept == {}

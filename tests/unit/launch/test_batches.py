@@ -59,6 +59,18 @@ async def test_what_is_left_of_one_is_cancelled(inside: Command, tmp_path: Path)
     assert [json.loads(line)["state"] for line in ended.out.splitlines()] == ["cancelled"] * 3
 
 
+async def test_one_is_deleted_and_its_receipt_printed(inside: Command, tmp_path: Path) -> None:
+    file = a_file(tmp_path, an_item("a"))
+    batch = (await inside("batch", "submit", "echo", file)).out.strip()
+    await inside("batch", "results", batch, "--follow")
+
+    deleted = await inside("batch", "delete", batch)
+
+    assert f"batch {batch}: removed" in deleted.out
+    assert "1 batches" in deleted.out
+    assert (await inside("batch", "show", batch)).code == 2
+
+
 async def test_the_same_key_makes_one_batch(inside: Command, tmp_path: Path) -> None:
     submit = ("batch", "submit", "echo", a_file(tmp_path, "{}"), "--idempotency-key", "one batch")
 

@@ -224,6 +224,8 @@ class KeepingBatches(StoreRoom):
             then = await tx.now() + SOON
             await tx.purge_jobs(finished_before=then, limit=1000)
             kept_as_long = await tx.load([job.id, stays.id])
+            other = TenantId(f"{tenant}-other")
+            theirs = await tx.purge_batches(finished_before=then, limit=1000, tenant=other)
             purged = await tx.purge_batches(finished_before=then, limit=1000)
             await tx.purge_jobs(finished_before=then, limit=1000)
             left = await tx.load([job.id, stays.id])
@@ -232,6 +234,7 @@ class KeepingBatches(StoreRoom):
 
         assert set(kept_as_long) == {job.id, stays.id}
         assert set(left) == {stays.id}
+        assert theirs.batches == 0
         assert BlobRef(tenant, blob) in purged.orphans
         assert (await seen(store, going)).id == going.id
 
