@@ -78,7 +78,9 @@ def test_names_are_as_prometheus_asks_for() -> None:
         assert re.fullmatch(r"headrace_[a-z_]+", meaning.name)
         assert meaning.name.endswith("_total") == (meaning.kind == "counter"), meaning.name
         if meaning.kind == "histogram":
-            assert meaning.unit == "seconds", meaning.name
+            # Of times, in the base unit and named so; else of things, by number.
+            assert meaning.name.endswith("_seconds") == (meaning.unit == "seconds"), meaning.name
+            assert meaning.unit in {"seconds", "number"}, meaning.name
 
 
 def test_every_metric_of_ours_is_in_the_catalog() -> None:
