@@ -30,7 +30,13 @@ async def site(deps: Any, tmp_path: Path) -> AsyncGenerator[httpx.AsyncClient]:
 @pytest.mark.parametrize(
     "path",
     [
-        *("/models", "/models/digits", "/runs", "/batches", "/batches/6f9619ff-8b86-4011-b42d-00c04fc964ff"),
+        *(
+            "/models",
+            "/models/digits",
+            "/runs",
+            "/batches",
+            "/batches/6f9619ff-8b86-4011-b42d-00c04fc964ff",
+        ),
         *("/", "/jobs", "/jobs/6f9619ff-8b86-4011-b42d-00c04fc964ff", "/about"),
         *("/ops", "/ops/jobs", "/ops/queues/a%2Fb", "/ops/dead-letters?tenant=a.js"),
     ],

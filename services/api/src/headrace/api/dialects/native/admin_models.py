@@ -15,10 +15,10 @@ from headrace.api.dialects.native import translate_models as told
 from headrace.api.dialects.native.models import ModelName, Page, performance_of
 from headrace.api.dialects.native.schemas_keys import TENANT
 from headrace.api.dialects.native.schemas_models import (
-    PerformanceQuery,
     ModelPerformanceView,
-    RegisteredPage,
+    PerformanceQuery,
     RegisteredModelView,
+    RegisteredPage,
     SharedRequest,
 )
 from headrace.api.operators import Operator, Reader

@@ -21,13 +21,13 @@ from headrace.api.dialects.native.repeating import NOTHING, answer, answered, qu
 from headrace.api.dialects.native.schemas import ModelView
 from headrace.api.dialects.native.schemas_models import (
     FeedbackRequest,
+    ModelPerformanceView,
     ModelRouteRequest,
     ModelRoutesPage,
     PerformanceQuery,
-    ModelPerformanceView,
     PromoteRequest,
-    RegisteredPage,
     RegisteredModelView,
+    RegisteredPage,
     VersionRequest,
     VersionsPage,
     VersionView,
