@@ -248,7 +248,7 @@ async def test_a_schedule_of_runs_is_made_run_paused_and_deleted(
     row = seen.page.locator("tr", has_text="run of chain")
     await expect(row).to_contain_text("Europe/Berlin")
     await expect(row).to_contain_text("not yet")
-    await button(row, "Run run of chain").click()
+    await button(row, "Run now: run of chain").click()
     await button(seen, "Run it now").click()
     await expect(row).to_contain_text("just now")
     (run,) = (await user.http.get("/runs")).json()["runs"]
