@@ -22,15 +22,13 @@ pytestmark = [
 ]
 expect.set_options(timeout=20_000)  # a machine that runs every test at once may take its time
 ADMIN = "the-operators-key"
-CHAIN = "headrace.testkit.runs_at_the_door:CHAIN"
 PAGES = ("jobs", "dead-letters", "queues", "workers", "schedules", "tenants", "rollout", "audit")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def system(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[System]:
     folder = tmp_path_factory.mktemp(mode)
-    settings = {"SLOTS": "echo=2", "ADMIN_KEY": ADMIN, "RETRY_FAILURES": "1", "PIPELINES": CHAIN}
-    async with running(mode, folder, **settings) as system:
+    async with running(mode, folder, SLOTS="echo=2", ADMIN_KEY=ADMIN, RETRY_FAILURES="1") as system:
         yield system
 
 
@@ -223,51 +221,6 @@ async def test_a_queue_is_paused_and_resumed_after_a_question(
     assert (await user.watch(job))[-1].type == "succeeded"
     await seen.page.goto(f"{system.url}/ops/audit")
     await expect(seen.page.locator("tr", has_text="lane.pause").first).to_contain_text("olga")
-
-
-async def test_a_schedule_of_runs_is_made_run_paused_and_deleted(
-    system: System, browser: Browser, user: User, admin: httpx.AsyncClient
-) -> None:
-    seen = await signed_in(browser, system, "schedules")
-    await expect(seen.page.get_by_text("Nothing recurs yet")).to_be_visible()
-
-    await button(seen, "New schedule").click()
-    form = seen.page.get_by_role("dialog")
-    await form.get_by_label("Tenant").fill("local")
-    await form.get_by_label("Cron").fill("0 6 1 1 *")
-    await form.get_by_label("Time zone").fill("Europe/Berlin")
-    await form.get_by_label("a run of a pipeline").check()
-    await form.get_by_label("Pipeline", exact=True).fill("chain")
-    await form.get_by_label("Input, as JSON").fill("{}")
-    await button(form, "Make it").click()
-    await expect(form.get_by_role("alert")).to_contain_text("text")
-    await expect(form.get_by_label("Input, as JSON")).to_have_attribute("aria-invalid", "true")
-    await form.get_by_label("Input, as JSON").fill('{"text": "yearly"}')
-    await button(form, "Make it").click()
-
-    row = seen.page.locator("tr", has_text="run of chain")
-    await expect(row).to_contain_text("Europe/Berlin")
-    await expect(row).to_contain_text("not yet")
-    await button(row, "Run run of chain").click()
-    await button(seen, "Run it now").click()
-    await expect(row).to_contain_text("just now")
-    (run,) = (await user.http.get("/runs")).json()["runs"]
-    await button(row, "Pause run of chain").click()
-    await button(seen, "Pause it").click()
-    await expect(row).to_contain_text("paused")
-    await seen.page.get_by_role("link", name="run of chain").click()
-    await expect(seen.page.get_by_role("region", name="Its latest times")).to_contain_text(
-        run["id"]
-    )
-    await button(seen, "Delete run of chain").click()
-    await button(seen.page.get_by_role("dialog"), "Not now").click()
-    await button(seen, "Delete run of chain").click()
-    await button(seen, "Delete it").click()
-
-    await expect(seen.page.get_by_text("Nothing recurs yet")).to_be_visible()
-    audit = (await admin.get("/audit")).json()["audit"]
-    deeds = [each["action"] for each in audit if each["action"].startswith("schedule.")]
-    assert deeds == [f"schedule.{verb}" for verb in ("delete", "pause", "run-now", "create")]
 
 
 async def test_a_rollout_goes_a_step_on_and_all_the_way_back(

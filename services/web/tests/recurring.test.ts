@@ -31,6 +31,7 @@ test("what recurs is a kind of job, or a run of a pipeline", () => {
 
 test("when it fires next is told from now, and never if never", () => {
   expect(nextIn(a({ next_at: "2026-11-27T12:00:40Z" }), NOW)).toBe("in 40 s");
+  expect(nextIn(a({ next_at: "2026-11-27T12:07:20Z" }), NOW)).toBe("in 7 min");
   expect(nextIn(a({ next_at: "2026-11-27T14:30:20Z" }), NOW)).toBe("in 2 h 30 min");
   expect(nextIn(a({ next_at: "2026-12-01T06:00:00Z" }), NOW)).toBe("in 3 days");
   expect(nextIn(a({ next_at: "2026-11-27T11:59:59Z" }), NOW)).toBe("now");

@@ -14,7 +14,7 @@ import type {
   Window,
 } from "./shapes";
 
-const { call } = client<Calls>(operator.credentials);
+const { ask, call } = client<Calls>(operator.credentials);
 
 const PAGE = 200;
 type Input = Record<string, unknown>;
@@ -68,7 +68,7 @@ export const calls = {
   runSchedule: (schedule: string) =>
     call("POST /admin/schedules/{schedule}/run-now", { path: { schedule } }),
   deleteSchedule: (schedule: string) =>
-    call("DELETE /admin/schedules/{schedule}", { path: { schedule } }),
+    ask("DELETE /admin/schedules/{schedule}", { path: { schedule } }),
 
   tenants: (after: string) => call("GET /admin/tenants", { query: { after, limit: PAGE } }),
   terms: (tenant: string) => call("GET /admin/tenants/{tenant}", { path: { tenant } }),

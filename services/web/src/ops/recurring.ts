@@ -1,8 +1,8 @@
 // How the console puts schedules into words.
 
-import { ago, duration, roughly } from "../wording";
+import { ago } from "../wording";
 import type { Recurring } from "./shapes";
-import { at } from "./words";
+import { age, at } from "./words";
 
 const DAY_S = 86_400;
 
@@ -30,7 +30,7 @@ export function nextIn({ next_at }: Recurring, now: number): string {
   const left = (Date.parse(next_at) - now) / 1000;
   if (left <= 0) return "now";
   if (left >= 2 * DAY_S) return `in ${Math.floor(left / DAY_S)} days`;
-  return `in ${left < 60 ? roughly(left) : duration(Math.floor(left / 60) * 60)}`;
+  return `in ${age(left)}`;
 }
 
 /** Of its last time: what came of it, and when that was. */
