@@ -98,6 +98,18 @@ export interface Calls {
     body: undefined;
     answer: RunView;
   };
+  "DELETE /batches/{batch}": {
+    path: { batch: string };
+    query: { cancel?: boolean };
+    body: undefined;
+    answer: DeletionView;
+  };
+  "GET /batches/{batch}": {
+    path: { batch: string };
+    query: undefined;
+    body: undefined;
+    answer: BatchView;
+  };
   "POST /jobs/delete": {
     path: undefined;
     query: undefined;
@@ -205,12 +217,6 @@ export interface Calls {
     query: { limit?: number; cursor?: string | null };
     body: undefined;
     answer: BatchesPage;
-  };
-  "GET /batches/{batch}": {
-    path: { batch: string };
-    query: undefined;
-    body: undefined;
-    answer: BatchView;
   };
   "POST /batches/{batch}/cancel": {
     path: { batch: string };
@@ -941,7 +947,7 @@ export interface DeletionRequest {
 export interface DeletionView {
   id: string;
   tenant: string;
-  /** `job ID`, `run ID`, `jobs` or `tenant`. */
+  /** `job ID`, `run ID`, `batch ID`, `jobs` or `tenant`. */
   subject: string;
   state: "removing" | "done";
   /** How many of what: jobs, runs, attempts, streams, blobs, deliveries, ... */
