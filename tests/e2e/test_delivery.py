@@ -33,7 +33,7 @@ ADMIN = "operators-of-a-test"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def system(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[System]:
-    settings = {"SLOTS": "echo=2", "ENGINES": "echo,sklearn-train"}
+    settings = {"SLOTS": "echo=2,sklearn-train=2", "ENGINES": "echo,sklearn-train"}
     operated = {"ADMIN_KEY": ADMIN, "ALLOW_ANONYMOUS": "true"}
     folder = tmp_path_factory.mktemp(mode)
     async with running(mode, folder, kinds=2, **settings, **operated) as system:
@@ -93,7 +93,7 @@ async def test_when_a_tenant_goes_its_batches_trainings_and_models_are_nowhere_a
 
     alone = await user.http.delete(f"/jobs/{batch['job']}")
     operator = {"apikey": ADMIN}
-    wish = await user.http.delete(f"/admin/tenants/{training['tenant']}/data", headers=operator)
+    wish = await user.http.delete("/admin/tenants/local/data", headers=operator)
 
     async def nothing_is_left() -> bool:
         """Also of what a worker still had to say of the training when it was stopped."""
@@ -103,7 +103,7 @@ async def test_when_a_tenant_goes_its_batches_trainings_and_models_are_nowhere_a
     await eventually(nothing_is_left, within=60, every=0.5)
     assert (alone.status_code, alone.json()["batch"]) == (409, batch["id"])
     assert await leavings(system, zebra) == []
-    assert await leavings(system, training["id"]) == ["audit", "erased"]
+    assert set(await leavings(system, training["id"])) == {"audit", "erased"}
 
 
 async def handed_in(user: User, zebra: str) -> dict[str, str]:
