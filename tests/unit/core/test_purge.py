@@ -222,8 +222,8 @@ async def test_a_schedule_keeps_what_it_names_until_it_is_deleted(
         await tx.announce_engines([ECHO])
         job = {"kind": "echo", "input": {"image": {"blob": named}}}
         wanted = Recurrence(tenant=TENANT, cron="0 6 * * *", timezone="UTC", job=job)
-        makers = Makers(a_job_id, lambda _card, _input: None)
-        made = await create_schedule(tx, wanted, path=PATH, makers=makers)
+        makers = Makers(a_job_id, lambda _card, _input: None, choose=lambda _tenant, _kind: PATH)
+        made = await create_schedule(tx, wanted, makers)
     assert await unnamed(store, blobs) == set()
 
     async with store.begin() as tx:
