@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import AsyncGenerator
-from importlib.util import find_spec
 from itertools import count
 from typing import Any
 
@@ -22,6 +21,7 @@ from headrace.engines.digits.ddp import DdpTrainer
 from headrace.engines.engine import BadInput, Checkpoint
 from headrace.engines.registry import card
 from headrace.gpu_worker.options import LaneOptions, Limits, WorkerOptions
+from headrace.testkit import infra
 from headrace.testkit.background import served
 from headrace.testkit.dispatching import ScriptedDispatcher
 from headrace.testkit.memory_blobs import MemoryBlobs
@@ -30,7 +30,7 @@ from headrace.testkit.work import RecordedWork, work_for
 from headrace.testkit.working import frames_of, working
 
 pytestmark = [
-    pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed"),
+    infra.skipped_without("torch"),
     pytest.mark.timeout(480),
 ]
 SHORT: dict[str, Any] = {"epochs": 3, "channels": 4, "seed": 1}

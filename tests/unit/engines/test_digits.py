@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,10 @@ from headrace.engines.digits.data import SHADES, split
 from headrace.engines.digits.mlp import MlpTrainer
 from headrace.engines.digits.serving import CnnReader, MlpReader, NoModelOfItsOwn, as_row
 from headrace.engines.engine import BadInput, Checkpoint, Stopped
+from headrace.testkit import infra
 from headrace.testkit.work import RecordedWork, sent, work_for
 
-needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
+needs_torch = infra.skipped_without("torch")
 TRAINERS = [MlpTrainer, pytest.param(CnnTrainer, marks=needs_torch)]
 SHORT = {"epochs": 6, "seed": 3}
 Trainer = type[MlpTrainer] | type[CnnTrainer]

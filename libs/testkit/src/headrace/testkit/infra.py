@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -200,3 +201,10 @@ def without(why: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(why, pytrace=False)
     pytest.skip(why)
+
+
+def skipped_without(*modules: str) -> pytest.MarkDecorator:
+    """A mark: skipped where one is not installed. With `CI` set it runs, and fails at its import."""
+    lacking = [name for name in modules if find_spec(name) is None]
+    why = f"no {', '.join(lacking)}: make install-torch"
+    return pytest.mark.skipif(bool(lacking) and not os.environ.get("CI"), reason=why)

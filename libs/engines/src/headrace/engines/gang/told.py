@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from headrace.engines.engine import BlobRef, Checkpoint
+from headrace.engines.engine import BadInput, BlobRef, Checkpoint
 
 LENGTH: Final = struct.Struct(">I")
 MADE: Final = "made"  # what a blob is called until it is handed over
@@ -114,7 +114,8 @@ class GangWork:
         return self._hand_over("segment", data, media_type, duration_s=duration_s)
 
     def read(self, reference: Mapping[str, str]) -> bytes:
-        raise NotImplementedError("a gang is given its input alone")
+        # As anywhere for a blob that was not fetched: no input of a gang names one.
+        raise BadInput("blob", f"the input names no blob {reference.get('blob')!r}")
 
     def checkpoint(self, data: bytes, *, step: int) -> None:
         self._tell("checkpoint", data, step=step)
