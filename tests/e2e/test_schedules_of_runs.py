@@ -47,8 +47,8 @@ async def test_a_schedule_begins_one_run_at_its_time_whoever_looks(user: User) -
     assert (first["fire_at"], first["job"], first["error"]) == (made["next_at"], None, None)
     assert await ends(user, first["run"]) == "succeeded"
     runs = (await user.http.get("/runs")).json()["runs"]
-    assert sorted(run["id"] for run in runs) == sorted(fire["run"] for fire in fires)
-    assert {run["labels"]["headrace/schedule"] for run in runs} == {made["id"]}
+    begun = [run["id"] for run in runs if run["labels"].get("headrace/schedule") == made["id"]]
+    assert sorted(begun) == sorted(fire["run"] for fire in fires)
 
 
 async def test_run_now_begins_a_run_and_a_paused_schedule_goes_on_when_it_is_resumed(
