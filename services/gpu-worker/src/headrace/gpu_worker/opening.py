@@ -6,6 +6,8 @@ import os
 import socket
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Final
 
 from headrace.contracts.ids import Lane, WorkerId
 from headrace.core.errors import Misconfigured
@@ -20,6 +22,7 @@ from headrace.wiring.ids import new_id
 from headrace.wiring.recipes import Wiring
 from headrace.wiring.settings import Settings
 
+_WATCHED: Final = ("text", "image")
 _log = get_logger("gpu_worker.opening")
 
 
@@ -57,7 +60,7 @@ def _survey(options: Mapping[str, Mapping[str, str]]) -> Survey:
 def choose_lanes(
     settings: Settings, found: Survey, options: Mapping[str, Mapping[str, str]]
 ) -> list[LaneOptions]:
-    wanted = settings.engines or tuple(found.present)
+    wanted = settings.engines or tuple(sorted(found.present, key=partial(_turn, found)))
     for lane in wanted:
         if lane not in found.present:
             why = found.absent.get(Lane(lane), "is not installed")
@@ -82,6 +85,11 @@ def choose_lanes(
         )
         for lane in wanted
     ]
+
+
+def _turn(found: Survey, lane: Lane) -> tuple[bool, str]:
+    """Engines start in this order: first those whose first word or picture somebody sits and waits for."""
+    return (found.present[lane].kind not in _WATCHED, lane)
 
 
 def engine_options(settings: Settings) -> dict[str, dict[str, str]]:

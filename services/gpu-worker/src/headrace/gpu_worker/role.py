@@ -7,6 +7,7 @@ back. Being cancelled means the grace is over: children are killed, what was unf
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -29,6 +30,7 @@ from headrace.gpu_worker.options import WorkerOptions
 from headrace.gpu_worker.post import Post
 from headrace.gpu_worker.reports import Reports
 from headrace.gpu_worker.slot import Desk, Slot
+from headrace.gpu_worker.starts import Starts
 from headrace.gpu_worker.waiting import pauses, rings, until
 from headrace.telemetry.logs import get_logger
 
@@ -60,6 +62,7 @@ class Worker:
             gate,
             Artefacts(options),
             Devices(options.devices),
+            Starts(os.cpu_count() or 1),
         )
         self._batchers: list[Batcher] = []
         self._slots = list(self._made(desk))

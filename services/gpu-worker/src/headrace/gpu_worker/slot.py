@@ -42,6 +42,7 @@ from headrace.gpu_worker.options import LaneOptions, WorkerOptions
 from headrace.gpu_worker.perform import Performance
 from headrace.gpu_worker.post import Post
 from headrace.gpu_worker.reports import Reports, released
+from headrace.gpu_worker.starts import Starts
 from headrace.gpu_worker.waiting import pauses, rings, until
 from headrace.telemetry.logs import get_logger
 from headrace.telemetry.tracing import about, fail, span, tell, traceparent
@@ -63,6 +64,7 @@ class Desk:
     gate: Gate
     artefacts: Artefacts
     devices: Devices
+    starts: Starts
 
 
 class Slot:
@@ -122,13 +124,20 @@ class Slot:
     async def _prepared(self) -> bool:
         """Warm before it takes work: no job waits for a broken engine, or is blamed for it."""
         try:
-            await self._keeper.ready(None if self.warm else self._keeper.latest or self._at_start)
+            if self.pid is None:
+                async with self._desk.starts.turn():
+                    await self._make_ready()
+            else:
+                await self._make_ready()
         except (NotReady, HostLost) as error:
             _log.error("slot.not_ready", lane=self.lane.lane, error=str(error))
             self._be_ready(ready=False)
             return False
         self._be_ready(ready=True)
         return True
+
+    async def _make_ready(self) -> None:
+        await self._keeper.ready(None if self.warm else self._keeper.latest or self._at_start)
 
     def _be_ready(self, *, ready: bool) -> None:
         if ready is not self.ready:

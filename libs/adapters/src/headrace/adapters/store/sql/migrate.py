@@ -1,4 +1,7 @@
-"""Bringing a database up to date: alembic, one process at a time, however many start at once."""
+"""Bringing a database up to date, one process at a time, however many start at once.
+
+A new one gets the whole schema, an older one the migrations that it lacks, by alembic.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from headrace.adapters.store.sql.errors import translated
 from headrace.adapters.store.sql.place import Limits, Postgres, engine_for, place_of
 from headrace.adapters.store.sql.revision import check_revision
+from headrace.adapters.store.sql.schema import REVISION
+from headrace.adapters.store.sql.schema_whole import make_whole, revision_of
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -54,20 +59,12 @@ async def revisions(url: str) -> tuple[str | None, str]:
     try:
         with translated():
             async with engine.connect() as connection:
-                found, known = await connection.run_sync(_revisions)
+                found = await connection.run_sync(revision_of)
     finally:
         await engine.dispose()
-    if found is not None and found > known:
+    if found is not None and found > REVISION:
         check_revision(found)
-    return found, known
-
-
-def _revisions(connection: Connection) -> tuple[str | None, str]:
-    from alembic.migration import MigrationContext
-    from alembic.script import ScriptDirectory
-
-    needed = ScriptDirectory.from_config(configuration()).get_current_head()
-    return MigrationContext.configure(connection).get_current_revision(), needed or ""
+    return found, REVISION
 
 
 @asynccontextmanager
@@ -89,17 +86,20 @@ async def _locked(engine: AsyncEngine, *, advisory: bool) -> AsyncGenerator[Asyn
 
 
 def _upgrade(connection: Connection) -> None:
-    from alembic import command  # a third of this package's start, and most processes never migrate
-
-    found, known = _revisions(connection)
-    if found is not None and found > known:
+    found = revision_of(connection)
+    if found is None:
+        make_whole(connection)
+        connection.commit()
+    elif found > REVISION:
         # A newer build was here, and this one is being replaced, or rolled back to.
         check_revision(found)
-        return
-    config = configuration()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-    connection.commit()
+    elif found < REVISION:
+        from alembic import command  # a third of this package's start, and few starts need it
+
+        config = configuration()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
 
 
 def configuration() -> Config:

@@ -36,6 +36,12 @@ metadata: Final = MetaData(
     }
 )
 
+# Rows of these come and go all day: what is left of them is to be cleared away soon.
+_VACUUM_OFTEN: Final = {
+    "autovacuum_vacuum_scale_factor": 0.02,
+    "autovacuum_vacuum_threshold": 1000,
+}
+
 # Written out, not bound: the planner uses a partial index only where it sees its very condition.
 SCHEDULED: Final = "state = 'scheduled'"
 HELD: Final = "state IN ('running', 'cancelling')"
@@ -156,6 +162,7 @@ outbox: Final = Table(
     Column("sent_at", Instant),
     Column("wants", Name),  # the job's
     UniqueConstraint("job"),
+    postgresql_with=_VACUUM_OFTEN,
 )
 _partial(
     "outbox_unsent",
@@ -236,6 +243,7 @@ workers: Final = Table(
     Column("path", Name),
     Column("drain_asked_at", Instant),  # it is to take no new offers until it leaves
     Column("vitals", Json),  # as it last said; for people, and for where a model is warm
+    postgresql_with=_VACUUM_OFTEN,
 )
 
 paths: Final = Table(

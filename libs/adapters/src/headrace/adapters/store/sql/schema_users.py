@@ -16,7 +16,7 @@ ABOVE_FLOOR: Final = "floor IS NULL OR balance - held >= floor"
 users: Final = Table(
     "users",
     metadata,
-    Column("number", Number, Identity(), primary_key=True),  # 0 is anonymous, made by the migration
+    Column("number", Number, Identity(), primary_key=True),  # 0 is anonymous, made with the schema
     Column("tenant", Name, nullable=False),
     Column("alias", Text, nullable=False),
     Column("concurrency", Integer, nullable=False),
