@@ -12,8 +12,6 @@ from typing import Final
 import structlog
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
@@ -21,8 +19,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import AttributeValue
 
 from headrace.core.job import Job
-from headrace.telemetry.otlp_metrics import Pusher
-from headrace.telemetry.sending import AT_ONCE, SEND_WITHIN_S, Courier
+from headrace.telemetry.sending import AT_ONCE
 
 _propagator = TraceContextTextMapPropagator()
 _tracer = trace.get_tracer("headrace")  # a proxy: it follows the provider that is set later
@@ -43,11 +40,10 @@ def exporting(service: str, *, endpoint: str | None) -> Iterator[None]:
     trace.set_tracer_provider(provider)
     with ExitStack() as leaving:
         if endpoint is not None:
-            at = endpoint.rstrip("/")
-            figures = OTLPMetricExporter(endpoint=f"{at}/v1/metrics", timeout=SEND_WITHIN_S)
-            leaving.callback(Pusher(figures, resource).close)
-            spans = OTLPSpanExporter(endpoint=f"{at}/v1/traces", timeout=SEND_WITHIN_S)
-            provider.add_span_processor(Courier(spans))
+            # What sends is half of what this package imports, and most processes send nothing.
+            from headrace.telemetry.otlp import send_to
+
+            send_to(endpoint, provider, leaving)
         leaving.callback(provider.shutdown)
         yield
 
