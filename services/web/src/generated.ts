@@ -528,7 +528,7 @@ export interface Calls {
     path: { delivery: string };
     query: undefined;
     body: undefined;
-    answer: AnybodysDeliveryView;
+    answer: AnybodysDeliveryDetail;
   };
   "POST /admin/webhooks/deliveries/{delivery}/redeliver": {
     path: { delivery: string };
@@ -620,11 +620,23 @@ export interface Calls {
     body: undefined;
     answer: RegisteredPage;
   };
+  "GET /admin/models/{tenant}/{name}": {
+    path: { tenant: string; name: string };
+    query: undefined;
+    body: undefined;
+    answer: RegisteredModelView;
+  };
   "PUT /admin/models/{tenant}/{name}": {
     path: { tenant: string; name: string };
     query: undefined;
     body: SharedRequest;
     answer: RegisteredModelView;
+  };
+  "GET /admin/models/{tenant}/{name}/versions": {
+    path: { tenant: string; name: string };
+    query: { limit?: number; below?: number | null };
+    body: undefined;
+    answer: VersionsPage;
   };
   "GET /admin/models/{tenant}/{name}/performance": {
     path: { tenant: string; name: string };
@@ -694,6 +706,28 @@ export interface AnybodysDeliveriesPage {
   deliveries: AnybodysDeliveryView[];
   /** The `cursor` of the next page; null on the last one. */
   next: string | null;
+}
+
+export interface AnybodysDeliveryDetail {
+  id: string;
+  /** The `webhook-id` that its receiver sees. */
+  message: string;
+  /** The endpoint; null: the job itself named the address. */
+  webhook: string | null;
+  url: string;
+  job: string;
+  type: string;
+  state: CallState;
+  tries: number;
+  /** When it is tried, or counts as lost if it is now. */
+  next_at: string | null;
+  created_at: string;
+  settled_at: string | null;
+  /** The latest tries, oldest first. */
+  log: TryView[];
+  tenant: string;
+  /** What its receiver reads: a `WebhookEvent`, as it was written when it happened. */
+  body: Record<string, unknown>;
 }
 
 export interface AnybodysDeliveryView {
