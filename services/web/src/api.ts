@@ -18,6 +18,7 @@ const KEY = "headrace.key";
 
 export type {
   AttemptView as Attempt,
+  DeletionView as Deletion,
   ExplainView as Explanation,
   ModelPerformanceView as Performance,
   ModelRouteView as Route,
@@ -134,6 +135,18 @@ export const api = {
   rollBack: (name: string, once: string) =>
     call("POST /models/{name}/rollback", { path: { name }, headers: { "idempotency-key": once } }),
   whoami: () => call("GET /admin/whoami", {}),
+
+  retire: (name: string, version: number) =>
+    ask("DELETE /models/{name}/versions/{version}", { path: { name, version } }),
+
+  /** What has not ended is cancelled first. */
+  deleteJob: (job: string) =>
+    call("DELETE /jobs/{job}", { path: { job }, query: { cancel: true } }),
+  deleteRun: (run: string) =>
+    call("DELETE /runs/{run}", { path: { run }, query: { cancel: true } }),
+  deleteBatch: (batch: string) =>
+    call("DELETE /batches/{batch}", { path: { batch }, query: { cancel: true } }),
+  deletion: (deletion: string) => call("GET /deletions/{deletion}", { path: { deletion } }),
 
   upload: (body: Blob) =>
     call("POST /blobs", { body, within: UPLOAD_WITHIN_MS }).then(({ blob }) => blob),
