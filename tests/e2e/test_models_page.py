@@ -125,6 +125,37 @@ async def test_weights_are_set_unless_somebody_was_faster(
     assert await page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+async def test_a_version_is_retired_once_neither_the_route_nor_a_roll_back_names_it(
+    system: System, browser: Browser, user: User
+) -> None:
+    name, _ = await two_versions(user)
+    seen = await shown(browser, f"{system.url}/models/{name}")
+    page, dialog = seen.page, seen.page.get_by_role("dialog")
+    retire = page.get_by_role("button", name="Retire version 1")
+
+    await retire.click()
+    await expect(dialog).to_contain_text("Jobs are sent to it")
+    await dialog.get_by_role("button", name="Close").click()
+    await user.http.post(f"/models/{name}/promote", json={"version": 2})
+    await expect(page.get_by_role("region", name="Route")).to_contain_text("Promoted")
+    await retire.click()
+    await expect(dialog).to_contain_text("A roll back would go to it")
+    assert await barriers(page) == []
+    await page.keyboard.press("Escape")
+    await user.http.post(f"/models/{name}/route", json={"weights": {"2": 5}})
+    await expect(page.get_by_role("region", name="Route")).to_contain_text("Weights set")
+    await retire.click()
+    await expect(dialog).to_contain_text("cannot be undone")
+    await dialog.get_by_role("button", name="Retire it for ever").click()
+
+    await expect(page.get_by_text("Version 1 is retired.")).to_be_visible()
+    await expect(page.get_by_text("retired", exact=True)).to_be_visible()
+    await expect(retire).to_have_count(0)
+    versions = (await user.http.get(f"/models/{name}/versions")).json()["versions"]
+    assert [each["retired_at"] is not None for each in versions] == [False, True]
+    assert await barriers(page) == []
+
+
 async def test_two_versions_are_compared_by_the_jobs_that_they_had(
     system: System, browser: Browser, user: User
 ) -> None:
@@ -185,7 +216,7 @@ async def test_a_key_that_may_only_look_is_told_why(
     await seen.page.goto(f"{system.url}/models/{name}")
 
     await expect(seen.page.get_by_text("lacks the scope “models”")).to_be_visible()
-    for change in ("Promote version 2", "Set weights", "Roll back"):
+    for change in ("Promote version 2", "Retire version 2", "Set weights", "Roll back"):
         await expect(seen.page.get_by_role("button", name=change)).to_be_disabled()
     assert await barriers(seen.page) == []
 

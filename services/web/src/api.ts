@@ -18,6 +18,7 @@ const KEY = "headrace.key";
 
 export type {
   AttemptView as Attempt,
+  DeletionView as Deletion,
   ExplainView as Explanation,
   ModelPerformanceView as Performance,
   ModelRouteView as Route,
@@ -28,6 +29,10 @@ export type {
   RunSummary as RunInList,
   TimelineView as Timeline,
   VersionView as Version,
+  DeliveryDetail,
+  DeliveryView as Delivery,
+  EndpointView as Endpoint,
+  SecretView as Secret,
 } from "./generated";
 export { Problem } from "./http";
 export type Job = JobView;
@@ -134,6 +139,35 @@ export const api = {
   rollBack: (name: string, once: string) =>
     call("POST /models/{name}/rollback", { path: { name }, headers: { "idempotency-key": once } }),
   whoami: () => call("GET /admin/whoami", {}),
+
+  retire: (name: string, version: number) =>
+    ask("DELETE /models/{name}/versions/{version}", { path: { name, version } }),
+
+  /** What has not ended is cancelled first. */
+  deleteJob: (job: string) =>
+    call("DELETE /jobs/{job}", { path: { job }, query: { cancel: true } }),
+  deleteRun: (run: string) =>
+    call("DELETE /runs/{run}", { path: { run }, query: { cancel: true } }),
+  deleteBatch: (batch: string) =>
+    call("DELETE /batches/{batch}", { path: { batch }, query: { cancel: true } }),
+  deletion: (deletion: string) => call("GET /deletions/{deletion}", { path: { deletion } }),
+
+  webhooks: () => call("GET /webhooks", {}),
+  webhook: (webhook: string) => call("GET /webhooks/{webhook}", { path: { webhook } }),
+  /** No retry by itself: the answer has the secret, so the api keeps no second one of it. */
+  createWebhook: (body: Calls["POST /webhooks"]["body"]) => call("POST /webhooks", { body }),
+  changeWebhook: (webhook: string, body: Calls["PATCH /webhooks/{webhook}"]["body"]) =>
+    call("PATCH /webhooks/{webhook}", { path: { webhook }, body }),
+  deleteWebhook: (webhook: string) => ask("DELETE /webhooks/{webhook}", { path: { webhook } }),
+  secret: (webhook: string) => call("GET /webhooks/{webhook}/secret", { path: { webhook } }),
+  rotate: (webhook: string) =>
+    call("POST /webhooks/{webhook}/secret/rotate", { path: { webhook } }),
+  deliveries: (query: Calls["GET /webhooks/deliveries"]["query"]) =>
+    call("GET /webhooks/deliveries", { query }),
+  delivery: (delivery: string) =>
+    call("GET /webhooks/deliveries/{delivery}", { path: { delivery } }),
+  redeliver: (delivery: string) =>
+    call("POST /webhooks/deliveries/{delivery}/redeliver", { path: { delivery } }),
 
   upload: (body: Blob) =>
     call("POST /blobs", { body, within: UPLOAD_WITHIN_MS }).then(({ blob }) => blob),

@@ -1,9 +1,10 @@
 // What the page knows and does: the catalog, the jobs, the open one, the network and the key.
 
-import { SvelteSet } from "svelte/reactivity";
+import { SvelteMap, SvelteSet } from "svelte/reactivity";
 
-import { Problem, api, key, type Draft, type Job, type Model } from "./api";
+import { Problem, api, key, type Deletion, type Draft, type Job, type Model } from "./api";
 import { now } from "./clock";
+import { goesWith } from "./deleting";
 import { Jobs } from "./jobs.svelte";
 import { pathOf, placeOf, type Place } from "./places";
 
@@ -24,6 +25,8 @@ export class Board {
   online = $state(navigator.onLine);
   now = $state(now());
   #cancelling = new SvelteSet<string>();
+  /** Of what was deleted here, by its id: shown in its place. */
+  receipts = new SvelteMap<string, Deletion>();
   #refreshing = false;
 
   get openId(): string | null {
@@ -110,6 +113,12 @@ export class Board {
     }
   }
 
+  /** It was deleted: its receipt is what is left to show. */
+  gone(id: string, receipt: Deletion): void {
+    this.receipts.set(id, receipt);
+    this.jobs.drop((job) => goesWith(id, job));
+  }
+
   /** Fill the form, and show it. */
   startFrom(draft: Draft): void {
     this.draft = draft;
@@ -164,7 +173,7 @@ export class Board {
 
   async #loadOpen(): Promise<void> {
     const id = this.openId;
-    if (id === null) return;
+    if (id === null || this.receipts.has(id)) return;
     try {
       await this.jobs.load(id);
     } catch (error) {

@@ -116,6 +116,12 @@ export interface Calls {
     body: DeletionRequest;
     answer: DeletionView;
   };
+  "GET /deletions/{deletion}": {
+    path: { deletion: string };
+    query: undefined;
+    body: undefined;
+    answer: DeletionView;
+  };
   "DELETE /admin/tenants/{tenant}/data": {
     path: { tenant: string };
     query: undefined;
@@ -512,6 +518,66 @@ export interface Calls {
     body: undefined;
     answer: RolloutView;
   };
+  "GET /webhooks": {
+    path: undefined;
+    query: undefined;
+    body: undefined;
+    answer: EndpointsPage;
+  };
+  "POST /webhooks": {
+    path: undefined;
+    query: undefined;
+    body: EndpointRequest;
+    answer: NewEndpointView;
+  };
+  "GET /webhooks/deliveries": {
+    path: undefined;
+    query: { state?: CallState | null; webhook?: string | null; job?: string | null; limit?: number; cursor?: string | null };
+    body: undefined;
+    answer: DeliveriesPage;
+  };
+  "GET /webhooks/deliveries/{delivery}": {
+    path: { delivery: string };
+    query: undefined;
+    body: undefined;
+    answer: DeliveryDetail;
+  };
+  "POST /webhooks/deliveries/{delivery}/redeliver": {
+    path: { delivery: string };
+    query: undefined;
+    body: undefined;
+    answer: DeliveryView;
+  };
+  "GET /webhooks/{webhook}": {
+    path: { webhook: string };
+    query: undefined;
+    body: undefined;
+    answer: EndpointView;
+  };
+  "PATCH /webhooks/{webhook}": {
+    path: { webhook: string };
+    query: undefined;
+    body: EndpointChange;
+    answer: EndpointView;
+  };
+  "DELETE /webhooks/{webhook}": {
+    path: { webhook: string };
+    query: undefined;
+    body: undefined;
+    answer: undefined;
+  };
+  "GET /webhooks/{webhook}/secret": {
+    path: { webhook: string };
+    query: undefined;
+    body: undefined;
+    answer: SecretView;
+  };
+  "POST /webhooks/{webhook}/secret/rotate": {
+    path: { webhook: string };
+    query: undefined;
+    body: undefined;
+    answer: SecretView;
+  };
   "GET /admin/webhooks": {
     path: undefined;
     query: { tenant?: string | null; limit?: number; cursor?: string | null };
@@ -528,7 +594,7 @@ export interface Calls {
     path: { delivery: string };
     query: undefined;
     body: undefined;
-    answer: AnybodysDeliveryView;
+    answer: AnybodysDeliveryDetail;
   };
   "POST /admin/webhooks/deliveries/{delivery}/redeliver": {
     path: { delivery: string };
@@ -620,11 +686,23 @@ export interface Calls {
     body: undefined;
     answer: RegisteredPage;
   };
+  "GET /admin/models/{tenant}/{name}": {
+    path: { tenant: string; name: string };
+    query: undefined;
+    body: undefined;
+    answer: RegisteredModelView;
+  };
   "PUT /admin/models/{tenant}/{name}": {
     path: { tenant: string; name: string };
     query: undefined;
     body: SharedRequest;
     answer: RegisteredModelView;
+  };
+  "GET /admin/models/{tenant}/{name}/versions": {
+    path: { tenant: string; name: string };
+    query: { limit?: number; below?: number | null };
+    body: undefined;
+    answer: VersionsPage;
   };
   "GET /admin/models/{tenant}/{name}/performance": {
     path: { tenant: string; name: string };
@@ -694,6 +772,28 @@ export interface AnybodysDeliveriesPage {
   deliveries: AnybodysDeliveryView[];
   /** The `cursor` of the next page; null on the last one. */
   next: string | null;
+}
+
+export interface AnybodysDeliveryDetail {
+  id: string;
+  /** The `webhook-id` that its receiver sees. */
+  message: string;
+  /** The endpoint; null: the job itself named the address. */
+  webhook: string | null;
+  url: string;
+  job: string;
+  type: string;
+  state: CallState;
+  tries: number;
+  /** When it is tried, or counts as lost if it is now. */
+  next_at: string | null;
+  created_at: string;
+  settled_at: string | null;
+  /** The latest tries, oldest first. */
+  log: TryView[];
+  tenant: string;
+  /** What its receiver reads: a `WebhookEvent`, as it was written when it happened. */
+  body: Record<string, unknown>;
 }
 
 export interface AnybodysDeliveryView {
@@ -1053,6 +1153,52 @@ export interface DeletionView {
   finished_at: string | null;
 }
 
+export interface DeliveriesPage {
+  deliveries: DeliveryView[];
+  /** The `cursor` of the next page; null on the last one. */
+  next: string | null;
+}
+
+export interface DeliveryDetail {
+  id: string;
+  /** The `webhook-id` that its receiver sees. */
+  message: string;
+  /** The endpoint; null: the job itself named the address. */
+  webhook: string | null;
+  url: string;
+  job: string;
+  type: string;
+  state: CallState;
+  tries: number;
+  /** When it is tried, or counts as lost if it is now. */
+  next_at: string | null;
+  created_at: string;
+  settled_at: string | null;
+  /** The latest tries, oldest first. */
+  log: TryView[];
+  /** What its receiver reads: a `WebhookEvent`, as it was written when it happened. */
+  body: Record<string, unknown>;
+}
+
+export interface DeliveryView {
+  id: string;
+  /** The `webhook-id` that its receiver sees. */
+  message: string;
+  /** The endpoint; null: the job itself named the address. */
+  webhook: string | null;
+  url: string;
+  job: string;
+  type: string;
+  state: CallState;
+  tries: number;
+  /** When it is tried, or counts as lost if it is now. */
+  next_at: string | null;
+  created_at: string;
+  settled_at: string | null;
+  /** The latest tries, oldest first. */
+  log: TryView[];
+}
+
 /** All that the filter finds. Without any filter, `all` must be true. */
 export interface DiscardRequest {
   fingerprint?: string | null;
@@ -1076,6 +1222,41 @@ export interface EndedView {
   failed: number;
   cancelled: number;
   dead: number;
+}
+
+/** What is left out stays. */
+export interface EndpointChange {
+  url?: string | null;
+  /** None: `job.succeeded`, `job.failed`, `job.cancelled` and `job.dead`. A batch's end is told to those alone that name `batch.ended`. */
+  events?: EventType[] | null;
+  note?: string | null;
+  /** true forgets that it failed. */
+  enabled?: boolean | null;
+}
+
+export interface EndpointRequest {
+  url: string;
+  /** None: `job.succeeded`, `job.failed`, `job.cancelled` and `job.dead`. A batch's end is told to those alone that name `batch.ended`. */
+  events?: EventType[];
+  /** What it is for. */
+  note?: string;
+}
+
+export interface EndpointView {
+  id: string;
+  url: string;
+  events: string[];
+  note: string;
+  /** No call has arrived since. */
+  failing_since: string | null;
+  /** Set: it is not called any more. */
+  disabled_at: string | null;
+  disabled_why: string | null;
+  created_at: string | null;
+}
+
+export interface EndpointsPage {
+  webhooks: EndpointView[];
 }
 
 /** Why a job did not succeed: `kind` is for programs, `message` for people. */
@@ -1551,6 +1732,21 @@ export interface MovedView {
   queue_position: number;
 }
 
+export interface NewEndpointView {
+  id: string;
+  url: string;
+  events: string[];
+  note: string;
+  /** No call has arrived since. */
+  failing_since: string | null;
+  /** Set: it is not called any more. */
+  disabled_at: string | null;
+  disabled_why: string | null;
+  created_at: string | null;
+  /** What its calls are signed with: `whsec_…`. */
+  secret: string;
+}
+
 export interface NewKeyView {
   id: string;
   tenant: string;
@@ -1939,6 +2135,13 @@ export interface ScheduledRun {
 
 /** What a key is good for. See `includes`: some are good for what others are, too. */
 export type Scope = "submit" | "read" | "models" | "worker" | "admin" | "admin:read";
+
+export interface SecretView {
+  secret: string;
+  /** Signs beside it until `old_until`. */
+  old: string | null;
+  old_until: string | null;
+}
 
 /** A piece of what is being made that can be played already, in order; the result names them all. */
 export interface Segment {

@@ -4,6 +4,7 @@ import { SvelteMap, SvelteSet } from "svelte/reactivity";
 
 import { api, type Job, type Standing } from "./api";
 import { isEnd, type State } from "./frames";
+import type { JobsPage } from "./generated";
 import { firstPage, inTurns, withNewer, withOlder, type Listed } from "./list";
 import { Live, MOST_FOLLOWED } from "./live.svelte";
 import { shownOf, type JobView, type Told } from "./state";
@@ -26,6 +27,7 @@ export class Jobs {
   #open: string | null = null;
   #turn = 0;
   #overdue = 0;
+  #gone: ((job: Job) => boolean)[] = [];
 
   /** Null until it was asked for. */
   ids: readonly string[] | null = $derived.by(() => {
@@ -75,7 +77,7 @@ export class Jobs {
     if (cursor == null || this.loadingOlder) return;
     this.loadingOlder = true;
     try {
-      const page = await api.jobs({ ...this.#query(), cursor });
+      const page = this.#left(await api.jobs({ ...this.#query(), cursor }));
       for (const job of page.jobs) this.keep(job);
       // Another filter may have been chosen meanwhile.
       if (this.#listed?.next === cursor) this.#listed = withOlder(this.#listed, page);
@@ -98,6 +100,21 @@ export class Jobs {
     if (known !== undefined && isEnd(known.state) && !isEnd(job.state)) return;
     this.#records.set(job.id, job);
     if (isEnd(job.state)) this.#standings.delete(job.id);
+  }
+
+  /** Those that are deleted, or will be once they have stopped: shown no more. */
+  drop(gone: (job: Job) => boolean): void {
+    this.#gone.push(gone);
+    for (const [id, job] of this.#records) {
+      if (!gone(job)) continue;
+      this.#records.delete(id);
+      this.#standings.delete(id);
+      this.#inView.delete(id);
+      if (this.#listed === null) continue;
+      const { ids, next } = this.#listed;
+      this.#listed = { ids: ids.filter((each) => each !== id), next };
+    }
+    this.#follow();
   }
 
   /** The one that is read. */
@@ -145,10 +162,14 @@ export class Jobs {
     const created_after =
       newest == null ? undefined : new Date(Date.parse(newest) - OVERLAP_MS).toISOString();
     const filter = this.filter;
-    const page = await api.jobs({ ...this.#query(), created_after });
+    const page = this.#left(await api.jobs({ ...this.#query(), created_after }));
     for (const job of page.jobs) this.keep(job);
     if (filter !== this.filter) return;
     this.#listed = this.#listed === null ? firstPage(page) : withNewer(this.#listed, page);
+  }
+
+  #left({ jobs, next }: JobsPage): JobsPage {
+    return { jobs: jobs.filter((job) => !this.#gone.some((gone) => gone(job))), next };
   }
 
   #query() {

@@ -58,6 +58,14 @@ export function numberBefore({ number, restores }: Pick<Route, "number" | "resto
   return (restores ?? number) - 1 || null;
 }
 
+/** Why a version cannot be retired now, as the api decides it; null: it can. */
+export function whyKept(version: number, route: Route, routes: readonly Route[]): string | null {
+  if (version in route.weights) return "Jobs are sent to it. Route them elsewhere first.";
+  const before = routes.find(({ number }) => number === numberBefore(route));
+  if (before === undefined || !(version in before.weights)) return null;
+  return "A roll back would go to it. Change the route once more first.";
+}
+
 /** What was typed, as a route; an empty field and 0 are no part of it. */
 export function weightsIn(
   typed: Readonly<Record<number, string>>,

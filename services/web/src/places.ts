@@ -9,7 +9,11 @@ export type Place =
   | { at: "batches" }
   | { at: "batch"; id: string }
   | { at: "models" }
-  | { at: "model"; id: string };
+  | { at: "model"; id: string }
+  | { at: "webhooks" }
+  | { at: "webhook"; id: string }
+  | { at: "deliveries" }
+  | { at: "delivery"; id: string };
 
 export function placeOf(path: string): Place {
   const job = /^\/jobs\/([^/]+)\/?$/.exec(path)?.[1];
@@ -23,6 +27,12 @@ export function placeOf(path: string): Place {
   const model = /^\/models\/([^/]+)\/?$/.exec(path)?.[1];
   if (model !== undefined) return { at: "model", id: decoded(model) };
   if (/^\/models\/?$/.test(path)) return { at: "models" };
+  const delivery = /^\/webhooks\/deliveries\/([^/]+)\/?$/.exec(path)?.[1];
+  if (delivery !== undefined) return { at: "delivery", id: decoded(delivery) };
+  if (/^\/webhooks\/deliveries\/?$/.test(path)) return { at: "deliveries" };
+  const webhook = /^\/webhooks\/([^/]+)\/?$/.exec(path)?.[1];
+  if (webhook !== undefined) return { at: "webhook", id: decoded(webhook) };
+  if (/^\/webhooks\/?$/.test(path)) return { at: "webhooks" };
   return /^\/jobs\/?$/.test(path) ? { at: "list" } : { at: "new" };
 }
 
@@ -42,6 +52,14 @@ export function pathOf(place: Place): string {
       return `/models/${encodeURIComponent(place.id)}`;
     case "models":
       return "/models";
+    case "webhooks":
+      return "/webhooks";
+    case "webhook":
+      return `/webhooks/${place.id}`;
+    case "deliveries":
+      return "/webhooks/deliveries";
+    case "delivery":
+      return `/webhooks/deliveries/${place.id}`;
     case "list":
       return "/jobs";
     case "new":

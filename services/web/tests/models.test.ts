@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 
-import type { Performance, Version } from "../src/api";
+import type { Performance, Route, Version } from "../src/api";
 import { extentOf, namesOf, path, standing, stepsOf, valueAt } from "../src/curves";
 import {
   measure,
@@ -17,6 +17,7 @@ import {
   toldRoute,
   verdictLine,
   weightsIn,
+  whyKept,
 } from "../src/models";
 import { pathOf, placeOf } from "../src/places";
 import { UNSEEN } from "../src/state";
@@ -30,6 +31,17 @@ test("models have addresses", () => {
   expect(placeOf("/models/digits-2.1/")).toEqual({ at: "model", id: "digits-2.1" });
   expect(pathOf({ at: "model", id: "digits" })).toBe("/models/digits");
   expect(pathOf({ at: "models" })).toBe("/models");
+});
+
+test("a version is kept while jobs are sent to it, or a roll back would", () => {
+  const route = (number: number, weights: Record<string, number>) =>
+    ({ number, weights, restores: null }) as Route;
+  const routes = [route(3, { 3: 1 }), route(2, { 2: 1 }), route(1, { 1: 1 })];
+
+  expect(whyKept(3, routes[0]!, routes)).toContain("Jobs are sent to it");
+  expect(whyKept(2, routes[0]!, routes)).toContain("A roll back would go to it");
+  expect(whyKept(1, routes[0]!, routes)).toBeNull();
+  expect(whyKept(2, { ...routes[0]!, restores: 2 }, routes)).toBeNull();
 });
 
 test("a route is told by its versions, the oldest first", () => {

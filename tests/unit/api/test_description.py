@@ -82,6 +82,7 @@ ROUTES: Final = {
     "DELETE /models/{name}/versions/{version}", "POST /models/{name}/route",
     "POST /models/{name}/promote", "POST /models/{name}/rollback", "GET /models/{name}/routes",
     "GET /models/{name}/performance", "POST /jobs/{job}/feedback", "GET /admin/models",
+    "GET /admin/models/{tenant}/{name}", "GET /admin/models/{tenant}/{name}/versions",
     "PUT /admin/models/{tenant}/{name}", "GET /admin/models/{tenant}/{name}/performance",
     "POST /jobs/{job}/retry", "POST /schedules", "GET /schedules", "GET /schedules/{schedule}",
     "POST /schedules/{schedule}/pause", "POST /schedules/{schedule}/resume",

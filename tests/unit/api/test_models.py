@@ -339,3 +339,27 @@ async def test_an_operator_shares_a_model_and_its_owner_alone_changes_it(
     assert [(each["tenant"], each["name"]) for each in everybodys] == [("red", "digits")]
     figures = await get(http, "/admin/models/red/digits/performance", ADMIN)
     assert [each["version"] for each in figures["versions"]] == [1]
+
+
+async def test_an_operator_sees_a_model_and_its_versions_where_they_are(
+    http: httpx.AsyncClient,
+) -> None:
+    for nth in range(3):
+        await register(http, metrics={"accuracy": nth / 10})
+    await http.put("/admin/models/red/digits", json={"shared": True}, headers=ADMIN)
+
+    model = await get(http, "/admin/models/red/digits", ADMIN)
+    first = await get(http, "/admin/models/red/digits/versions?limit=2", ADMIN)
+    rest = await get(http, f"/admin/models/red/digits/versions?below={first['next']}", ADMIN)
+    elsewhere = [
+        (await http.get(f"/admin/models/blue/digits{path}", headers=ADMIN)).status_code
+        for path in ("", "/versions")
+    ]
+    stranger = await http.get("/admin/models/red/digits/versions", headers=RED)
+
+    assert (model["tenant"], model["own"], model["latest"]) == ("red", False, 3)
+    told = [(each["version"], each["share"]) for each in first["versions"] + rest["versions"]]
+    assert told == [(3, 0.0), (2, 0.0), (1, 100.0)]
+    assert rest["next"] is None
+    assert elsewhere == [404, 404], "a model that red shares is none of blue's"
+    assert stranger.status_code == 403

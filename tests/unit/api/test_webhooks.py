@@ -198,6 +198,9 @@ async def test_deliveries_are_a_log_and_can_be_made_again(
     twin = await http.post(f"{at}/redeliver", headers={**RED, "Idempotency-Key": "k"})
 
     assert (before["state"], before["log"][0]["error"]) == ("given_up", "answered 500")
+    body = before.pop("body")
+    assert body == msgspec.json.decode(call.body)
+    assert body["data"]["id"] == call.job
     assert listed == {"deliveries": [before], "next": None}
     assert (again.json()["state"], again.json()["tries"]) == ("waiting", 0)
     assert again.json()["message"] == before["message"]
@@ -251,5 +254,6 @@ async def test_operators_see_everybody_s_and_what_they_do_is_audited(
     assert [(each["id"], each["tenant"]) for each in hooks["webhooks"]] == [(new["id"], "red")]
     assert {each["id"] for each in calls["deliveries"]} >= {call.id}
     assert (one.json()["tenant"], again.json()["state"]) == ("red", CallState.WAITING)
+    assert one.json()["body"] == msgspec.json.decode(call.body)
     assert "webhook.redeliver" in str(audit)
     assert stranger.status_code == 403

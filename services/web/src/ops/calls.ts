@@ -4,6 +4,7 @@ import type { Calls, LetterView, RehearsalView, RehearsedView, SettledView } fro
 import { client } from "../http";
 import { operator } from "./operator";
 import type {
+  DeliveriesQuery,
   JobsQuery,
   LetterFilter,
   LettersQuery,
@@ -77,6 +78,25 @@ export const calls = {
   keys: (tenant?: string) => call("GET /admin/keys", { query: { tenant, limit: PAGE } }),
   createKey: (body: Calls["POST /admin/keys"]["body"]) => call("POST /admin/keys", { body }),
   revoke: (key: string) => call("POST /admin/keys/{key}/revoke", { path: { key } }),
+
+  models: (after: string) => call("GET /admin/models", { query: { after, limit: PAGE } }),
+  model: (tenant: string, name: string) =>
+    call("GET /admin/models/{tenant}/{name}", { path: { tenant, name } }),
+  versions: (tenant: string, name: string) =>
+    call("GET /admin/models/{tenant}/{name}/versions", {
+      path: { tenant, name },
+      query: { limit: PAGE },
+    }),
+  share: (tenant: string, name: string, shared: boolean) =>
+    call("PUT /admin/models/{tenant}/{name}", { path: { tenant, name }, body: { shared } }),
+
+  endpoints: (tenant: string | undefined, cursor: string | undefined) =>
+    call("GET /admin/webhooks", { query: { tenant, cursor } }),
+  deliveries: (query: DeliveriesQuery) => call("GET /admin/webhooks/deliveries", { query }),
+  delivery: (delivery: string) =>
+    call("GET /admin/webhooks/deliveries/{delivery}", { path: { delivery } }),
+  redeliver: (delivery: string) =>
+    call("POST /admin/webhooks/deliveries/{delivery}/redeliver", { path: { delivery } }),
 
   rollout: () => call("GET /admin/rollout", {}),
   setRollout: (body: RolloutChange) => call("PUT /admin/rollout", { body }),

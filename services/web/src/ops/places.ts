@@ -8,6 +8,8 @@ export const PAGES = {
   workers: "Workers",
   schedules: "Schedules",
   tenants: "Tenants",
+  models: "Models",
+  webhooks: "Webhooks",
   rollout: "Rollout",
   audit: "Audit",
 } as const;
@@ -20,11 +22,13 @@ const HAS_ONE: ReadonlySet<string> = new Set<PageName>([
   "queues",
   "schedules",
   "tenants",
+  "models",
+  "webhooks",
 ]);
 
 export interface Place {
   page: PageName | null;
-  /** One job, dead letter, lane, schedule or tenant of the page; null: all of them. */
+  /** One job, dead letter, lane, schedule, tenant, model (`TENANT/NAME`) or call of the page; null: all of them. */
   id: string | null;
   query: Readonly<Record<string, string>>;
 }

@@ -1,6 +1,8 @@
 // What the operators' routes take and answer, by the names that the console has for it.
 
 import type {
+  AnybodysDeliveryView,
+  AnybodysEndpointView,
   AnybodysJobsPage,
   AnybodysJobView,
   AnybodysScheduleDetail,
@@ -31,6 +33,8 @@ import type {
 
 export type { LetterDetail, ManyRequest, Window };
 
+export type AnyCall = AnybodysDeliveryView;
+export type AnyEndpoint = AnybodysEndpointView;
 export type AnyJob = AnybodysJobView;
 export type JobsPage = AnybodysJobsPage;
 export type Bucket = BucketView;
@@ -56,6 +60,7 @@ export type Whoami = WhoAmIView;
 export type Worker = WorkerView;
 export type Would = RehearsedView;
 
+export type DeliveriesQuery = NonNullable<Calls["GET /admin/webhooks/deliveries"]["query"]>;
 export type JobsQuery = NonNullable<Calls["GET /admin/jobs"]["query"]>;
 export type LettersQuery = NonNullable<Calls["GET /admin/dead-letters"]["query"]>;
 export type JobFilter = Omit<JobsQuery, "limit" | "cursor">;

@@ -19,6 +19,8 @@ DOORS: Final = (
     "/models",
     "/blobs",
     "/tickets",
+    "/webhooks",
+    "/deletions",
     "/admin",
 )  # that a page or the console may want
 _REF: Final = "#/components/schemas/"

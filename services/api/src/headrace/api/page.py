@@ -16,7 +16,9 @@ from starlette.websockets import WebSocketClose
 
 _INDEX: Final = "index.html"
 _READING: Final = frozenset({"GET", "HEAD"})
-_DEEP_LINK: Final = re.compile(r"/((jobs|runs|batches|models)(/[^/]*)?)?")
+_DEEP_LINK: Final = re.compile(
+    r"/((jobs|runs|batches|models|webhooks)(/[^/]*)?)?|/webhooks/deliveries/[^/]+"
+)
 _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; style-src 'self' 'unsafe-inline'; "

@@ -12,7 +12,13 @@ from headrace.api.bodies import read_json, wrong_body
 from headrace.api.deps import Deps
 from headrace.api.dialects.native import documents
 from headrace.api.dialects.native import translate_models as told
-from headrace.api.dialects.native.models import ModelName, Page, performance_of
+from headrace.api.dialects.native.models import (
+    Below,
+    ModelName,
+    Page,
+    performance_of,
+    versions_of,
+)
 from headrace.api.dialects.native.schemas_keys import TENANT
 from headrace.api.dialects.native.schemas_models import (
     ModelPerformanceView,
@@ -20,10 +26,13 @@ from headrace.api.dialects.native.schemas_models import (
     RegisteredModelView,
     RegisteredPage,
     SharedRequest,
+    VersionsPage,
 )
 from headrace.api.operators import Operator, Reader
 from headrace.contracts.ids import TenantId
 from headrace.core.errors import ModelNotFound
+from headrace.core.models import Model
+from headrace.core.ports.store import Transaction
 from headrace.core.usecases import models as use
 
 router = APIRouter(prefix="/admin/models", tags=["admin"])
@@ -48,6 +57,41 @@ async def list_anybodys_models(
     shown = [told.registered_view(each, None) for each in found[:limit]]
     more = f"{shown[-1].tenant}/{shown[-1].name}" if len(found) > limit else None
     return _json(RegisteredPage(models=shown, next=more))
+
+
+@router.get(
+    "/{tenant}/{name}",
+    response_class=Response,
+    responses={200: {"model": RegisteredModelView}, **documents.problems(403, 404, 422)},
+)
+async def get_anybodys_model(
+    deps: Deps,
+    who: Reader,  # noqa: ARG001  # the key is needed
+    tenant: Of,
+    name: ModelName,
+) -> Response:
+    """One model of one tenant, and its route now."""
+    async with deps.store.begin() as tx:
+        return _json(told.registered_view(await _own_model(tx, tenant, name), None))
+
+
+@router.get(
+    "/{tenant}/{name}/versions",
+    response_class=Response,
+    responses={200: {"model": VersionsPage}, **documents.problems(403, 404, 422)},
+)
+async def list_anybodys_versions(  # FastAPI passes each by its name
+    deps: Deps,
+    who: Reader,  # noqa: ARG001  # the key is needed
+    tenant: Of,
+    name: ModelName,
+    limit: Page = 50,
+    below: Below = None,
+) -> Response:
+    """The versions of anybody's model, newest first, also those that are retired."""
+    async with deps.store.begin() as tx:
+        model = await _own_model(tx, tenant, name)
+        return _json(await versions_of(tx, model, below=below, limit=limit))
 
 
 @router.put(
@@ -87,10 +131,16 @@ async def get_anybodys_performance(
 ) -> Response:
     """How the versions of anybody's model do."""
     async with deps.store.begin() as tx:
-        model = await tx.model(TenantId(tenant), name)
-        if model is None or model.tenant != tenant:
-            raise ModelNotFound(name)
+        model = await _own_model(tx, tenant, name)
         return _json(await performance_of(tx, model, asked))
+
+
+async def _own_model(tx: Transaction, tenant: str, name: str) -> Model:
+    """Not one that another shares with this tenant. Raises ModelNotFound."""
+    model = await tx.model(TenantId(tenant), name)
+    if model is None or model.tenant != tenant:
+        raise ModelNotFound(name)
+    return model
 
 
 def _json(view: BaseModel) -> Response:

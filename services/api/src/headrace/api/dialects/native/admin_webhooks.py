@@ -17,6 +17,7 @@ from headrace.api.dialects.native.repeating import OPERATORS, answer, answered, 
 from headrace.api.dialects.native.schemas_webhooks import (
     AnybodysDeliveriesPage,
     AnybodysDeliveriesQuery,
+    AnybodysDeliveryDetail,
     AnybodysDeliveryView,
     AnybodysEndpointsPage,
 )
@@ -80,16 +81,16 @@ async def list_anybodys_deliveries(
 @router.get(
     "/deliveries/{delivery}",
     response_class=Response,
-    responses={200: {"model": AnybodysDeliveryView}, **documents.problems(403, 404, 422)},
+    responses={200: {"model": AnybodysDeliveryDetail}, **documents.problems(403, 404, 422)},
 )
 async def get_anybodys_delivery(
     deps: Deps,
     who: Reader,  # noqa: ARG001  # the key is needed
     delivery: CallInPath,
 ) -> Response:
-    """One call, and what came of its tries."""
+    """One call: what is sent, and what came of its tries."""
     async with deps.store.begin() as tx:
-        return _json(told.anybodys_delivery_view(await use.find_call(tx, None, delivery)))
+        return _json(told.anybodys_delivery_detail(await use.find_call(tx, None, delivery)))
 
 
 @router.post(

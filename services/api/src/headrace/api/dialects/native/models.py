@@ -130,10 +130,7 @@ async def list_versions(
     """Newest first, also those that are retired."""
     async with deps.store.begin() as tx:
         model = await use.find_model(tx, tenant, name)
-        found = await tx.versions(model.tenant, name, below=below, limit=limit + 1)
-    shown = [told.version_view(each, model) for each in found[:limit]]
-    more = shown[-1].version if len(found) > limit else None
-    return _json(VersionsPage(versions=shown, next=more))
+        return _json(await versions_of(tx, model, below=below, limit=limit))
 
 
 @router.get(
@@ -268,6 +265,15 @@ async def give_feedback(
         return NOTHING
 
     return await answered(deps, question_of(request, tenant, key, body), do)
+
+
+async def versions_of(
+    tx: Transaction, model: Model, *, below: int | None, limit: int
+) -> VersionsPage:
+    found = await tx.versions(model.tenant, model.name, below=below, limit=limit + 1)
+    shown = [told.version_view(each, model) for each in found[:limit]]
+    more = shown[-1].version if len(found) > limit else None
+    return VersionsPage(versions=shown, next=more)
 
 
 async def performance_of(

@@ -102,6 +102,13 @@ class DeliveryView(_Told):
     log: list[TryView] = Field(description="The latest tries, oldest first.")
 
 
+_BODY = "What its receiver reads: a `WebhookEvent`, as it was written when it happened."
+
+
+class DeliveryDetail(DeliveryView):
+    body: dict[str, Any] = Field(description=_BODY)
+
+
 class DeliveriesPage(_Told):
     deliveries: list[DeliveryView]
     next: str | None = Field(description="The `cursor` of the next page; null on the last one.")
@@ -109,6 +116,10 @@ class DeliveriesPage(_Told):
 
 class AnybodysDeliveryView(DeliveryView):
     tenant: str
+
+
+class AnybodysDeliveryDetail(AnybodysDeliveryView):
+    body: dict[str, Any] = Field(description=_BODY)
 
 
 class AnybodysDeliveriesPage(_Told):

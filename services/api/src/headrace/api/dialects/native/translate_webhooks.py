@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -73,6 +74,15 @@ def delivery_view(call: Call) -> schemas.DeliveryView:
 
 def anybodys_delivery_view(call: Call) -> schemas.AnybodysDeliveryView:
     return schemas.AnybodysDeliveryView(**_of_call(call), tenant=call.tenant)
+
+
+def delivery_detail(call: Call) -> schemas.DeliveryDetail:
+    return schemas.DeliveryDetail(**_of_call(call), body=json.loads(call.body))
+
+
+def anybodys_delivery_detail(call: Call) -> schemas.AnybodysDeliveryDetail:
+    told = {**_of_call(call), "tenant": call.tenant, "body": json.loads(call.body)}
+    return schemas.AnybodysDeliveryDetail.model_validate(told)
 
 
 def _of_call(call: Call) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from headrace.api.dialects.native.repeating import answer, answered, question_of
 from headrace.api.dialects.native.schemas_webhooks import (
     DeliveriesPage,
     DeliveriesQuery,
+    DeliveryDetail,
     DeliveryView,
     EndpointChange,
     EndpointRequest,
@@ -124,12 +125,12 @@ async def list_deliveries(
 @router.get(
     "/deliveries/{delivery}",
     response_class=Response,
-    responses={200: {"model": DeliveryView}, **documents.problems(404, 422)},
+    responses={200: {"model": DeliveryDetail}, **documents.problems(404, 422)},
 )
 async def get_delivery(deps: Deps, tenant: Tenant, delivery: CallInPath) -> Response:
-    """One call, and what came of its tries."""
+    """One call: what is sent, and what came of its tries."""
     async with deps.store.begin() as tx:
-        return _json(told.delivery_view(await use.find_call(tx, tenant, delivery)))
+        return _json(told.delivery_detail(await use.find_call(tx, tenant, delivery)))
 
 
 @router.post(
