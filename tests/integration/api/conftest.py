@@ -19,7 +19,6 @@ from headrace.adapters.blobs.files.blobs import open_file_blobs
 from headrace.adapters.store.sql import SqlStore, migrate, open_sql_store
 from headrace.adapters.streams.redis.streams import RedisStreams, open_redis_streams
 from headrace.adapters.tickets.inprocess.tickets import InProcessTickets
-from headrace.api.app import create_app
 from headrace.api.auth import Keys, digest_of
 from headrace.api.deps import ApiDeps, Limits
 from headrace.api.presence import Presence
@@ -38,6 +37,7 @@ from headrace.core.ports.paths import DISTRIBUTED
 from headrace.core.ports.store import Change
 from headrace.core.roll import Roll
 from headrace.core.rollout import Basis
+from headrace.testkit.apps import create_app
 from headrace.testkit.builders import an_api_key
 from headrace.testkit.infra import fresh_database, fresh_prefix
 

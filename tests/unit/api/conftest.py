@@ -18,7 +18,6 @@ from headrace.adapters.blobs.files.blobs import open_file_blobs
 from headrace.adapters.store.sql import migrate, open_sql_store
 from headrace.adapters.streams.inprocess.streams import InProcessStreams
 from headrace.adapters.tickets.inprocess.tickets import InProcessTickets
-from headrace.api.app import create_app
 from headrace.api.auth import Keys, digest_of
 from headrace.api.deps import ApiDeps, Limits
 from headrace.api.presence import Presence
@@ -37,6 +36,7 @@ from headrace.core.ports.store import AttemptEnd, Change, Store
 from headrace.core.ports.streams import Batch, Streams
 from headrace.core.roll import Roll
 from headrace.core.rollout import Basis
+from headrace.testkit.apps import create_app
 from headrace.testkit.builders import an_api_key
 
 RED, BLUE = {"apikey": "key-of-red"}, {"apikey": "key-of-blue"}

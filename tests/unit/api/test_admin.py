@@ -9,11 +9,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from headrace.api.app import create_app
 from headrace.api.deps import ApiDeps
 from headrace.contracts.ids import Lane, TenantId, WorkerId
 from headrace.core.ports.store import Store, Terms
 from headrace.core.usecases.admit import Admission, Caps
+from headrace.testkit.apps import create_app
 
 ADMIN = {"apikey": "key-of-admin"}
 RED = {"apikey": "key-of-red"}

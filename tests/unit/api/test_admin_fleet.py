@@ -10,11 +10,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from headrace.api.app import create_app
 from headrace.api.deps import ApiDeps
 from headrace.contracts.ids import Lane, WorkerId
 from headrace.contracts.messages import Gpu, Hearing, Vitals, WarmModel
 from headrace.core.ports.store import Store
+from headrace.testkit.apps import create_app
 from headrace.testkit.unruly import UnrulyStore
 
 ADMIN = {"apikey": "key-of-admin", "X-Operator": "ann"}

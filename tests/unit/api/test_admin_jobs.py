@@ -9,9 +9,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from headrace.api.app import create_app
 from headrace.api.deps import ApiDeps
 from headrace.core.usecases.admit import Admission, Caps
+from headrace.testkit.apps import create_app
 
 ADMIN = {"apikey": "key-of-admin", "X-Operator": "ann"}
 RED, BLUE = {"apikey": "key-of-red"}, {"apikey": "key-of-blue"}

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from headrace.api.app import create_app
 from headrace.api.deps import ApiDeps
+from headrace.testkit.apps import create_app
 from headrace.testkit.runs_at_the_door import PIPELINES
 
 RED, BLUE = {"apikey": "key-of-red"}, {"apikey": "key-of-blue"}

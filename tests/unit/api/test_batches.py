@@ -13,7 +13,6 @@ import pytest
 from httpx_sse import aconnect_sse
 
 from headrace.adapters.streams.inprocess.streams import InProcessStreams
-from headrace.api.app import create_app
 from headrace.api.deps import ApiDeps
 from headrace.api.dialects.native.schemas_batches import BatchView
 from headrace.contracts.ids import BatchId, JobId
@@ -25,6 +24,7 @@ from headrace.core.ports.webhooks import CallQuery
 from headrace.core.usecases.admit import Admission, Caps
 from headrace.core.usecases.batches import stop_batches
 from headrace.core.usecases.expand import Expansion, Sources, expand
+from headrace.testkit.apps import create_app
 from headrace.testkit.runs_at_the_door import BLUE, NOBODYS, RED, Crew
 
 ITEMS = [{"custom_id": f"row-{n}", "input": {"text": "a"}} for n in range(4)]

@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 
-from headrace.api.app import create_app
 from headrace.api.deps import ApiDeps
 from headrace.api.dialects.conversations.chunks import Chunks
 from headrace.contracts.frames import (
@@ -28,6 +27,7 @@ from headrace.contracts.frames import (
 from headrace.contracts.ids import START, JobId, Lane, Position
 from headrace.contracts.messages import EngineCard
 from headrace.contracts.producing import OUTSIDE
+from headrace.testkit.apps import create_app
 
 RED, BLUE = {"apikey": "key-of-red"}, {"apikey": "key-of-blue"}
 CHAT = "/conversations/lunch/messages"

@@ -9,12 +9,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from headrace.api.app import create_app
 from headrace.api.deps import ApiDeps
 from headrace.contracts.ids import JobId, TenantId
 from headrace.core.ports.dead_letters import DeadLetter, Source
 from headrace.core.ports.store import Store
 from headrace.core.usecases.bury import bury
+from headrace.testkit.apps import create_app
 from headrace.testkit.builders import a_dead_letter, a_job_id
 
 ANN = {"apikey": "key-of-operators", "X-Operator": "ann"}

@@ -10,13 +10,13 @@ import pytest
 from fastapi import FastAPI
 
 from headrace.adapters.streams.inprocess.streams import InProcessStreams
-from headrace.api.app import create_app
 from headrace.api.deps import ApiDeps
 from headrace.contracts.ids import START, JobId
 from headrace.core.ports.store import Store
 from headrace.core.usecases.cancel import honour_cancels
 from headrace.core.usecases.erase import Places
 from headrace.core.usecases.go_on_erasing import go_on
+from headrace.testkit.apps import create_app
 from headrace.testkit.waits import eventually
 
 RED, BLUE, ADMIN = ({"apikey": f"key-of-{who}"} for who in ("red", "blue", "admin"))

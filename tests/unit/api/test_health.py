@@ -11,8 +11,8 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from headrace.api.app import create_app
 from headrace.core.errors import Unavailable
+from headrace.testkit.apps import create_app
 
 OPERATOR = {"apikey": "key-of-operators"}
 WHY_IN_PUBLIC = "it does not answer; the log of this server says why"

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from headrace.api.app import create_app
 from headrace.api.auth import Keys
+from headrace.testkit.apps import create_app
 
 RED, BLUE = {"apikey": "key-of-red"}, {"apikey": "key-of-blue"}
 

@@ -13,7 +13,6 @@ import pytest
 from fastapi import FastAPI
 from websockets.asyncio.client import connect
 
-from headrace.api.app import create_app
 from headrace.api.auth import Keys
 from headrace.api.deps import ApiDeps
 from headrace.contracts.ids import KeyId
@@ -21,6 +20,7 @@ from headrace.core import keyring
 from headrace.core.errors import Unavailable
 from headrace.core.keyring import Keyring
 from headrace.core.ports.store import Store, Transaction
+from headrace.testkit.apps import create_app
 from headrace.testkit.waits import eventually
 
 ADMIN = {"apikey": "key-of-admin"}

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from headrace.api.app import create_app
+from headrace.testkit.apps import create_app
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 

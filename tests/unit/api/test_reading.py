@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from headrace.api.app import create_app
 from headrace.api.deps import ApiDeps
 from headrace.contracts.frames import Progress
+from headrace.testkit.apps import create_app
 
 RED = {"apikey": "key-of-red"}
 

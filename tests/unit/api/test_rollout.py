@@ -10,7 +10,6 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from headrace.api.app import create_app
 from headrace.api.deps import ApiDeps
 from headrace.api.steering import Steering
 from headrace.contracts.ids import JobId, Lane, TenantId
@@ -19,6 +18,7 @@ from headrace.core.ports.paths import DISTRIBUTED, LOCAL
 from headrace.core.ports.rollouts import Comparison
 from headrace.core.ports.store import Store
 from headrace.core.rollout import Basis, Fixed
+from headrace.testkit.apps import create_app
 from headrace.testkit.builders import a_job_id
 
 ADMIN = {"apikey": "key-of-admin", "X-Operator": "ann"}

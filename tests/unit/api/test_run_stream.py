@@ -16,10 +16,10 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 from websockets.asyncio.client import connect
 
 from headrace.adapters.streams.inprocess.streams import InProcessStreams
-from headrace.api.app import create_app
 from headrace.api.deps import ApiDeps
 from headrace.contracts.frames import Token
 from headrace.core.ports.store import Store
+from headrace.testkit.apps import create_app
 from headrace.testkit.runs_at_the_door import (
     BLUE,
     PIPELINES,

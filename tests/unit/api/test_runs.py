@@ -10,10 +10,10 @@ import pytest
 from fastapi import FastAPI
 
 from headrace.adapters.streams.inprocess.streams import InProcessStreams
-from headrace.api.app import create_app
 from headrace.api.deps import ApiDeps
 from headrace.contracts.messages import JobError
 from headrace.core.ports.store import Store
+from headrace.testkit.apps import create_app
 from headrace.testkit.runs_at_the_door import (
     BLUE,
     NOBODYS,

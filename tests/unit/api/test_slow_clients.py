@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from headrace.api.app import create_app
 from headrace.contracts.frames import Token
+from headrace.testkit.apps import create_app
 from headrace.testkit.waits import eventually
 
 RED = {"apikey": "key-of-red"}

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from headrace.api.app import create_app
 from headrace.api.auth import Keys
+from headrace.testkit.apps import create_app
 
 RED = {"apikey": "key-of-red"}
 

@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from headrace.api.app import create_app
+from headrace.testkit.apps import create_app
 from headrace.testkit.waits import eventually
 
 RED, BLUE = {"apikey": "key-of-red"}, {"apikey": "key-of-blue"}

@@ -17,13 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from fastapi import FastAPI
 from typing_extensions import override
 
-from headrace.api.app import create_app
 from headrace.api.auth import Keys
 from headrace.api.deps import ApiDeps
 from headrace.api.issuer import ASKED_EVERY_S, KEPT_S, TRIED_EVERY_S, SigningKeys, fetched, keys_in
 from headrace.api.tokens import Tokens, Trust
 from headrace.core.errors import Unavailable
 from headrace.core.keyring import Keyring
+from headrace.testkit.apps import create_app
 
 ISSUER: Final = "https://issuer.example"
 AUDIENCE: Final = "headrace"

@@ -15,12 +15,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from headrace.api.app import create_app
 from headrace.api.deps import ApiDeps
 from headrace.contracts.ids import TenantId, UploadId
 from headrace.core.errors_bulk import UploadMoved
 from headrace.core.ports.store import Transaction
 from headrace.core.usecases.upload import Bounds, Desk, begin_upload, end_expired, receive
+from headrace.testkit.apps import create_app
 
 RED, BLUE = {"apikey": "key-of-red"}, {"apikey": "key-of-blue"}
 TUS = {"Tus-Resumable": "1.0.0"}

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from headrace.api.app import create_app
 from headrace.api.deps import ApiDeps
 from headrace.core.ports.store import Store
 from headrace.core.usecases.users import Welcome
+from headrace.testkit.apps import create_app
 
 ADMIN = {"apikey": "key-of-admin", "X-Operator": "ann"}
 

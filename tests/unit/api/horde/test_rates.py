@@ -12,10 +12,10 @@ import pytest
 from fastapi import FastAPI
 from tests.unit.api.horde.conftest import ANONYMOUS, IMAGE_MODEL
 
-from headrace.api.app import create_app
 from headrace.api.deps import ApiDeps
 from headrace.api.role import Api
 from headrace.core.rates import RateName, rates
+from headrace.testkit.apps import create_app
 from headrace.testkit.background import served
 
 ASKED = {"prompt": "a red fox", "models": [IMAGE_MODEL]}

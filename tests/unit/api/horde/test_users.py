@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 
-from headrace.api.app import create_app
 from headrace.api.auth import Keys
 from headrace.api.deps import ApiDeps
 from headrace.api.registration import Registration
@@ -18,6 +17,7 @@ from headrace.core.keyring import Keyring
 from headrace.core.ports.store import Store
 from headrace.core.ports.users import ANONYMOUS_TENANT, User
 from headrace.core.usecases.users import Changes, Welcome, change_user, user_for
+from headrace.testkit.apps import create_app
 
 RED, ANONYMOUS = {"apikey": "key-of-red"}, {"apikey": "0000000000"}
 ADMIN = {"apikey": "key-of-admin"}

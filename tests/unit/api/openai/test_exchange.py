@@ -12,7 +12,6 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from headrace.api.app import create_app
 from headrace.api.auth import Keys
 from headrace.api.deps import ApiDeps
 from headrace.api.gateways.race import race
@@ -22,6 +21,7 @@ from headrace.engines.embedding.minilm import MiniLmEngine
 from headrace.engines.image.engine import EmojiFlowEngine
 from headrace.engines.registry import card
 from headrace.engines.text.smollm2 import SmolLm2Engine
+from headrace.testkit.apps import create_app
 from headrace.testkit.background import served
 
 GOLDEN: Final = Path(__file__).parents[3] / "golden" / "openai" / "exchange.json"

@@ -9,13 +9,13 @@ from typing import Any
 
 import httpx
 
-from headrace.api.app import create_app
 from headrace.api.deps import ApiDeps
 from headrace.api.gateways.race import race
 from headrace.contracts.frames import Token
 from headrace.contracts.ids import Lane, TenantId
 from headrace.contracts.messages import EngineCard
 from headrace.core.ports.store import Query, Store
+from headrace.testkit.apps import create_app
 
 RED = {"apikey": "key-of-red"}
 CHAT, COMPLETIONS, EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
-from headrace.api.app import create_app
 from headrace.api.auth import Keys
 from headrace.api.deps import ApiDeps
+from headrace.testkit.apps import create_app
 
 DOORS: Final = (
     "/jobs",

@@ -15,7 +15,6 @@ from tests.unit.api.horde.conftest import Requester, _json
 
 from headrace.adapters.bus.inprocess import InProcessBus
 from headrace.adapters.streams.inprocess.streams import InProcessStreams
-from headrace.api.app import create_app
 from headrace.api.auth import Keys, digest_of
 from headrace.api.deps import ApiDeps
 from headrace.api.remote_desk import RemoteDesk
@@ -24,6 +23,7 @@ from headrace.core.keyring import Keyring
 from headrace.core.ports.keys import Scope
 from headrace.core.ports.store import Store
 from headrace.core.ports.users import ANONYMOUS_TENANT
+from headrace.testkit.apps import create_app
 from headrace.testkit.background import served
 from headrace.testkit.builders import an_api_key
 from headrace.testkit.house import TOPOLOGY, House
