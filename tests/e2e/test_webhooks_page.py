@@ -30,8 +30,14 @@ ADMIN = "the-operators-key"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def system(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[System]:
-    settings = {"WEBHOOK_HTTP": "true", "WEBHOOK_NETWORKS": "127.0.0.0/8", "ADMIN_KEY": ADMIN}
-    async with running(mode, tmp_path_factory.mktemp(mode), SLOTS="echo=2", **settings) as system:
+    async with running(
+        mode,
+        tmp_path_factory.mktemp(mode),
+        SLOTS="echo=2",
+        WEBHOOK_HTTP="true",
+        WEBHOOK_NETWORKS="127.0.0.0/8",
+        ADMIN_KEY=ADMIN,
+    ) as system:
         yield system
 
 
