@@ -66,7 +66,7 @@ export function standingOf(
 
 export function callStanding({ state, tries }: Call): { tone: Tone; word: string } {
   const again = state === "waiting" && tries > 0;
-  return { tone: CALL_TONES[state], word: again ? "Tried again" : CALL_WORDS[state] };
+  return { tone: CALL_TONES[state], word: again ? "Trying again" : CALL_WORDS[state] };
 }
 
 export function toldTries(tries: number): string {
@@ -80,7 +80,19 @@ export function toldWhen({ state, next_at, settled_at }: Call, now: number): str
     return state === "delivered" ? `arrived${when}` : `given up${when}`;
   }
   const left = next_at === null ? 0 : (Date.parse(next_at) - now) / 1000;
-  return left <= 0 ? "tried now" : `next try in ${roughly(left)}`;
+  return left <= 0 ? "tried now" : `next try in ${wait(left)}`;
+}
+
+/** Of minutes nobody needs the seconds. */
+function wait(seconds: number): string {
+  const minutes = Math.round(seconds / 60);
+  return seconds < 60 || minutes >= 60 ? roughly(seconds) : `${minutes} min`;
+}
+
+/** What came of a try, in bold; and why, where that says more. */
+export function toldTry({ status, error }: { status: number | null; error: string | null }) {
+  const what = status === null ? "no answer" : `answered ${status}`;
+  return { what, why: error === what ? null : error };
 }
 
 /** What came of the latest try, where it was no receipt. */

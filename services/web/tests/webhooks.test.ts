@@ -15,6 +15,7 @@ import {
   standingOf,
   toldEvents,
   toldTries,
+  toldTry,
   toldWhen,
 } from "../src/webhooks";
 
@@ -62,8 +63,8 @@ test("a call says when it is tried next, or what became of it", () => {
   const settled = "2030-01-31T11:57:00Z";
 
   expect(callStanding(CALL).word).toBe("Waiting");
-  expect(callStanding({ ...CALL, tries: 2 }).word).toBe("Tried again");
-  expect(toldWhen(CALL, NOW)).toBe("next try in 5 min 0 s");
+  expect(callStanding({ ...CALL, tries: 2 }).word).toBe("Trying again");
+  expect(toldWhen(CALL, NOW)).toBe("next try in 5 min");
   expect(toldWhen({ ...CALL, next_at: "2030-01-31T11:59:59Z" }, NOW)).toBe("tried now");
   expect(toldWhen({ ...CALL, state: "given_up", settled_at: settled }, NOW)).toBe(
     "given up 3 min ago",
@@ -72,6 +73,11 @@ test("a call says when it is tried next, or what became of it", () => {
     "arrived 3 min ago",
   );
   expect([toldTries(0), toldTries(1), toldTries(9)]).toEqual(["not tried yet", "1 try", "9 tries"]);
+  expect(toldTry({ status: 500, error: "answered 500" })).toEqual({
+    what: "answered 500",
+    why: null,
+  });
+  expect(toldTry({ status: null, error: "no answer within 15 s" }).why).toContain("15 s");
   expect(lastError({ log: [{ error: "answered 500" }, { error: null }] })).toBeNull();
   expect([hostOf("https://a.example:8443/x?y"), hostOf("no address")]).toEqual([
     "a.example:8443",
