@@ -35,7 +35,7 @@ PAGE_SOURCES := $(shell git ls-files services/web 2>/dev/null)
 
 ROOMS := unit conformance integration e2e chaos
 PYTEST := $(BIN)/python -m pytest
-AT_ONCE ?= 2  # tests; many of them wait for leases and time limits, and leave a core to another
+AT_ONCE ?= 3  # tests on two cores; many of them wait for leases and time limits, and leave a core to others
 COMPOSE := docker compose -f docker-compose.dev.yml
 
 ##@ Start here
@@ -54,7 +54,8 @@ run: $(STAMPS)/runtime $(PAGE) ## Serve on HOST:PORT (127.0.0.1:8000) until Ctrl
 	@$(BIN)/headrace up
 
 .PHONY: test
-test: fmt-check lint types arch web-check $(STAMPS)/torch ## Set up, find or start the servers, run every check and test
+test: $(STAMPS)/torch $(PAGE) ## Set up, find or start the servers, run every check and test
+	@$(MAKE) --no-print-directory --jobs=$(AT_ONCE) --output-sync=target fmt-check lint types arch web-check
 	$(PYTEST) -n $(AT_ONCE) --dist worksteal $(foreach room,$(ROOMS),$(wildcard tests/$(room))) $(ARGS)
 
 ##@ The compose stack

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from secrets import token_hex
 
 import httpx
 import pytest
@@ -180,15 +181,16 @@ async def test_a_whole_cause_is_counted_before_it_is_replayed_at_a_rate(
 async def test_jobs_are_searched_for_and_cancelled_together_after_a_rehearsal(
     system: System, browser: Browser, user: User
 ) -> None:
+    blue = f"blue-{token_hex(4)}"  # of this try alone
     jobs = [
         await user.submit(
-            labels={"batch": "blue"}, input={"text": "word", "repeat": 500, "delay_s": 0.05}
+            labels={"batch": blue}, input={"text": "word", "repeat": 500, "delay_s": 0.05}
         )
         for _ in range(3)
     ]
     seen = await signed_in(browser, system, "jobs")
 
-    await seen.page.get_by_role("searchbox", name="Label").fill("batch:blue")
+    await seen.page.get_by_role("searchbox", name="Label").fill(f"batch:{blue}")
     await expect(seen.page.get_by_role("checkbox", name="Choose ")).to_have_count(3 + 1)
     await button(seen, "Cancel all found").click()
     asked = seen.page.get_by_role("dialog")
@@ -252,19 +254,20 @@ async def test_a_rollout_goes_a_step_on_and_all_the_way_back(
 async def test_a_key_is_shown_once_and_a_revoked_one_is_good_for_nothing(
     system: System, browser: Browser
 ) -> None:
+    name = f"of the test {token_hex(4)}"
     seen = await signed_in(browser, system, "tenants/acme")
     await button(seen, "New key").click()
     made = seen.page.get_by_role("dialog")
-    await made.get_by_label("Name").fill("of the test")
+    await made.get_by_label("Name").fill(name)
     await button(made, "Make it").click()
     key = await made.locator(".key code").inner_text()
     await button(made, "I have it").click()
 
     async with httpx.AsyncClient(base_url=system.url, trust_env=False) as http:
         before = await http.get("/jobs", headers={"apikey": key})
-        await button(seen, "Revoke of the test").click()
+        await button(seen, f"Revoke {name}").click()
         await button(seen, "Revoke it").click()
-        await expect(seen.page.get_by_role("row", name="of the test")).to_contain_text("revoked")
+        await expect(seen.page.get_by_role("row", name=name)).to_contain_text("revoked")
 
         async def refused() -> bool:
             return (await http.get("/jobs", headers={"apikey": key})).status_code == 401

@@ -23,7 +23,6 @@ pytestmark = [
 ]
 INFERENCES: Final = 1000
 AT_ONCE: Final = 8
-ROW: Final = (split(0.2, 3).held_out[0] * SHADES).round().tolist()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -42,9 +41,10 @@ async def post(user: User, path: str, body: dict[str, Any]) -> Any:
 async def asked_by(user: User, people: Sequence[str]) -> dict[str, str]:
     """The version that each of them was given."""
     gate, given = asyncio.Semaphore(AT_ONCE), {}
+    row = (split(0.2, 3).held_out[0] * SHADES).round().tolist()
 
     async def ask(person: str) -> None:
-        wanted = {"model": "digits", "input": {"rows": [ROW]}, "sticky": person}
+        wanted = {"model": "digits", "input": {"rows": [row]}, "sticky": person}
         async with gate:
             given[person] = (await post(user, "/jobs/inference", wanted))["model"]
 
