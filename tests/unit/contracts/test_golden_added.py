@@ -5,6 +5,7 @@ Its golden file is written by hand, as those of `test_golden.py`.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,18 @@ ADDED: dict[str, Message] = {
                 skill=messages.Skill(kind="video", models=["a"], max_frames=48),
                 lease_s=150.0,
                 more=[ClaimId("c-4")],
+            )
+        ],
+    ),
+    "takes.v1.until": messages.Takes(
+        worker=WORKER,
+        reply_to="headrace.worker.api-1",
+        takes=[
+            messages.Take(
+                id=ClaimId("c-3"),
+                skill=messages.Skill(kind="image", models=["a"]),
+                lease_s=150.0,
+                until=datetime(2026, 11, 27, 12, 0, 5, tzinfo=UTC),
             )
         ],
     ),

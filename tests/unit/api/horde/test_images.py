@@ -354,3 +354,11 @@ async def test_the_clients_name_is_kept_with_the_job(
 
     assert job is not None
     assert job.spec.labels["client_agent"] == "fox:1.0:me"
+
+
+async def test_a_mask_alone_is_refused(requester: Requester) -> None:
+    asked = {**ASKED, "source_mask": base64.b64encode(PNG).decode()}
+
+    refused = await requester.ask("generate/async", asked, 400)
+
+    assert refused["rc"] == "SourceMaskUnnecessary"

@@ -55,7 +55,7 @@ async def test_the_heartbeat_asks_nobody_else(
 async def test_models_are_those_that_somebody_serves(requester: Requester) -> None:
     (image,) = await requester.get("status/models")
     assert image == {
-        "name": IMAGE_MODEL, "count": 2, "queued": 0.0, "jobs": 0.0, "eta": 0, "type": "image",
+        "name": IMAGE_MODEL, "count": 2, "performance": 0.0, "queued": 0.0, "jobs": 0.0, "eta": 0, "type": "image",
     }  # fmt: skip
 
     texts = await requester.get("status/models?type=text")

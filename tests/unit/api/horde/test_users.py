@@ -127,7 +127,25 @@ async def test_users_are_listed_by_number(door: Door, store: Store) -> None:
 
     assert (status, [each["id"] for each in found]) == (200, [0, red.id, blue.id])
     assert beyond == []
-    assert (await door("GET", "users"))[0] == 401
+
+
+async def test_users_are_looked_at_without_a_key_where_anybody_is_let_in(
+    door: Door, deps: ApiDeps, store: Store
+) -> None:
+    """The protocol's client shows none there."""
+    red = await user_of(store, "red")
+    closed = create_app(replace(deps, auth=Keys({}, anonymous=None, ring=Keyring(store))))
+
+    listed = await door("GET", "users")
+    _, one = await door("GET", f"users/{red.id}")
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(closed), base_url="http://headrace"
+    ) as client:
+        refused = [await client.get(f"/api/v2/users{each}") for each in ("", f"/{red.id}")]
+
+    assert listed[0] == 200
+    assert one == {"username": red.name, "id": red.id, "trusted": False, "moderator": False}
+    assert [each.status_code for each in refused] == [401, 401]
 
 
 async def test_operators_grant_kudos_and_it_is_audited(door: Door, store: Store) -> None:

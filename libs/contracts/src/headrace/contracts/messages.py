@@ -7,6 +7,7 @@ version and a reader for the old one.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -284,6 +285,7 @@ class Take(msgspec.Struct, frozen=True, omit_defaults=True):
     more: list[
         ClaimId
     ] = []  # for as many further jobs that differ from the first by their seed alone
+    until: datetime | None = None  # by the store's clock: then nobody waits for an answer any more
 
 
 class Takes(msgspec.Struct, frozen=True, tag_field="kind", tag="takes.v1"):

@@ -16,6 +16,7 @@ import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final, TypeAlias
 
@@ -85,6 +86,7 @@ class Roll:
         self._questions = Together(self._answer)
         self._known: OrderedDict[Asks, _Known] = OrderedDict()
         self._changes = 0
+        self._clock: tuple[datetime, float] | None = None  # the store's, and when it was read
 
     async def call(self, asks: Asks) -> Enlisted:
         """The first time one is heard of, it is registered. Raises Unavailable."""
@@ -94,6 +96,14 @@ class Roll:
             if now < known.until:
                 return known.enlisted
         return await self._questions.ask(asks) or Enlisted(None, None)
+
+    @property
+    def now(self) -> datetime | None:
+        """By the store's clock, as it was read with the latest question: rather late than early."""
+        if self._clock is None:
+            return None
+        at, read = self._clock
+        return at + timedelta(seconds=self._monotonic() - read)
 
     def forget(self) -> None:
         """A worker was changed or deleted, or an owner: seldom, so all are asked for again."""
@@ -105,6 +115,7 @@ class Roll:
         everybody = {*asked, *self._soon(now, asked)}
         async with self._store.begin() as tx:
             found = await enlist(tx, everybody, new_id=self._new_id)
+            self._clock = (await tx.now(), now)
         if changes == self._changes:
             for asks, enlisted in found.items():
                 self._remember(asks, enlisted, now, asked_now=asks in asked)

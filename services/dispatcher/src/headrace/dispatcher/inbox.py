@@ -61,7 +61,7 @@ class Inbox:
     async def claims(self, message: Message, delivery: Delivery) -> None:
         """Idempotent by claim id: a message that comes twice gets the same grants."""
         if isinstance(message, Takes):
-            if await self._taker.hear(message):
+            if await self._taker.hear(message, again=delivery.redelivered):
                 self._room()
             return
         if not isinstance(message, Claims):

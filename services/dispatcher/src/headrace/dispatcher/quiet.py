@@ -4,8 +4,9 @@ Laws:
 1. What is remembered was read after the last stir. A job that comes stirs, and so does whoever tells a worker
    to drain: then nothing is remembered, and each take looks for itself.
 2. Nothing is given out from here: it answers only that nothing fits.
-3. Every `LOOK_EVERY_S` one transaction looks for all who asked: they are seen by that, and what no stir told of is
-   found by it.
+3. Every `LOOK_EVERY_S` one transaction looks for all who asked: they are seen by that.
+4. What no stir told of (a hint may be lost) is found within `FOUND_WITHIN_S`: the release loop, which looks for work
+   anyway, reads it in a transaction of its own.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from headrace.core.ports.store import Store
 from headrace.core.usecases.take import fit
 
 LOOK_EVERY_S: Final = 20.0
+FOUND_WITHIN_S: Final = 2.0  # and a turn of the release loop
 _GOOD_FOR_S: Final = 3 * LOOK_EVERY_S  # the store was away: then each take tells that it is
 _REMEMBERED: Final = 10_000  # workers
 
@@ -32,6 +34,7 @@ class Quiet:
     stirs: int = 0
     _classes: Sequence[Class] | None = None  # None: somebody stirred, or nobody has looked since
     _read_at: float = 0.0
+    _compared_at: float = 0.0
     _seen: set[WorkerId] = field(default_factory=set)  # whom the store heard of since, not draining
     _asked: dict[WorkerId, Take] = field(default_factory=dict)  # and was not told of since
 
@@ -55,6 +58,23 @@ class Quiet:
         self._classes, self._read_at = classes, self.monotonic()
         if seen is not None and len(self._seen) < _REMEMBERED:
             self._seen.add(seen)
+
+    @property
+    def may_have_missed(self) -> bool:
+        """It is time to compare what is remembered with what there is; nothing is while somebody stirs."""
+        return (
+            self._classes is not None
+            and self.monotonic() - max(self._read_at, self._compared_at) >= FOUND_WITHIN_S
+        )
+
+    def compare(self, classes: Sequence[Class], *, since: int) -> bool:
+        """With these, just read; whether there are some that no stir told of."""
+        if since != self.stirs or self._classes is None:
+            return False
+        self._compared_at = self.monotonic()
+        known = {each.wants: each.waiting for each in self._classes}
+        self._classes = classes
+        return any(each.waiting > known.get(each.wants, 0) for each in classes)
 
     @property
     def is_due(self) -> bool:

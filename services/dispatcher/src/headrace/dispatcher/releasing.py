@@ -14,7 +14,15 @@ from headrace.core.ports.streams import Batch
 from headrace.core.usecases.cancel import honour_cancels
 from headrace.core.usecases.choose import Turns
 from headrace.core.usecases.lane_queues import LaneQueues
-from headrace.core.usecases.release import Keep, Outlet, keep_all, release, reoffer
+from headrace.core.usecases.release import (
+    Beside,
+    Keep,
+    Outlet,
+    keep_all,
+    nothing_beside,
+    release,
+    reoffer,
+)
 from headrace.core.usecases.runs import stop_runs
 from headrace.core.usecases.sweep import queue_due
 from headrace.dispatcher.announcer import announce
@@ -35,12 +43,15 @@ class Releaser:
         options: DispatcherOptions,
         attendance: Attendance,
         keep: Keep = keep_all,
+        beside: Beside = nothing_beside,
     ) -> None:
         self._store, self._bus, self._streams = ports.store, ports.bus, ports.streams
         self._topology, self._options = topology, options
         self._attendance = attendance
         queues = LaneQueues(ports.bus, topology, _log_trouble, options.monotonic)
-        self._outlet = Outlet(options.path, ports.bus, topology, self._announce, queues, keep)
+        self._outlet = Outlet(
+            options.path, ports.bus, topology, self._announce, queues, keep, beside
+        )
         self._turns: defaultdict[str, Turns] = defaultdict(Turns)
         self._begun: tuple[str, ...] = ()
 

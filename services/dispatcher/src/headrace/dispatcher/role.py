@@ -42,7 +42,9 @@ class Dispatcher:
         self._work = Wake()  # something may wait to be offered, or there is room to offer it
         self._attendance = Attendance(store, options, self._work)
         self._taker = Taker(ports, topology, options, self._attendance)
-        self._releaser = Releaser(ports, topology, options, self._attendance, self._taker.keep)
+        self._releaser = Releaser(
+            ports, topology, options, self._attendance, self._taker.keep, self._taker.compare
+        )
         self._sweeper = Sweeper(store, bus, streams, options, self._releaser, self._work)
         self._inbox = Inbox(ports, options, chance.random, self._stir, self._taker)
         self._undertaker = Undertaker(store, bus, options, self._attendance, chance.new_id)

@@ -2,11 +2,13 @@
 
 What waits here asks the store nothing, nor does who comes while nothing waits: see `quiet`. It is looked at again
 when somebody stirs. A take that is lost with this process costs its worker one wait, no job: nothing was
-granted for it.
+granted for it. Where that is not known (a look that was cut short, a message that comes again) the take is first
+asked what it was granted. Once its `until` is past, nothing is granted for it.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,9 +20,9 @@ from headrace.contracts.messages import Result, Results, Take, Taken, Takes, enc
 from headrace.contracts.topology import Topology
 from headrace.core.ports.bus import Parcel, Sent
 from headrace.core.ports.remotes import Class
-from headrace.core.ports.store import Waiting
+from headrace.core.ports.store import Transaction, Waiting
 from headrace.core.usecases.choose import Turns
-from headrace.core.usecases.take import TakenUp, fit, take
+from headrace.core.usecases.take import TakenUp, fit, take, taken_before
 from headrace.dispatcher.announcer import announce
 from headrace.dispatcher.attendance import Attendance
 from headrace.dispatcher.counting import count_claimed
@@ -33,6 +35,7 @@ from headrace.telemetry.logs import get_logger
 _log = get_logger("dispatcher.taking")
 PARKED_AT_MOST: Final = 5_000
 LONGEST_WAIT_S: Final = 60.0
+LOOK_WITHIN_S: Final = 4.0  # for one take: who asks gives up a second later
 LOOK_EVERY: Final = timedelta(seconds=0.25)  # at who waited long enough; the store is not asked
 _KEPT_AT_MOST: Final = 1_000
 
@@ -62,15 +65,16 @@ class Taker:
         self._stirred = False
         self._quiet = Quiet(options.monotonic)
         self._kept: OrderedDict[JobId, None] = OrderedDict()
+        self._unsure: OrderedDict[ClaimId, None] = (
+            OrderedDict()
+        )  # whether they were granted anything
         self._ours_next: defaultdict[Lane, bool] = defaultdict(lambda: True)
         self.wake = Wake()
 
     def stir(self) -> None:
         """Something may have come that a parked take fits."""
-        self._stirred = True
         self._quiet.stir()
-        if self._parked:
-            self.wake()
+        self._look_soon()
 
     def keep(self, lane: Lane, rows: Sequence[Waiting]) -> list[Waiting]:
         """Of jobs that somebody here waits for, every other one is offered to workers of ours.
@@ -104,14 +108,30 @@ class Taker:
         classes = [Class(wants, 1)]
         return any(fit(classes, each.take, each.worker).classes for each in self._parked.values())
 
-    async def hear(self, message: Takes) -> bool:
-        """Whether anything was granted: then there is room for another offer."""
+    async def compare(self, tx: Transaction) -> None:
+        """In a transaction that is there anyway: what waits that no hint told of?"""
+        if not self._quiet.may_have_missed:
+            return
+        since = self._quiet.stirs
+        if self._quiet.compare(await self._classes(tx), since=since):
+            self._look_soon()
+
+    def _look_soon(self) -> None:
+        self._stirred = True
+        if self._parked:
+            self.wake()
+
+    async def hear(self, message: Takes, *, again: bool = False) -> bool:
+        """Whether anything was granted: then there is room for another offer. `again`: it came before."""
+        for asked in message.takes if again else ():
+            self._doubt(asked.id)
         granted = [await self._hear(message, asked) for asked in message.takes]
         return any(granted)
 
     async def _hear(self, message: Takes, asked: Take) -> bool:
         """Parked before the first look: what comes during that look is not missed."""
-        known = self._quiet.answer(message.worker, asked)
+        sure = asked.id not in self._unsure
+        known = self._quiet.answer(message.worker, asked) if sure else None
         parked = self._park(message, asked)
         if known is not None:
             await self._nothing_yet(message, known, parked)
@@ -148,8 +168,12 @@ class Taker:
                 await self._see_all()
             return False
         self._stirred = False
-        if self._parked:
-            await self._serve()
+        try:
+            if self._parked:
+                await self._serve()
+        except BaseException:
+            self._stirred = True  # who was not looked at yet is, with the next turn
+            raise
         return False
 
     async def _let_go(self) -> None:
@@ -173,9 +197,8 @@ class Taker:
         """Who has waited longest first; nobody whom nothing fits costs a transaction."""
         left = await self._left()
         for each in list(self._parked.values()):
-            if not any(left.values()):
-                return
-            if each.take.id not in self._parked or not _may_fit(left, each):
+            doubtful = each.take.id in self._unsure
+            if each.take.id not in self._parked or not (doubtful or _may_fit(left, each)):
                 continue
             found = await self._look(each.worker, each.take)
             if self._goes_on_waiting(each.take.id, found):
@@ -186,7 +209,7 @@ class Taker:
                 await self._answer(each.worker, each.reply_to, found)
 
     def _goes_on_waiting(self, claim: ClaimId, found: TakenUp) -> bool:
-        if found.answer.grant is not None or found.answer.drain:
+        if found.answer.grant is not None or found.answer.drain or found.over:
             return False
         self._stirred = self._stirred or found.soon  # the loop's next turn looks again
         if (parked := self._parked.get(claim)) is not None:
@@ -197,22 +220,34 @@ class Taker:
         left: dict[str, int] = {}
         since = self._quiet.stirs
         async with self._store.begin() as tx:
-            classes = [each for path in self._attendance.paths for each in await tx.classes(path)]
+            classes = await self._classes(tx)
         self._quiet.remember(classes, seen=None, since=since)
         for each in classes:
             left[each.wants] = left.get(each.wants, 0) + each.waiting
         return left
 
+    async def _classes(self, tx: Transaction) -> list[Class]:
+        return [each for path in self._attendance.paths for each in await tx.classes(path)]
+
+    def _doubt(self, claim: ClaimId) -> None:
+        self._unsure[claim] = None
+        if len(self._unsure) > _KEPT_AT_MOST:
+            self._unsure.popitem(last=False)
+
     async def _look(self, worker: WorkerId, asked: Take) -> TakenUp:
-        since = self._quiet.stirs
-        found = await take(
-            self._store,
-            worker,
-            asked,
-            paths=self._attendance.paths,
-            turns=self._turns,
-            kept=self._kept,
-        )
+        since, again = self._quiet.stirs, asked.id in self._unsure
+        self._doubt(asked.id)
+        async with asyncio.timeout(LOOK_WITHIN_S):
+            before = await taken_before(self._store, worker, asked) if again else None
+            found = before or await take(
+                self._store,
+                worker,
+                asked,
+                paths=self._attendance.paths,
+                turns=self._turns,
+                kept=self._kept,
+            )
+        self._unsure.pop(asked.id, None)
         if found.seen is not None:
             self._quiet.remember(found.seen, seen=worker, since=since)
         if found.claimed is not None:

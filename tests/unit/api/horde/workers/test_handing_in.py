@@ -7,6 +7,7 @@ import base64
 from typing import Any
 from uuid import uuid4  # noqa: TID251  # tests make ids of their own
 
+import pytest
 from tests.unit.api.horde.conftest import Requester
 from tests.unit.api.horde.workers.conftest import ASKED, WEBP, RemoteWorker
 
@@ -105,6 +106,44 @@ async def test_a_censored_picture_is_told_as_censored(
     (made,) = (await done(requester, accepted["id"]))["generations"]
     assert (made["state"], made["censored"]) == ("censored", True)
     assert made["gen_metadata"] == metadata
+
+
+async def test_what_stands_for_a_picture_that_nobody_may_see_is_shown_if_it_was_brought(
+    worker: RemoteWorker, requester: Requester
+) -> None:
+    accepted = [await requester.ask("generate/async", ASKED) for _ in range(2)]
+    brought, not_brought = await worker.pop(), await worker.pop()
+    await worker.put(brought)
+
+    for job in (brought, not_brought):
+        await worker.submit(job, state="csam", censored=True)
+
+    shown, nothing = [(await done(requester, each["id"]))["generations"] for each in accepted]
+    assert [(each["state"], each["censored"]) for each in shown] == [("csam", True)]
+    assert nothing == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("generate/text/submit", {"generation": "words", "state": "ok"}),
+        ("generate/video/submit", {"generation": "R2", "state": "ok"}),
+        ("interrogate/submit", {"result": {"caption": "a fox"}, "state": "ok"}),
+    ],
+)
+async def test_what_was_popped_as_a_picture_is_handed_in_as_one(
+    worker: RemoteWorker, requester: Requester, path: str, body: dict[str, Any]
+) -> None:
+    """Else its request would have succeeded, and been paid for, with nothing to show."""
+    await requester.ask("generate/async", ASKED)
+    job = await worker.pop()
+    await worker.put(job)
+
+    refused = await worker.post(path, {"id": job["id"], **body}, 404)
+
+    assert refused["rc"] == "InvalidJobID"
+    assert "does not exist" in refused["message"]
+    assert (await worker.submit(job))["reward"] > 0
 
 
 async def test_what_was_handed_in_already_is_refused_in_the_words_that_clients_look_for(

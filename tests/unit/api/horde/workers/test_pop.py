@@ -211,7 +211,7 @@ async def test_a_worker_in_maintenance_is_told_so_in_the_words_that_clients_look
     await worker.change(me["id"], {"maintenance": False})
     job = await worker.pop()
 
-    assert told == {"maintenance": True, "maintenance_msg": "a new disk"}
+    assert told == {"maintenance": True}  # its client knows no other field
     assert refused["rc"] == "WorkerMaintenance"
     assert "maintenance mode" in refused["message"]
     assert job["id"] is not None
@@ -237,9 +237,32 @@ async def test_only_its_owner_changes_or_deletes_a_worker(
     kept = await stranger.http.delete(f"/api/v2/workers/{me}", headers=stranger.key)
     gone = await worker.http.delete(f"/api/v2/workers/{me}", headers=worker.key)
 
-    assert refused["rc"] == kept.json()["rc"] == "WrongCredentials"
+    assert refused["rc"] == kept.json()["rc"] == "NotOwner"
     assert gone.json() == {"deleted_id": me, "deleted_name": "drawer"}
     assert (await worker.http.get(f"/api/v2/workers/{me}")).json()["rc"] == "WorkerNotFound"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "rc"),
+    [
+        ({}, 400, "NoWorkerModSelected"),
+        ({"team": "0bed257b-e57c-4327-ac64-40cdfb1ac5e6"}, 404, "TeamNotFound"),
+        ({"name": "another's"}, 400, "WorkerNameAlreadyExists"),
+    ],
+    ids=["nothing", "a team", "a name that is taken"],
+)
+async def test_what_cannot_be_changed_of_a_worker_is_said(
+    worker: RemoteWorker, stranger: RemoteWorker, body: Any, status: int, rc: str
+) -> None:
+    stranger.name = "another's"
+    await stranger.pop()
+    await worker.pop()
+    me = (await worker.me())["id"]
+
+    refused = await worker.change(me, body, status)
+
+    assert refused["rc"] == rc
+    assert await worker.change(me, {"team": ""}) == {"team": "None"}
 
 
 async def test_workers_are_listed_by_type(worker: RemoteWorker, stranger: RemoteWorker) -> None:

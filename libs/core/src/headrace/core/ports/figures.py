@@ -27,6 +27,7 @@ class Tally:
     within: Period
     jobs: int
     work: int  # pixels times steps, or tokens, as `/api/v2` was asked for them
+    work_ms: int = 0  # that those with work took, from their first start to their end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

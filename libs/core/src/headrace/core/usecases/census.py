@@ -49,6 +49,12 @@ class Census:
         within = set(periods[: periods.index(period) + 1])
         return [each for each in self.tallies if each.kind == kind and each.within in within]
 
+    def speed(self, kind: str, model: str) -> float:
+        """Of its work in a second, whoever did it; 0: nothing was measured."""
+        made = [each for each in self.made(kind, Period.TOTAL) if each.model == model]
+        took_ms = sum(each.work_ms for each in made)
+        return sum(each.work for each in made) * 1000 / took_ms if took_ms else 0.0
+
 
 async def census(tx: Transaction) -> Census:
     now = await tx.now()

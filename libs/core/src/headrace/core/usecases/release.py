@@ -46,6 +46,14 @@ def keep_all(lane: Lane, rows: Sequence[Waiting]) -> list[Waiting]:  # noqa: ARG
     return list(rows)
 
 
+Beside: TypeAlias = Callable[[Transaction], Awaitable[None]]
+"""What somebody else reads in the transaction that looks for waiting jobs, so that it costs none."""
+
+
+async def nothing_beside(tx: Transaction) -> None:
+    """For who needs nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outlet:
     """Where offers go, and who is told that a job is queued."""
@@ -56,6 +64,7 @@ class Outlet:
     announce: Callable[[Sequence[Batch]], Awaitable[None]]
     queues: LaneQueues
     keep: Keep = keep_all
+    beside: Beside = nothing_beside
 
 
 async def release(
@@ -126,6 +135,7 @@ async def _reserve(
     store: Store, outlet: Outlet, path: str, window: Window, turns: Turns
 ) -> dict[Lane, list[Waiting]]:
     async with store.begin() as tx:
+        await outlet.beside(tx)
         waiting = await tx.waiting_lanes(path)
         queues = outlet.queues
         lanes = [lane for lane in waiting if _is_served(lane) and not queues.resting(lane)]

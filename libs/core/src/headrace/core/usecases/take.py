@@ -47,6 +47,7 @@ class TakenUp:
     wants: str = ""  # of the job that was granted
     soon: bool = False  # nothing was granted, but something may be in a moment
     seen: Sequence[Class] | None = None  # all that waits; None: not all of it was looked at
+    over: bool = False  # nobody waits for the answer any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,8 @@ async def take(  # what it decides with, each by its name
             _add(skipped, seen.skipped)
             if not seen.classes:
                 continue
+            if asked.until is not None and await tx.now() > asked.until:
+                return TakenUp(Taken(asked.id), over=True)
             await tx.hold_release()
             if (known := await tx.take(asked.id)) is not None:
                 return await _again(tx, worker, asked, known)
@@ -129,6 +132,13 @@ async def take(  # what it decides with, each by its name
             if found is not None:
                 return await _grant(tx, worker, search, found)
     return TakenUp(Taken(asked.id, skipped=skipped), soon=soon, seen=waiting)
+
+
+async def taken_before(store: Store, worker: WorkerId, asked: Take) -> TakenUp | None:
+    """What it was granted when its answer was lost, if it was; whether anything else waits or not."""
+    async with store.begin() as tx:
+        known = await tx.take(asked.id)
+        return None if known is None else await _again(tx, worker, asked, known)
 
 
 def _add(all_: dict[str, int], more: Mapping[str, int]) -> None:

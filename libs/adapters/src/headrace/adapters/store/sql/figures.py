@@ -23,6 +23,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from headrace.adapters.store.sql.expressions import literally
+from headrace.adapters.store.sql.recent import taken
 from headrace.adapters.store.sql.schema import ENDED, HELD, NOT_STARTED, jobs
 from headrace.adapters.store.sql.session import Session
 from headrace.adapters.store.sql.types import Instant, Json
@@ -80,8 +81,11 @@ _work: Final = case(
 _worked: Final = func.coalesce(func.sum(literal_column("work", BigInteger)), 0).label("work")
 _many: Final = func.count().label("jobs")
 
+_took: Final = case((_work > 0, taken(jobs.c.started_at, jobs.c.finished_at)), else_=0)
 _made: Final = (
-    select(jobs.c.kind, jobs.c.model, jobs.c.finished_at, _work.label("work"))
+    select(
+        jobs.c.kind, jobs.c.model, jobs.c.finished_at, _work.label("work"), _took.label("took_ms")
+    )
     .where(text(ENDED), jobs.c.state == literally(State.SUCCEEDED), jobs.c.shadow_of.is_(None))
     .order_by(jobs.c.finished_at.desc())
     .limit(literal_column(str(ENDED_LOOKED_AT), Integer))
@@ -91,9 +95,10 @@ _within: Final = case(
     *((_made.c.finished_at > bindparam(each, type_=Instant), each.value) for each in _AGES),
     else_=Period.TOTAL.value,
 ).label("within")
-_tallies: Final = select(_made.c.kind, _made.c.model, _within, _many, _worked).group_by(
-    _made.c.kind, _made.c.model, literal_column("within")
-)
+_tallies: Final = select(
+    *(_made.c.kind, _made.c.model, _within, _many, _worked),
+    func.coalesce(func.sum(_made.c.took_ms), 0).label("work_ms"),
+).group_by(_made.c.kind, _made.c.model, literal_column("within"))
 
 
 def _open(condition: str, *, running: int) -> Any:
@@ -127,6 +132,7 @@ async def tallies(session: Session) -> list[Tally]:
             within=Period(row.within),
             jobs=row.jobs,
             work=int(row.work),
+            work_ms=int(row.work_ms),
         )
         for row in await session.run(_tallies, **since)
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from fastapi import Request
 from starlette.responses import Response
@@ -37,6 +37,7 @@ from headrace.core.webhooks import check_webhook
 router = routes()
 _PICTURES_BYTES: Final = 3  # of this many blobs of the largest size a body may consist
 
+_Asked = TypeVar("_Asked", HordeImageRequest, HordeVideoRequest, TextRequest)
 _Planned: TypeAlias = Callable[[Circumstances], Plan]
 ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     200: {"model": QuoteView, "description": "What it would cost: `dry_run`."},
@@ -58,10 +59,7 @@ async def ask_for_images(
 ) -> Response:
     """Ask for images; the answer's id is asked after with `generate/check` and `generate/status`."""
     limit = _PICTURES_BYTES * deps.limits.blob_bytes
-    asked = await read(request, deps, HordeImageRequest, limit=limit)
-    refuse_what_nobody_does(asked)
-    must_allow(asker.shared, asked)
-    webhook = webhook_of(deps, asked.webhook)
+    asked, webhook = await heard(request, deps, asker, HordeImageRequest, limit=limit)
     kept = {} if asked.dry_run else await _pictures(deps, asker, asked)
 
     def planned(met: Circumstances) -> Plan:
@@ -82,10 +80,7 @@ async def ask_for_text(
     request: Request, deps: Deps, asker: Requester, agent: ClientAgent
 ) -> Response:
     """Ask for text; the answer's id is asked after with `generate/text/status`."""
-    asked = await read(request, deps, TextRequest)
-    refuse_what_nobody_does(asked)
-    must_allow(asker.shared, asked)
-    webhook = webhook_of(deps, asked.webhook)
+    asked, webhook = await heard(request, deps, asker, TextRequest)
 
     def planned(met: Circumstances) -> Plan:
         return text_plan(asked, met).told_to(webhook)
@@ -93,7 +88,17 @@ async def ask_for_text(
     return await answer(deps, asker, agent, planned, dry_run=asked.dry_run)
 
 
-def refuse_what_nobody_does(
+async def heard(
+    request: Request, deps: ApiDeps, asker: Asker, form: type[_Asked], *, limit: int = 0
+) -> tuple[_Asked, Webhook | None]:
+    """What is asked for, if this asker may and somebody can; and who is told of it. Raises HordeError."""
+    asked = await read(request, deps, form, limit=limit)
+    _refuse_what_nobody_does(asked)
+    must_allow(asker.shared, asked)
+    return asked, webhook_of(deps, asked.webhook)
+
+
+def _refuse_what_nobody_does(
     asked: HordeImageRequest | HordeVideoRequest | TextRequest,
 ) -> None:
     """Rather than to take it in and forget a part of it."""
@@ -103,6 +108,8 @@ def refuse_what_nobody_does(
         raise HordeError(404, "StyleNotFound", f"There is no style {asked.style!r} here.")
     if isinstance(asked, HordeImageRequest) and asked.nsfw and asked.censor_nsfw:
         raise wrong_payload({"censor_nsfw": "contradicts nsfw: leave one of them out"})
+    if isinstance(asked, HordeImageRequest) and asked.source_mask and not asked.source_image:
+        raise HordeError(400, "SourceMaskUnnecessary", "A source_mask needs a source_image.")
 
 
 def webhook_of(deps: ApiDeps, url: str | None) -> Webhook | None:

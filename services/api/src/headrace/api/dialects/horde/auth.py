@@ -74,7 +74,18 @@ async def _shared(deps: ApiDeps, caller: Caller) -> SharedKey | None:
 
 
 async def _asker(request: Request, deps: Deps, needed: SecurityScopes) -> Asker:
-    found = await asker(request, deps)
+    return with_scopes(await asker(request, deps), needed)
+
+
+async def _onlooker(request: Request, deps: Deps, needed: SecurityScopes) -> Asker:
+    """The protocol's client shows no key where it looks at users: it is anonymous, where that is anybody."""
+    if presented(request.headers) is None and deps.auth.anonymous is not None:
+        return Asker(Caller(deps.auth.anonymous), anonymous=True)
+    return await _asker(request, deps, needed)
+
+
+def with_scopes(found: Asker, needed: SecurityScopes) -> Asker:
+    """Raises HordeError where it lacks one."""
     for scope in map(Scope, needed.scopes):
         if not found.may(scope):
             raise HordeError(403, "Forbidden", f"This key has not the scope '{scope}'.")
@@ -82,8 +93,7 @@ async def _asker(request: Request, deps: Deps, needed: SecurityScopes) -> Asker:
 
 
 Requester: TypeAlias = Annotated[Asker, Security(_asker, scopes=[Scope.SUBMIT])]
-Reader: TypeAlias = Annotated[Asker, Security(_asker, scopes=[Scope.READ])]
-Worker: TypeAlias = Annotated[Asker, Security(_asker, scopes=[Scope.WORKER])]
+Onlooker: TypeAlias = Annotated[Asker, Security(_onlooker, scopes=[Scope.READ])]
 
 
 async def _agent(request: Request) -> str:

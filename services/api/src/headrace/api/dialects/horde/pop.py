@@ -39,6 +39,7 @@ from headrace.api.dialects.horde.working import (
     desk_of,
     in_maintenance,
 )
+from headrace.api.remote_desk import ANSWER_WITHIN_S
 from headrace.api.tracing import received_traceparent
 from headrace.contracts.ids import BlobId, ClaimId, TenantId
 from headrace.contracts.messages import Grant, Skill, Take, grants_of
@@ -313,6 +314,7 @@ def _take(
 ) -> Take:
     """Who calls itself slow has longer for its work."""
     together = 1 if skill.kind == INTERROGATION else said.amount or 1
+    now = deps.roll.now
     return Take(
         id=ClaimId(deps.new_id()),
         skill=skill,
@@ -322,6 +324,7 @@ def _take(
         slots=said.threads,
         trace=deps.current_traceparent() or received_traceparent(),
         more=[ClaimId(deps.new_id()) for _ in range(together - 1)],
+        until=None if now is None else now + timedelta(seconds=wait_s + ANSWER_WITHIN_S),
     )
 
 

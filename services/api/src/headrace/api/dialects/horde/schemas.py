@@ -46,9 +46,8 @@ class MetadataView(Told):
     ref: str | None = None
 
 
-class ImageView(Told):
+class _PicturedView(Told):
     id: str
-    img: str = Field(description="An address that is good for a while, or base64.")
     seed: str
     censored: bool
     model: str
@@ -56,6 +55,10 @@ class ImageView(Told):
     worker_name: str
     state: Literal["ok", "censored", "faulted", "csam"]
     gen_metadata: list[MetadataView] | None = None
+
+
+class ImageView(_PicturedView):
+    img: str = Field(description="An address that is good for a while, or base64.")
 
 
 class HordeStatusView(CheckView):
@@ -63,16 +66,8 @@ class HordeStatusView(CheckView):
     shared: bool = False
 
 
-class VideoView(Told):
-    id: str
+class VideoView(_PicturedView):
     video: str = Field(description="An address that is good for a while, or base64.")
-    seed: str
-    censored: bool
-    model: str
-    worker_id: str
-    worker_name: str
-    state: Literal["ok", "censored", "faulted", "csam"]
-    gen_metadata: list[MetadataView] | None = None
 
 
 class VideoStatusView(CheckView):

@@ -15,6 +15,7 @@ class HeartbeatView(Told):
 class HordeModelView(Told):
     name: str
     count: int  # threads that serve it
+    performance: float  # pixels times steps, or tokens, in a second; 0: nothing was measured
     queued: float  # megapixels times steps, or tokens
     jobs: float  # that wait or run
     eta: int  # seconds until they are done

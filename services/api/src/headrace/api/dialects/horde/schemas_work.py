@@ -34,30 +34,28 @@ class PopRequest(Asked):
     extra_slow_worker: bool | None = False
 
 
-class ImagePopRequest(PopRequest):
-    """The body of `POST /api/v2/generate/pop`."""
-
+class PicturePopRequest(PopRequest):
     models: Names
     max_pixels: Whole = 512 * 512
     nsfw: bool | None = True
     blacklist: Words | None = None
+    limit_max_steps: bool | None = False
+
+
+class ImagePopRequest(PicturePopRequest):
+    """The body of `POST /api/v2/generate/pop`."""
+
     allow_img2img: bool | None = True
     allow_painting: bool | None = True
     allow_post_processing: bool | None = True
     allow_controlnet: bool | None = False
     allow_lora: bool | None = False
-    limit_max_steps: bool | None = False
 
 
-class VideoPopRequest(PopRequest):
+class VideoPopRequest(PicturePopRequest):
     """The body of `POST /api/v2/generate/video/pop`."""
 
-    models: Names
-    max_pixels: Whole = 512 * 512
     max_frames: Whole = 1000
-    nsfw: bool | None = True
-    blacklist: Words | None = None
-    limit_max_steps: bool | None = False
 
 
 class TextPopRequest(PopRequest):

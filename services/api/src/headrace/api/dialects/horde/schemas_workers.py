@@ -46,10 +46,10 @@ class RemoteWorkerView(Told):
 
 class WorkerChangedView(Told):
     maintenance: bool | None = None
-    maintenance_msg: str | None = None
     paused: bool | None = None
     info: str | None = None
     name: str | None = None
+    team: str | None = None
 
 
 class WorkerDeletedView(Told):

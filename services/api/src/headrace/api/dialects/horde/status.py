@@ -59,7 +59,7 @@ async def list_models(
         and (max_count is None or each.threads <= max_count)
         and is_of(model_state, each)
     ]
-    return many_told([_model(each) for each in wanted])
+    return many_told([_model(seen, each) for each in wanted])
 
 
 @router.get(
@@ -77,7 +77,7 @@ async def get_model(
     seen = await deps.census.look(deps.store)
     return many_told(
         [
-            _model(each)
+            _model(seen, each)
             for each in seen.served
             if each.kind in {"image", "text"} and each.model in {wanted, name}
         ]
@@ -88,7 +88,7 @@ def is_of(state: ModelState, served: Served) -> bool:
     return state == "all" or served.known == (state == "known")
 
 
-def _model(served: Served) -> HordeModelView:
+def _model(seen: Census, served: Served) -> HordeModelView:
     load = served.load
     jobs = 0 if load is None else load.waiting + load.running
     work = 0 if load is None else load.work
@@ -96,6 +96,7 @@ def _model(served: Served) -> HordeModelView:
     return HordeModelView(
         name=served.model,
         count=served.threads,
+        performance=round(seen.speed(served.kind, served.model), 1),
         queued=work / _MEGA if is_image else float(work),
         jobs=float(jobs),
         eta=ceil(jobs / max(1, served.threads)) * _A_JOB_S,

@@ -29,6 +29,7 @@ from headrace.api.dialects.horde.schemas_work import (
 from headrace.api.dialects.horde.working import Owner, desk_of, wrong_credentials
 from headrace.contracts.ids import BlobId, ClaimId
 from headrace.contracts.messages import MAX_INLINE_BYTES, OUTPUT_BLOB, JobError, Result, Stages
+from headrace.core import wants
 from headrace.core.errors import BlobNotFound
 from headrace.core.job import Job
 from headrace.core.kudos import in_kudos
@@ -38,7 +39,6 @@ from headrace.core.usecases.hand_in import Standing, Taken
 
 router = routes()
 _BY_ADDRESS: Final = "R2"
-_NOTHING: Final = frozenset({"faulted", "csam"})
 _GIVEN_UP: Final = JobError("transient", "its worker gave it up")
 _MORE: Final = 64 * 2**20  # bytes of a body: base64 is a third longer than the picture
 
@@ -51,7 +51,7 @@ _MORE: Final = 64 * 2**20  # bytes of a body: base64 is a third longer than the 
 )
 async def submit_image(request: Request, deps: Deps, owner: Owner) -> Response:
     """The picture of an image job: "R2" once it was put where the pop said, else base64."""
-    return await _submit_blob(request, deps, owner, "image", PICTURES)
+    return await _submit_blob(request, deps, owner, wants.IMAGE, PICTURES)
 
 
 @router.post(
@@ -62,19 +62,22 @@ async def submit_image(request: Request, deps: Deps, owner: Owner) -> Response:
 )
 async def submit_video(request: Request, deps: Deps, owner: Owner) -> Response:
     """The video of a video job: "R2" once it was put where the pop said, else base64."""
-    return await _submit_blob(request, deps, owner, "video", VIDEOS)
+    return await _submit_blob(request, deps, owner, wants.VIDEO, VIDEOS)
 
 
 async def _submit_blob(
     request: Request, deps: ApiDeps, owner: Asker, what: str, media: Media
 ) -> Response:
     asked = await read(request, deps, SubmitRequest, limit=_MORE)
-    taken = await find(deps, owner, asked.id)
+    taken = await find(deps, owner, asked.id, what)
     if asked.state == "faulted":
         return await _hand_in(deps, taken, _failed(taken))
-    blob = None
-    if asked.state not in _NOTHING:
+    try:
         blob = await _blob(deps, taken, asked.generation, media)
+    except HordeError:
+        if asked.state != "csam":
+            raise
+        blob = None  # the one picture that a worker need not bring another in place of
     output = work.blob_output(asked, what, blob, taken.take.model, _asked_for(taken.job))
     return await _hand_in(deps, taken, await _succeeded(deps, taken, output))
 
@@ -88,7 +91,7 @@ async def _submit_blob(
 async def submit_text(request: Request, deps: Deps, owner: Owner) -> Response:
     """The text of a text job."""
     asked = await read(request, deps, SubmitRequest, limit=_MORE)
-    taken = await find(deps, owner, asked.id)
+    taken = await find(deps, owner, asked.id, wants.TEXT)
     if asked.state == "faulted":
         return await _hand_in(deps, taken, _failed(taken))
     output = work.text_output(asked, taken.take.model)
@@ -104,7 +107,7 @@ async def submit_text(request: Request, deps: Deps, owner: Owner) -> Response:
 async def submit_form(request: Request, deps: Deps, owner: Owner) -> Response:
     """What came of a form: an object, or "R2" for a picture."""
     asked = await read(request, deps, FormSubmitRequest, limit=_MORE)
-    taken = await find(deps, owner, asked.id)
+    taken = await find(deps, owner, asked.id, wants.INTERROGATION)
     if asked.state in {"faulted", "cancelled"}:
         return await _hand_in(deps, taken, _failed(taken))
     form = {"form": taken.take.model, "state": "ok"}
@@ -118,16 +121,15 @@ async def submit_form(request: Request, deps: Deps, owner: Owner) -> Response:
     return await _hand_in(deps, taken, await _succeeded(deps, taken, output))
 
 
-async def find(deps: ApiDeps, owner: Asker, claim: str) -> Taken:
-    """What was taken, if it is the asker's and can still be worked on. Raises HordeError."""
-    taken = None
-    if (name := _claim(claim)) is not None:
-        async with deps.store.begin() as tx:
-            taken = await hand_in.look(tx, name)
+async def find(deps: ApiDeps, owner: Asker, claim: str, kind: str | None = None) -> Taken:
+    """What was taken, if it is the asker's, of this kind and can still be worked on. Raises HordeError."""
+    taken = await _taken(deps, claim)
     if taken is None:
         raise unknown(claim)
     if taken.worker is None or taken.worker.tenant != owner.tenant:
         raise wrong_credentials("it" if taken.worker is None else taken.worker.name)
+    if kind not in {None, taken.worker.kind}:
+        raise unknown(claim)  # a text is no picture: each is handed in where it was popped
     match taken.standing:
         case Standing.HELD | Standing.UNSETTLED:
             return taken
@@ -139,12 +141,14 @@ async def find(deps: ApiDeps, owner: Asker, claim: str) -> Taken:
             raise _aborted(claim)
 
 
-def _claim(claim: str) -> ClaimId | None:
-    """With dashes or without."""
+async def _taken(deps: ApiDeps, claim: str) -> Taken | None:
+    """By its claim, with dashes or without."""
     try:
-        return ClaimId(str(UUID(claim)))
+        name = ClaimId(str(UUID(claim)))
     except ValueError:
         return None
+    async with deps.store.begin() as tx:
+        return await hand_in.look(tx, name)
 
 
 def unknown(claim: str) -> HordeError:

@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from msgspec.structs import replace as with_fields
+
 from headrace.api.dialects.horde.pictures import Media
 from headrace.api.dialects.horde.schemas_work import (
     FormPopRequest,
     ImagePopRequest,
+    PicturePopRequest,
     SubmitRequest,
     TextPopRequest,
     VideoPopRequest,
@@ -39,61 +42,54 @@ class Profile:
 
 
 def image_profile(asked: ImagePopRequest) -> Profile:
-    skill = Skill(
-        kind=wants.IMAGE,
-        models=asked.models,
-        nsfw=bool(asked.nsfw),
-        max_pixels=asked.max_pixels,
+    skill = with_fields(
+        _pictured(asked, wants.IMAGE),
         img2img=bool(asked.allow_img2img),
         painting=bool(asked.allow_painting),
         post_processing=bool(asked.allow_post_processing),
         controlnet=bool(asked.allow_controlnet),
         lora=bool(asked.allow_lora),
-        slow=bool(asked.extra_slow_worker),
-        few_steps=bool(asked.limit_max_steps),
-        paid_only=bool(asked.require_upfront_kudos),
-        blacklist=asked.blacklist or [],
     )
     said = {
-        "bridge_agent": asked.bridge_agent,
-        "models": asked.models,
-        "threads": asked.threads,
-        "nsfw": skill.nsfw,
-        "max_pixels": skill.max_pixels,
+        **_said(asked, skill),
         "img2img": skill.img2img,
         "painting": skill.painting,
         "post-processing": skill.post_processing,
         "lora": skill.lora,
         "controlnet": skill.controlnet,
-        "few_steps": skill.few_steps,
-        **_terms(skill),
     }
     return Profile(wants.IMAGE, skill, said, asked.priority_usernames or [])
 
 
 def video_profile(asked: VideoPopRequest) -> Profile:
-    skill = Skill(
-        kind=wants.VIDEO,
+    skill = with_fields(_pictured(asked, wants.VIDEO), max_frames=asked.max_frames)
+    said = {**_said(asked, skill), "max_frames": skill.max_frames}
+    return Profile(wants.VIDEO, skill, said, asked.priority_usernames or [])
+
+
+def _pictured(asked: PicturePopRequest, kind: str) -> Skill:
+    return Skill(
+        kind=kind,
         models=asked.models,
         nsfw=bool(asked.nsfw),
         max_pixels=asked.max_pixels,
-        max_frames=asked.max_frames,
         slow=bool(asked.extra_slow_worker),
         few_steps=bool(asked.limit_max_steps),
         paid_only=bool(asked.require_upfront_kudos),
         blacklist=asked.blacklist or [],
     )
-    said = {
+
+
+def _said(asked: PicturePopRequest, skill: Skill) -> dict[str, Any]:
+    return {
         "bridge_agent": asked.bridge_agent,
         "models": asked.models,
         "threads": asked.threads,
         "nsfw": skill.nsfw,
         "max_pixels": skill.max_pixels,
-        "max_frames": skill.max_frames,
         "few_steps": skill.few_steps,
         **_terms(skill),
     }
-    return Profile(wants.VIDEO, skill, said, asked.priority_usernames or [])
 
 
 def text_profile(asked: TextPopRequest) -> Profile:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from headrace.api.auth import HINT_CHARACTERS, ORDINARY, digest_of, new_key, presented
 from headrace.api.deps import Deps
-from headrace.api.dialects.horde.auth import Asker, Reader, asker
+from headrace.api.dialects.horde.auth import Asker, Onlooker, asker, with_scopes
 from headrace.api.dialects.horde.documents import body, errors, routes
 from headrace.api.dialects.horde.errors import HordeError, invalid_key, wrong_payload
 from headrace.api.dialects.horde.forms import many_told, read, told
@@ -59,10 +59,7 @@ async def _finder(request: Request, deps: Deps, needed: SecurityScopes) -> Asker
         if error.rc == "InvalidAPIKey":
             raise HordeError(404, "UserNotFound", "No user has this API key.") from error
         raise
-    for scope in map(Scope, needed.scopes):
-        if not found.may(scope):
-            raise HordeError(403, "Forbidden", f"This key has not the scope '{scope}'.")
-    return found
+    return with_scopes(found, needed)
 
 
 Finder: TypeAlias = Annotated[Asker, Security(_finder, scopes=[Scope.READ])]
@@ -122,7 +119,7 @@ async def find_user(deps: Deps, finder: Finder) -> Response:
 )
 async def list_users(
     deps: Deps,
-    reader: Reader,  # noqa: ARG001  # a key is needed
+    reader: Onlooker,  # noqa: ARG001  # who may be nobody
     page: Annotated[int, Query(ge=1, le=_LAST_PAGE)] = 1,
 ) -> Response:
     """By number, 25 numbers a page."""
@@ -135,7 +132,7 @@ async def list_users(
 @router.get(
     "/users/{user_id}", response_class=Response, responses={200: {"model": UserView}, **errors(404)}
 )
-async def get_user(deps: Deps, reader: Reader, user: UserInPath) -> Response:
+async def get_user(deps: Deps, reader: Onlooker, user: UserInPath) -> Response:
     """What it has is told to itself and to moderators."""
     async with deps.store.begin() as tx:
         found = await tx.user(user)

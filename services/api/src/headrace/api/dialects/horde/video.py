@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from headrace.api.deps import ApiDeps, Deps
 from headrace.api.dialects.horde import generations
-from headrace.api.dialects.horde.asking import ANSWERS, answer, refuse_what_nobody_does, webhook_of
+from headrace.api.dialects.horde.asking import ANSWERS, answer, heard
 from headrace.api.dialects.horde.auth import ClientAgent, Requester
 from headrace.api.dialects.horde.checking import (
     VIDEOS,
@@ -20,11 +20,10 @@ from headrace.api.dialects.horde.checking import (
     look,
 )
 from headrace.api.dialects.horde.documents import body, routes
-from headrace.api.dialects.horde.forms import read, told
+from headrace.api.dialects.horde.forms import told
 from headrace.api.dialects.horde.rates import at_most
 from headrace.api.dialects.horde.schemas import CheckView, VideoStatusView
 from headrace.api.dialects.horde.schemas_asked import HordeVideoRequest
-from headrace.api.dialects.horde.sharing import must_allow
 from headrace.api.dialects.horde.translate import Circumstances, Plan, video_plan
 
 router = routes()
@@ -42,10 +41,7 @@ async def ask_for_videos(
     request: Request, deps: Deps, asker: Requester, agent: ClientAgent
 ) -> Response:
     """Ask for videos; the stream shows pieces as they are made, `generate/video/status` the whole."""
-    asked = await read(request, deps, HordeVideoRequest)
-    refuse_what_nobody_does(asked)
-    must_allow(asker.shared, asked)
-    webhook = webhook_of(deps, asked.webhook)
+    asked, webhook = await heard(request, deps, asker, HordeVideoRequest)
 
     def planned(met: Circumstances) -> Plan:
         return video_plan(asked, met).told_to(webhook)

@@ -22,7 +22,7 @@ from headrace.api.dialects.horde.schemas_workers import (
     WorkerDeletedView,
     WorkerKudosView,
 )
-from headrace.api.dialects.horde.working import Owner, wrong_credentials
+from headrace.api.dialects.horde.working import Owner
 from headrace.contracts.ids import WorkerId
 from headrace.core.errors import WorkerNotFound
 from headrace.core.ports.remotes import RemoteWorker
@@ -34,6 +34,7 @@ from headrace.core.usecases.remote_workers import Wish
 router = routes()
 _LISTED: Final = 10_000
 _ONLINE_FOR: Final = timedelta(minutes=5)
+_NO_TEAM: Final = "None"  # as the protocol writes it
 _WorkerInPath = Annotated[str, Path(max_length=64, description="The worker's id.")]
 
 
@@ -101,6 +102,7 @@ async def change_worker(
 ) -> Response:
     """What changes is told again. In maintenance it takes nothing new and finishes what it has."""
     asked = await read(request, deps, WorkerChange)
+    _must_change_something(asked)
     wish = Wish(
         name=asked.name,
         info=asked.info,
@@ -113,9 +115,17 @@ async def change_worker(
         changed = await remote_workers.change(tx, found, wish)
     deps.roll.forget()
     if changed is None:
-        raise HordeError(400, "WorkerNameConflict", f"Another worker is called {asked.name}.")
-    said = asked.model_dump(exclude_none=True, exclude={"team"})
-    return told(WorkerChangedView(**said))
+        raise HordeError(400, "WorkerNameAlreadyExists", f"Another worker is called {asked.name}.")
+    said = asked.model_dump(exclude_none=True, exclude={"team", "maintenance_msg"})
+    return told(WorkerChangedView(**said, team=_NO_TEAM if asked.team == "" else None))
+
+
+def _must_change_something(asked: WorkerChange) -> None:
+    """Raises HordeError: also rather than to take it in and forget a part of it."""
+    if asked.team:
+        raise HordeError(404, "TeamNotFound", f"There is no team {asked.team!r} here.")
+    if asked == WorkerChange():
+        raise HordeError(400, "NoWorkerModSelected", "That changes nothing of a worker.")
 
 
 @router.delete(
@@ -135,7 +145,7 @@ async def delete_worker(deps: Deps, owner: Owner, worker: _WorkerInPath) -> Resp
 async def _own(tx: Transaction, owner: Asker, worker: str) -> RemoteWorker:
     found = await remote_workers.found(tx, _id(worker))
     if found.tenant != owner.tenant:
-        raise wrong_credentials(found.name)
+        raise HordeError(403, "NotOwner", f"Worker {found.name} is somebody else's.")
     return found
 
 

@@ -10,7 +10,7 @@ from fastapi.security import SecurityScopes
 from msgspec.structs import replace as with_fields
 
 from headrace.api.deps import ApiDeps, Deps
-from headrace.api.dialects.horde.auth import Asker, asker
+from headrace.api.dialects.horde.auth import Asker, asker, with_scopes
 from headrace.api.dialects.horde.errors import HordeError
 from headrace.api.dialects.horde.translate_work import Profile
 from headrace.api.remote_desk import RemoteDesk
@@ -31,10 +31,7 @@ async def _owner(request: Request, deps: Deps, needed: SecurityScopes) -> Asker:
     if found.anonymous:
         said = "Anonymous cannot run workers: register, and use a key of your own."
         raise HordeError(403, "AnonForbiddenWorker", said)
-    for scope in map(Scope, needed.scopes):
-        if not found.caller.may(scope):
-            raise HordeError(403, "Forbidden", f"This key has not the scope '{scope}'.")
-    return found
+    return with_scopes(found, needed)
 
 
 Owner: TypeAlias = Annotated[Asker, Security(_owner, scopes=[Scope.WORKER])]
