@@ -22,7 +22,7 @@ from headrace.contracts.ids import WorkerId
 from headrace.contracts.messages import Taken
 from headrace.core.errors import Unavailable
 from headrace.core.ports.store import Store
-from headrace.core.usecases.take import TakenUp
+from headrace.core.usecases.take import TakenUp, take
 from headrace.dispatcher import quiet, taking
 from headrace.dispatcher.taking import Taker
 from headrace.testkit.deciding import PATH, read
@@ -59,7 +59,7 @@ async def test_a_look_that_was_cut_short_is_asked_what_it_was_granted(
     house: House, monkeypatch: pytest.MonkeyPatch, *, waits: bool
 ) -> None:
     """It costs its job no lease."""
-    really, cut = taking.take, asyncio.Event()
+    really, cut = take, asyncio.Event()
 
     async def cut_short(*args: Any, **more: Any) -> TakenUp:
         found = await really(*args, **more)
@@ -86,7 +86,7 @@ async def test_a_look_that_was_cut_short_is_asked_what_it_was_granted(
 async def test_who_waits_is_looked_at_again_after_a_turn_that_failed(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    really, failed = taking.take, asyncio.Event()
+    really, failed = take, asyncio.Event()
 
     async def failing(store: Store, *args: Any, **more: Any) -> TakenUp:
         async with store.begin() as tx:
