@@ -54,7 +54,7 @@ async def admin(system: System) -> AsyncGenerator[httpx.AsyncClient]:
 
 
 async def key_of(admin: httpx.AsyncClient, tenant: str, *scopes: str) -> str:
-    asked = {"tenant": tenant, "name": scopes[0], "scopes": scopes}
+    asked = {"tenant": tenant, "name": "of the test", "scopes": scopes}
     return str((await admin.post("/keys", json=asked)).raise_for_status().json()["key"])
 
 

@@ -206,7 +206,7 @@ async def test_what_was_given_up_is_made_again_one_by_one_and_all_at_once(
 
         await expect(page.get_by_text("2 calls made again.")).to_be_visible()
         await expect(rows.filter(has_text="Delivered")).to_have_count(3)
-        await page.get_by_label("Show").select_option("given up")
+        await page.get_by_label("Those that are").select_option("given up")
         await expect(page.get_by_text("None stands so.")).to_be_visible()
         await page.get_by_role("button", name="Redeliver all that failed").click()
         await expect(dialog).to_contain_text("No call to this endpoint was given up")
