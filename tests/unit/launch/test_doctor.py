@@ -11,6 +11,7 @@ import pytest
 
 from headrace.launch.checks import (
     Finding,
+    _how,
     check_blobs,
     check_data_dir,
     check_database,
@@ -72,6 +73,12 @@ async def test_an_engine_that_is_not_installed_is_named(settings: Settings) -> N
     assert found["engines"].verdict == "fail"
     assert "engine 'nonesuch' is not installed" in found["engines"].found
     assert "Installed here: echo" in found["engines"].remedy
+
+
+def test_what_an_engine_lacks_is_a_command_to_be_copied() -> None:
+    assert _how("far", "needs torch: pip install 'far[torch]'") == "pip install 'far[torch]'"
+    assert _how("far", "cannot begin: no such file") == "No such file"
+    assert _how("far", "is not set up").startswith("Optional; ")
 
 
 async def test_engines_are_told_with_their_models(settings: Settings) -> None:

@@ -67,6 +67,21 @@ async def test_a_trace_id_finds_its_job(inside: Command, client: Client) -> None
     assert by_trace == by_job
 
 
+async def test_operators_see_anybodys_trace(inside: Command, client: Client) -> None:
+    job = await a_retried_job(client)
+    own = json.loads((await inside("trace", job, "--json")).out)
+
+    by_job = await inside("trace", job, "--all", "--json", HEADRACE_KEY="key-of-admin")
+    by_trace = await inside(
+        "trace", own["trace_id"], "--all", "--json", HEADRACE_KEY="key-of-admin"
+    )
+    refused = await inside("trace", job, HEADRACE_KEY="key-of-admin")
+
+    assert json.loads(by_job.out) == json.loads(by_trace.out) == own
+    assert refused.code == 2
+    assert "add --all" in refused.err
+
+
 async def test_for_a_program_the_bars_add_up_to_the_whole(inside: Command, client: Client) -> None:
     told = json.loads((await inside("trace", await a_retried_job(client), "--json")).out)
 

@@ -95,7 +95,7 @@ async def check_engines(settings: Settings) -> list[Finding]:
     choose_lanes(settings, found, options)
     wanted = settings.engines or tuple(found.present)
     told = [
-        Finding("engine", "ok", f"{lane}: {engine.kind}, {', '.join(engine.models)}")
+        Finding("engine", "ok", f"{lane}: {', '.join([engine.kind, *engine.models])}")
         for lane, engine in found.present.items()
         if lane in wanted
     ]
@@ -106,12 +106,10 @@ async def check_engines(settings: Settings) -> list[Finding]:
 
 
 def _how(lane: str, why: str) -> str:
-    install = why.partition(": ")[2]
-    return (
-        f"{install[:1].upper()}{install[1:]}"
-        if install
-        else f"Optional; see .env.example on {lane}."
-    )
+    remedy = why.partition(": ")[2]
+    if remedy.startswith("pip "):
+        return remedy  # to be copied as it is
+    return f"{remedy[:1].upper()}{remedy[1:]}" or f"Optional; see .env.example on {lane}."
 
 
 async def check_data_dir(settings: Settings) -> list[Finding]:

@@ -274,11 +274,11 @@ def overview(
 
 
 @app.command
-def trace(which: str, *, json: AsJson = False) -> None:
+def trace(which: str, *, everybodys: Everybodys = False, json: AsJson = False) -> None:
     """Where the time of a job went, drawn to scale; `which` is a job, or a trace of late."""
-    from headrace.launch import waterfall
+    from headrace.launch import waterfall as drawn
 
-    run(waterfall.show_trace(settings(), which, console(), as_json=json))
+    run(drawn.show_trace(settings(), which, console(), everybodys=everybodys, as_json=json))
 
 
 @app.command

@@ -55,7 +55,7 @@ _OF_TENANTS: Final = frozenset(
     {"submit", "read", "models"}
 )  # the admin's key is of no use for these
 _REMEDIES: Final[Mapping[int, str]] = {
-    401: "Set HEADRACE_KEY to a key the api knows.",
+    401: "Set HEADRACE_KEY to a key the api knows; with an operator's, add --all.",
     _FORBIDDEN: "Set HEADRACE_KEY to an operator's key, or to the ADMIN_KEY of the api.",
     503: "It may be passing: try again, or look with `headrace doctor`.",
 }

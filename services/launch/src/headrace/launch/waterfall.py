@@ -17,7 +17,7 @@ from headrace.launch.client import Client
 from headrace.launch.errors import Misused
 from headrace.launch.printing import print_json
 from headrace.launch.settings import ClientSettings
-from headrace.launch.talking import talking
+from headrace.launch.talking import operating, talking
 from headrace.launch.words import STYLES, harmless, seconds, why_not
 
 _TRACE: Final = re.compile(r"[0-9a-f]{32}")
@@ -32,11 +32,13 @@ _NARROWEST: Final = 20
 
 
 async def show_trace(
-    settings: ClientSettings, which: str, console: Console, *, as_json: bool
+    settings: ClientSettings, which: str, console: Console, *, everybodys: bool, as_json: bool
 ) -> None:
-    """`which` is a job, or a trace."""
-    async with talking(settings) as client:
-        timeline = await client.job(await _job_of(client, which), "/timeline")
+    """`which` is a job, or a trace; with `everybodys`, of any tenant."""
+    at, begin = ("/admin/jobs", operating) if everybodys else ("/jobs", talking)
+    async with begin(settings) as client:
+        job = await _job_of(client, at, which)
+        timeline = await client.ask("GET", f"{at}/{job}/timeline")
     drawn = [bar for bar in bars(timeline, now=datetime.now(UTC)) if _worth_a_row(bar)]
     if as_json:
         print_json(console, _as_json(timeline, drawn))
@@ -64,14 +66,14 @@ async def show_logs(
         )
 
 
-async def _job_of(client: Client, which: str) -> str:
+async def _job_of(client: Client, at: str, which: str) -> str:
     """Raises Misused when no job of late belongs to the trace."""
     if not _TRACE.fullmatch(which):
         return which
     cursor: str | None = None
     for _ in range(_LOOKED_THROUGH // _A_PAGE):
         asked = {"limit": _A_PAGE, **({} if cursor is None else {"cursor": cursor})}
-        page = await client.ask("GET", "/jobs", params=asked)
+        page = await client.ask("GET", at, params=asked)
         for job in page["jobs"]:
             if job["trace_id"] == which:
                 return str(job["id"])
