@@ -1676,6 +1676,8 @@ export interface PipelineView {
   title: string;
   takes: TakenView[];
   stages: StageOutline[];
+  /** Of a run that says no other; null: none. */
+  deadline_s: number | null;
   /** Why it cannot be run now; null: it can. */
   problem: string | null;
 }
@@ -1864,6 +1866,8 @@ export interface RunRequest {
   input: Record<string, unknown>;
   /** Of each of its jobs. */
   priority?: number;
+  /** All of it is to be over so many seconds after it begins: then what runs is stopped, nothing more begins, and it has failed. Null: as the pipeline says. */
+  deadline_s?: number | null;
   labels?: Record<string, unknown>;
 }
 
@@ -1876,8 +1880,11 @@ export interface RunSummary {
   priority: number;
   labels: Record<string, string>;
   input: Record<string, unknown>;
-  /** Of a run that failed: the stage and why. */
+  /** Of a run that failed: why, and the stage unless it was its deadline. */
   error: RunError | null;
+  deadline_s: number | null;
+  /** What is not over by then fails. Null: it has all the time. */
+  deadline_at: string | null;
   created_at: string | null;
   finished_at: string | null;
   trace_id: string | null;
@@ -1891,8 +1898,11 @@ export interface RunView {
   priority: number;
   labels: Record<string, string>;
   input: Record<string, unknown>;
-  /** Of a run that failed: the stage and why. */
+  /** Of a run that failed: why, and the stage unless it was its deadline. */
   error: RunError | null;
+  deadline_s: number | null;
+  /** What is not over by then fails. Null: it has all the time. */
+  deadline_at: string | null;
   created_at: string | null;
   finished_at: string | null;
   trace_id: string | null;
@@ -1934,6 +1944,8 @@ export interface ScheduledRun {
   input: Record<string, unknown>;
   /** Of each of its jobs. */
   priority?: number;
+  /** All of it is to be over so many seconds after it begins: then what runs is stopped, nothing more begins, and it has failed. Null: as the pipeline says. */
+  deadline_s?: number | null;
   labels?: Record<string, unknown>;
 }
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import chain
 
 from headrace.contracts.topology import Topology
 from headrace.core.consume import Handle, consume
+from headrace.core.usecases.runs import expire_runs
 from headrace.dispatcher.attendance import Attendance
 from headrace.dispatcher.batches import BatchDesk
 from headrace.dispatcher.calling import Caller
@@ -128,8 +130,19 @@ class Dispatcher:
 
     async def _upkeep(self) -> bool:
         fired = await self._recurring.fire()
+        late = await self._expire_runs()
         replayed = await self._undertaker.replay()
-        return fired or replayed
+        return fired or late or replayed
+
+    async def _expire_runs(self) -> bool:
+        limit = self._options.batch
+        found = [
+            await expire_runs(self._store, path=path, limit=limit)
+            for path in self._attendance.paths
+        ]
+        for run in chain.from_iterable(found):
+            _log.warning("run.expired", run=run.id, tenant=run.tenant, deadline_s=run.deadline_s)
+        return any(len(late) >= limit for late in found)
 
     async def _batches_loop(self, stop: asyncio.Event) -> None:
         every, limit = self._options.poll, self._options.turn_limit

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.api.dialects.native.schemas import LabelName, LabelValue
 from headrace.api.dialects.native.schemas_keys import TENANT
+from headrace.api.dialects.native.schemas_runs import Deadline
 from headrace.core.cron import LONGEST
 
 
@@ -41,6 +42,7 @@ class ScheduledRun(_Asked):
         examples=[{"prompt": "a red rocket at night"}],
     )
     priority: int = Field(0, ge=-100, le=100, description="Of each of its jobs.")
+    deadline_s: Deadline = None
     # Three less than a job may have: those of the schedule, the run and the stage are added.
     labels: dict[LabelName, LabelValue] = Field(default_factory=dict, max_length=13)
 
