@@ -778,6 +778,8 @@ export interface AnybodysJobsPage {
 export interface AnybodysScheduleDetail {
   id: string;
   cron: string;
+  /** The expression in English. */
+  in_words: string | null;
   timezone: string;
   job: Record<string, unknown> | null;
   run: Record<string, unknown> | null;
@@ -807,6 +809,8 @@ export interface AnybodysScheduleRequest {
 export interface AnybodysScheduleView {
   id: string;
   cron: string;
+  /** The expression in English. */
+  in_words: string | null;
   timezone: string;
   job: Record<string, unknown> | null;
   run: Record<string, unknown> | null;

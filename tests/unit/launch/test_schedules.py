@@ -46,6 +46,7 @@ async def test_a_schedule_has_its_life(inside: Command, client: Client) -> None:
     shown = await inside("schedules", "show", schedule)
     assert job in shown.out
     assert "0 6 * * MON-FRI (UTC)" in shown.out
+    assert "At 06:00 on Monday through Friday" in shown.out
 
     assert "is gone" in (await inside("schedules", "delete", schedule)).out
     assert (await inside("schedules", "show", schedule)).code == 2

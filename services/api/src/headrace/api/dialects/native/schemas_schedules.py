@@ -72,6 +72,9 @@ class ScheduleRequest(_Asked):
 class ScheduleView(_Told):
     id: str = Field(json_schema_extra={"format": "uuid"})
     cron: str
+    in_words: str | None = Field(
+        description="The expression in English.", examples=["At 06:00 on Monday through Friday"]
+    )
     timezone: str
     job: dict[str, Any] | None
     run: dict[str, Any] | None
