@@ -73,7 +73,10 @@ class Dispatcher:
         _log.info("dispatcher.started", path=self._options.path)
         async with asyncio.TaskGroup() as group:
             for queue, handle in inboxes.items():
-                group.create_task(consume(self._bus, queue, handle, stop, report=_report))
+                heap = self._inbox.heap_of_results if queue == topology.results else None
+                group.create_task(
+                    consume(self._bus, queue, handle, stop, report=_report, heap=heap)
+                )
             group.create_task(self._undertaker.listen(topology.dead, stop, _report))
             group.create_task(self._listen(stop))
             group.create_task(self._attendance_loop(stop))
