@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -37,19 +37,6 @@ class Handler:
     begun: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     reported: list[tuple[str, str, str]] = field(default_factory=list)
-
-    heaps: list[list[str]] = field(default_factory=list)
-
-    async def all_of(self, heap: Sequence[tuple[Message, Delivery]]) -> None:
-        """All of them or none: what it says of some, it has done for none."""
-        self.heaps.append([message.worker for message, _ in heap if isinstance(message, Goodbye)])
-        before = list(self.done)
-        try:
-            for message, delivery in heap:
-                await self(message, delivery)
-        except Exception:
-            self.done = before
-            raise
 
     async def __call__(self, message: Message, delivery: Delivery) -> None:
         assert isinstance(message, Goodbye)
@@ -346,88 +333,3 @@ async def test_nothing_is_lost_when_a_message_and_the_stop_come_together(bus: Bu
             await serving.ended()
 
         assert len(handler.done) + len(await empty(bus, QUEUE)) == 1
-
-
-@asynccontextmanager
-async def consuming_heaps(
-    bus: Bus, handler: Handler, limits: Limits = BRISK
-) -> AsyncGenerator[Served]:
-    async def serve(stop: asyncio.Event) -> None:
-        report, heap = handler.report, handler.all_of
-        await consume(bus, QUEUE, handler, stop, report=report, limits=limits, heap=heap)
-
-    async with served(serve) as serving:
-        yield serving
-
-
-async def test_what_is_there_already_is_handled_together_and_a_single_one_by_itself(
-    bus: Bus,
-) -> None:
-    handler = Handler()
-    names = [f"w{n}" for n in range(20)]
-    await say(bus, *names)
-
-    async with consuming_heaps(bus, handler):
-        await eventually(lambda: len(handler.done) == 20)
-        await say(bus, "late")
-        await eventually(lambda: handler.done[-1] == "late")
-
-    assert handler.heaps[0] == names[: BRISK.prefetch]
-    assert handler.done == [*names, "late"]
-    assert (await bus.depth(QUEUE)).ready == 0
-    assert "late" not in [name for heap in handler.heaps for name in heap]
-
-
-async def test_of_a_heap_with_a_bad_message_the_others_are_handled_and_that_one_is_buried(
-    bus: Bus,
-) -> None:
-    handler = Handler(poison=("bad", BadMessage("it makes no sense")))
-    await say(bus, "one", "bad", "two")
-
-    async with consuming_heaps(bus, handler):
-        await eventually(lambda: len(handler.done) == 2)
-
-    assert handler.done == ["one", "two"]
-    assert [(body, reason) for body, reason in await parked(bus)] == [
-        (encode(Goodbye(WorkerId("bad"))), "it makes no sense")
-    ]
-
-
-async def test_a_heap_that_meets_an_outage_is_tried_again_and_parks_nothing(bus: Bus) -> None:
-    handler = Handler(errors=[AWAY] * 7)
-    await say(bus, *(f"w{n}" for n in range(12)))
-
-    async with consuming_heaps(bus, handler):
-        await eventually(lambda: len(handler.done) == 12)
-
-    assert sorted(handler.done) == sorted(f"w{n}" for n in range(12))
-    assert {outcome for outcome, _, _ in handler.reported} == {"retried"}
-    assert await parked(bus) == []
-
-
-async def test_a_heap_that_takes_too_long_is_tried_one_by_one_later(bus: Bus) -> None:
-    handler = Handler(hold=asyncio.Event())
-    await say(bus, "one", "two", "three")
-
-    async with consuming_heaps(bus, handler, replace(BRISK, handle_s=0.05)):
-        await eventually(lambda: len(handler.reported) >= 3)
-        assert handler.hold is not None
-        handler.hold.set()
-        await eventually(lambda: len(handler.done) == 3)
-
-    assert handler.heaps == [["one", "two", "three"]]
-    assert await parked(bus) == []
-
-
-async def test_stopping_gives_nothing_of_a_heap_away(bus: Bus) -> None:
-    handler = Handler(hold=asyncio.Event())
-    await say(bus, *(f"w{n}" for n in range(5)))
-
-    async with consuming_heaps(bus, handler) as serving:
-        await eventually(lambda: len(handler.begun) == 1)
-        serving.stop.set()
-        assert handler.hold is not None
-        handler.hold.set()
-
-    assert len(handler.done) == 5
-    assert (await bus.depth(QUEUE)).ready == 0
