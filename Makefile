@@ -151,6 +151,10 @@ bench-remote: $(STAMPS)/dev ## Measure remote workers who wait, beside such as a
 bench-choose: $(STAMPS)/dev ## Measure what the next offers cost to choose as the backlog grows; JOBS=1000000
 	$(BIN)/python tests/bench/choose.py $(or $(JOBS),1000000)
 
+.PHONY: bench-counting
+bench-counting: $(STAMPS)/dev ## Measure what counting a batch costs, beside jobs of none; ROUNDS=12
+	$(BIN)/python tests/bench/counting.py $(or $(ROUNDS),12)
+
 .PHONY: bench-models
 bench-models: $(STAMPS)/dev ## Measure what a cold slot costs, and what placement saves; JOBS=100
 	$(BIN)/python tests/bench/models.py $(or $(JOBS),100)

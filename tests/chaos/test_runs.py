@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from itertools import cycle
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import httpx
@@ -86,8 +88,42 @@ async def test_a_run_whose_every_process_is_killed_once_ends_as_one_that_was_lef
         figures.append(f"a run under kills, {mode}: {len(jobs)} jobs, attempts {dict(outcomes)}")
 
 
-async def begun(user: User) -> str:
-    asked = {"pipeline": "choir", "input": {"texts": TEXTS}}
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_deadline_that_passes_while_every_process_is_down_ends_the_run_after_the_restart(
+    mode: Mode, tmp_path: Path
+) -> None:
+    (tmp_path / "choir.py").write_text(PIPELINE)
+    settings = {"PYTHONPATH": str(tmp_path), "PIPELINES": "choir", "SLOTS": "echo=1"}
+    async with (
+        running(mode, tmp_path, kinds=1, **settings) as system,
+        httpx.AsyncClient(base_url=system.url, trust_env=False, timeout=20) as http,
+    ):
+        user = User(http)
+        run = await begun(user, texts=["a " * 400] * 3, deadline_s=8.0)
+        due = monotonic() + 8
+        await eventually(partial(has_begun, user, run, "last"), within=6)
+
+        dead = [system.playing(role) for role in system.roles]
+        for process in dead:
+            process.kill(signal.SIGKILL)
+        for process in dead:
+            await process.wait()
+        await eventually(lambda: monotonic() > due, within=20)
+        for process in dead:
+            await system.start(process.name)
+        await system.ready()
+        over = await ended(user, run)
+
+        assert (over["state"], over["error"]["kind"]) == ("failed", "deadline")
+        assert over["error"]["message"] == "it was not over within 8 s"
+        jobs = (await http.get("/jobs", params={"label": f"headrace/run:{run}"})).json()["jobs"]
+        assert {job["labels"]["headrace/stage"] for job in jobs} == {"each", "last"}
+        assert {job["state"] for job in jobs} <= {"succeeded", "cancelled"}
+        assert "cancelled" in {job["state"] for job in jobs}
+
+
+async def begun(user: User, texts: Sequence[str] = tuple(TEXTS), **more: Any) -> str:
+    asked = {"pipeline": "choir", "input": {"texts": list(texts)}, **more}
     answer = await user.http.post("/runs", json=asked)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["id"])

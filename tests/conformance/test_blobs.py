@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
+from typing import Any
 
+import obstore
 import pytest
 
 from headrace.adapters.blobs.files.blobs import open_file_blobs
 from headrace.adapters.blobs.s3.blobs import open_s3_blobs
-from headrace.contracts.ids import TenantId
+from headrace.contracts.ids import TenantId, UploadId
 from headrace.core.errors import Misconfigured, Unavailable
 from headrace.core.ports.blobs import Blobs
+from headrace.testkit.builders import a_job_id
 from headrace.testkit.conformance.blobs import LIMIT, PICTURE, BlobsPromises
 from headrace.testkit.s3 import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server, s3_server
 from headrace.testkit.servers import LOCALHOST, free_port
@@ -59,6 +63,31 @@ class TestS3(BlobsPromises):
             max_bytes=LIMIT,
         ) as blobs:
             yield blobs
+
+    @pytest.mark.parametrize(("length", "reads"), [(LIMIT // 3, 1), (LIMIT, 2)])
+    async def test_an_upload_that_may_be_held_is_joined_by_reading_it_once(
+        self, blobs: Blobs, monkeypatch: pytest.MonkeyPatch, length: int, reads: int
+    ) -> None:
+        tenant, upload = TenantId("t"), UploadId(a_job_id())
+        pieces = [bytes([n]) * length for n in (1, 2, 3)]
+        for nth, piece in enumerate(pieces):
+            await blobs.append(tenant, upload, piece, at=nth * length)
+        asked: list[str] = []
+        really = obstore.get
+
+        def counted(store: Any, path: str, **how: Any) -> Any:
+            asked.append(path)
+            return really(store, path, **how)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(obstore, "get", counted)
+            name = blobs.new_name("text/plain")
+            await blobs.join(tenant, upload, name, size=3 * length)
+
+        facts, kept = await blobs.facts(tenant, name), await blobs.get(tenant, name)
+        assert len(asked) == 3 * reads
+        assert kept.data == b"".join(pieces)
+        assert facts.sha256 == hashlib.sha256(b"".join(pieces)).hexdigest()
 
     async def test_a_missing_bucket_is_unavailable(self, s3: S3Server) -> None:
         async with open_s3_blobs(

@@ -5,20 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-import sqlite3
 from collections.abc import AsyncGenerator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 import pytest_asyncio
-import redis.asyncio
 
 from headrace.testkit.client import User
 from headrace.testkit.environments import python_with, ran
 from headrace.testkit.system import Mode, System, running
+from headrace.testkit.traces_left import kept_blobs, traces_left
 from headrace.testkit.waits import eventually
 
 pytestmark = [
@@ -67,7 +64,7 @@ async def test_of_a_deleted_job_nothing_is_left_in_any_table_stream_or_blob(
     large = await user.submit("echo", input={"text": long}, labels={"of": zebra})
     for each in (job, large):
         assert [seen async for seen in user.frames(each)][-1].type == "succeeded"
-    assert await leavings(system, zebra)
+    assert await traces_left(system, zebra)
 
     receipt = (await user.http.delete(f"/jobs/{job['id']}")).json()
     wish = await user.http.post("/jobs/delete", json={"labels": {"of": zebra}})
@@ -78,7 +75,7 @@ async def test_of_a_deleted_job_nothing_is_left_in_any_table_stream_or_blob(
 
     await eventually(over, within=20)
     assert receipt["state"] == "done"
-    assert await leavings(system, zebra) == []
+    assert await traces_left(system, zebra) == []
 
 
 async def test_when_a_tenant_goes_its_batches_trainings_and_models_are_nowhere_any_more(
@@ -88,7 +85,7 @@ async def test_when_a_tenant_goes_its_batches_trainings_and_models_are_nowhere_a
     batch = await handed_in(user, zebra)
     training = await checkpointed(user, zebra)
     await registered(user, zebra)
-    where = set(await leavings(system, zebra))
+    where = set(await traces_left(system, zebra))
     assert {"jobs", "batches", "batch_items", "model_versions"} <= where
 
     alone = await user.http.delete(f"/jobs/{batch['job']}")
@@ -102,8 +99,8 @@ async def test_when_a_tenant_goes_its_batches_trainings_and_models_are_nowhere_a
 
     await eventually(nothing_is_left, within=60, every=0.5)
     assert (alone.status_code, alone.json()["batch"]) == (409, batch["id"])
-    assert await leavings(system, zebra) == []
-    assert set(await leavings(system, training["id"])) == {"audit", "erased"}
+    assert await traces_left(system, zebra) == []
+    assert set(await traces_left(system, training["id"])) == {"audit", "erased"}
 
 
 async def handed_in(user: User, zebra: str) -> dict[str, str]:
@@ -137,47 +134,3 @@ async def registered(user: User, zebra: str) -> None:
     said = {"metrics": {zebra: 1.0}, "parameters": {"of": zebra}, "data": zebra, "note": zebra}
     version = {"artefact": {"blob": blob}, "format": "sklearn-npz", **said}
     (await user.http.post("/models/striped/versions", json=version)).raise_for_status()
-
-
-async def leavings(system: System, said: str) -> list[str]:
-    """Every table, key and file that has this text."""
-    found = await tables(system, said)
-    if "REDIS_URL" in system.env:
-        found += await keys(system.env["REDIS_URL"], system.env["NAMESPACE"], said)
-    return found + [each.name for each in kept_blobs(system) if said.encode() in each.read_bytes()]
-
-
-def kept_blobs(system: System) -> list[Path]:
-    blobs = Path(system.env["DATA_DIR"]) / "blobs"
-    return [each for each in blobs.rglob("*") if each.is_file()]
-
-
-async def tables(system: System, said: str) -> list[str]:
-    if "DATABASE_URL" not in system.env:
-        with closing(sqlite3.connect(f"{system.env['DATA_DIR']}/headrace.db")) as database:
-            rows = [row for row in database.iterdump() if row.startswith("INSERT")]
-        return [row.split('"')[1] for row in rows if said in row]
-    connection = await asyncpg.connect(system.env["DATABASE_URL"])
-    try:
-        named = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-        names = [row["tablename"] for row in await connection.fetch(named)]
-        return [
-            name
-            for name in names
-            for _ in await connection.fetch(
-                f'SELECT 1 FROM "{name}" t WHERE t::text LIKE $1',  # noqa: S608  # a table's name
-                f"%{said}%",
-            )
-        ]
-    finally:
-        await connection.close()
-
-
-async def keys(url: str, prefix: str, said: str) -> list[str]:
-    async with redis.asyncio.from_url(url) as server:
-        found: list[str] = []
-        async for key in server.scan_iter(match=f"{prefix}*"):
-            dumped: Any = await server.dump(key)
-            if said.encode() in (dumped or b""):
-                found.append(key.decode())
-        return found

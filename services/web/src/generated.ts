@@ -878,6 +878,8 @@ export interface AnybodysJobsPage {
 export interface AnybodysScheduleDetail {
   id: string;
   cron: string;
+  /** The expression in English. */
+  in_words: string | null;
   timezone: string;
   job: Record<string, unknown> | null;
   run: Record<string, unknown> | null;
@@ -907,6 +909,8 @@ export interface AnybodysScheduleRequest {
 export interface AnybodysScheduleView {
   id: string;
   cron: string;
+  /** The expression in English. */
+  in_words: string | null;
   timezone: string;
   job: Record<string, unknown> | null;
   run: Record<string, unknown> | null;
@@ -1872,6 +1876,8 @@ export interface PipelineView {
   title: string;
   takes: TakenView[];
   stages: StageOutline[];
+  /** Of a run that says no other; null: none. */
+  deadline_s: number | null;
   /** Why it cannot be run now; null: it can. */
   problem: string | null;
 }
@@ -2060,6 +2066,8 @@ export interface RunRequest {
   input: Record<string, unknown>;
   /** Of each of its jobs. */
   priority?: number;
+  /** All of it is to be over so many seconds after it begins: then what runs is stopped, nothing more begins, and it has failed. Null: as the pipeline says. */
+  deadline_s?: number | null;
   labels?: Record<string, unknown>;
 }
 
@@ -2072,8 +2080,11 @@ export interface RunSummary {
   priority: number;
   labels: Record<string, string>;
   input: Record<string, unknown>;
-  /** Of a run that failed: the stage and why. */
+  /** Of a run that failed: why, and the stage unless it was its deadline. */
   error: RunError | null;
+  deadline_s: number | null;
+  /** What is not over by then fails. Null: it has all the time. */
+  deadline_at: string | null;
   created_at: string | null;
   finished_at: string | null;
   trace_id: string | null;
@@ -2087,8 +2098,11 @@ export interface RunView {
   priority: number;
   labels: Record<string, string>;
   input: Record<string, unknown>;
-  /** Of a run that failed: the stage and why. */
+  /** Of a run that failed: why, and the stage unless it was its deadline. */
   error: RunError | null;
+  deadline_s: number | null;
+  /** What is not over by then fails. Null: it has all the time. */
+  deadline_at: string | null;
   created_at: string | null;
   finished_at: string | null;
   trace_id: string | null;
@@ -2130,6 +2144,8 @@ export interface ScheduledRun {
   input: Record<string, unknown>;
   /** Of each of its jobs. */
   priority?: number;
+  /** All of it is to be over so many seconds after it begins: then what runs is stopped, nothing more begins, and it has failed. Null: as the pipeline says. */
+  deadline_s?: number | null;
   labels?: Record<string, unknown>;
 }
 

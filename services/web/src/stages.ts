@@ -1,6 +1,7 @@
 // How the stages of a run are laid out and put into words.
 
 import type { PieceView, RunView, StageView } from "./generated";
+import { duration, roughly } from "./wording";
 
 /** Stages by how many others must be over before them: what stands in one row may run at once. */
 export function rows(stages: readonly StageView[]): StageView[][] {
@@ -43,6 +44,14 @@ export function title(run: RunView): string {
   const { prompt, text } = run.input;
   if (typeof prompt === "string") return prompt;
   return typeof text === "string" ? text : run.pipeline;
+}
+
+/** What time a run has, or had, where that is bounded. */
+export function timeFor(run: RunView, now: number): string {
+  if (run.deadline_at === null || run.deadline_s === null) return "";
+  if (run.finished_at !== null) return `had ${duration(run.deadline_s)}`;
+  const seconds = (Date.parse(run.deadline_at) - now) / 1000;
+  return seconds > 0 ? `${roughly(seconds)} until its deadline` : "its deadline has passed";
 }
 
 /** The picture that a piece gave, by its blob. */

@@ -12,6 +12,7 @@ function a(fields: Partial<Recurring>): Recurring {
     id: "s",
     tenant: "red",
     cron: "0 6 * * *",
+    in_words: "At 06:00 every day",
     timezone: "Europe/Berlin",
     job: { kind: "echo", input: {} },
     run: null,

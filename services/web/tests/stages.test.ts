@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 
-import type { PieceView, StageView } from "../src/generated";
+import type { PieceView, RunView, StageView } from "../src/generated";
 import { pathOf, placeOf } from "../src/places";
-import { pictureOf, rows, saidBy, wentWrong } from "../src/stages";
+import { pictureOf, rows, saidBy, timeFor, wentWrong } from "../src/stages";
 
 function stage(name: string, after: string[] = [], pieces: PieceView[] = []): StageView {
   return {
@@ -66,4 +66,25 @@ describe("an address", () => {
       expect(pathOf(placeOf(path))).toBe(path);
     },
   );
+});
+
+describe("the time that a run has", () => {
+  const begun = Date.parse("2030-01-31T12:00:00Z");
+  const run = (fields: Partial<RunView>) =>
+    ({
+      deadline_s: 90,
+      deadline_at: "2030-01-31T12:01:30Z",
+      finished_at: null,
+      ...fields,
+    }) as RunView;
+
+  it("is what is left of it, or that nothing is", () => {
+    expect(timeFor(run({}), begun)).toBe("1 min 30 s until its deadline");
+    expect(timeFor(run({}), begun + 90_000)).toBe("its deadline has passed");
+  });
+
+  it("is what it had, once it is over, and nothing where it is not bounded", () => {
+    expect(timeFor(run({ finished_at: "2030-01-31T12:00:07Z" }), begun)).toBe("had 1 min 30 s");
+    expect(timeFor(run({ deadline_s: null, deadline_at: null }), begun)).toBe("");
+  });
 });

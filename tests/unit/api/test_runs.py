@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -106,6 +107,37 @@ async def test_pipelines_are_listed_with_what_they_take_and_why_one_cannot_run(
     ]
     assert listed["chain"]["problem"] is None
     assert "no engine runs kind 'video'" in listed["no-engine"]["problem"]
+
+
+async def test_a_run_says_until_when_it_should_be_over_and_that_it_was_not(
+    http: httpx.AsyncClient, crew: Crew
+) -> None:
+    run = await begin(http, deadline_s=1e-6)
+    free = await begin(http)
+
+    await crew.stop()
+    after = await shown(http, run)
+
+    assert (run["deadline_s"], free["deadline_s"], free["deadline_at"]) == (1e-6, None, None)
+    assert run["deadline_at"] is not None
+    assert after["state"] == "failed"
+    assert (after["error"]["kind"], after["error"]["stage"]) == ("deadline", None)
+    assert (await shown(http, free))["state"] == "running"
+    listed = (await http.get("/pipelines", headers=RED)).json()
+    assert {it["name"]: it["deadline_s"] for it in listed}["hurried"] == 60.0
+
+
+@pytest.mark.parametrize("within", [0, -1, "60", True, 2_592_001, 1e400, []])
+async def test_a_deadline_that_is_none_is_refused(http: httpx.AsyncClient, within: Any) -> None:
+    asked = {"pipeline": "chain", "input": {"text": "x"}, "deadline_s": within}
+    body = json.dumps(asked).replace("Infinity", "1e400")
+    as_json = {"content-type": "application/json", **RED}
+
+    answer = await http.post("/runs", content=body, headers=as_json)
+
+    assert answer.status_code == 422
+    assert answer.json()["pointer"] == "/deadline_s"
+    assert (await http.get("/runs", headers=RED)).json()["runs"] == []
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ async def test_a_schedule_is_made_and_shown(http: httpx.AsyncClient) -> None:
 
     assert shown == {**made, "fires": []}
     assert (made["cron"], made["timezone"]) == ("0 6 * * MON-FRI", "Europe/Berlin")
+    assert made["in_words"] == "At 06:00 on Monday through Friday"
     assert made["job"]["input"] == {"text": "morning"}
     assert made["next_at"] > made["created_at"]
 
@@ -84,7 +85,7 @@ async def test_a_schedule_of_runs_is_made_and_run_now_begins_one_run_for_a_key(
     again = await http.post(f"/schedules/{made['id']}/run-now", headers=key)
 
     assert made["job"] is None
-    assert made["run"] == {**RUNS["run"], "priority": 0}
+    assert made["run"] == {**RUNS["run"], "priority": 0, "deadline_s": None}
     assert made["next_at"] > made["created_at"]
     assert first.status_code == 202
     assert again.json() == first.json()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.core.cron import next_fire
+from headrace.core.cron import in_words, next_fire
 from headrace.core.errors import BadSchedule
 
 BERLIN = "Europe/Berlin"
@@ -107,3 +107,29 @@ def test_anything_at_all_is_a_later_time_or_a_refusal(fields: list[str], zone: s
         return
 
     assert found is None or found > SPRING
+
+
+@pytest.mark.parametrize(
+    ("cron", "words"),
+    [
+        ("0 6 * * MON-FRI", "At 06:00 on Monday through Friday"),
+        ("*/5 * * * *", "Every fifth minute of every hour"),
+        ("0 22 * * 5L", "At 22:00 on the last Friday of the month"),
+        ("0 6 1 * MON", "At 06:00 on the first day of month and on Monday"),
+        ("no cron at all", None),
+        ("0 6 * * * *", None),
+    ],
+)
+def test_an_expression_is_put_into_words(cron: str, words: str | None) -> None:
+    assert in_words(cron) == words
+
+
+@given(st.lists(FIELD, min_size=5, max_size=5))
+def test_what_can_fire_has_words(fields: list[str]) -> None:
+    cron = " ".join(fields)
+    try:
+        next_fire(cron, "UTC", SPRING)
+    except BadSchedule:
+        return
+
+    assert in_words(cron)

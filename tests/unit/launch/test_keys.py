@@ -107,3 +107,12 @@ async def test_users_are_made_granted_changed_and_checked(inside: Command) -> No
     assert re.search(rf"ada#{ada} +user-\w+ +10.5 +0 +-3 +7 +trusted", table.out)
     assert (checked.code, checked.out) == (0, "The books are in order.\n")
     assert (too_much.code, "200 kudos" in too_much.err) == (2, True)
+
+
+async def test_deleting_all_that_a_tenant_has_tells_an_operator_where_to_look(
+    inside: Command,
+) -> None:
+    ran = await inside("tenants", "delete-data", "nobodys", "--yes", **ADMIN)
+
+    assert ran.code == 0
+    assert "GET /admin/deletions/" in ran.out

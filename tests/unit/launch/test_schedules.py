@@ -46,6 +46,7 @@ async def test_a_schedule_has_its_life(inside: Command, client: Client) -> None:
     shown = await inside("schedules", "show", schedule)
     assert job in shown.out
     assert "0 6 * * MON-FRI (UTC)" in shown.out
+    assert "At 06:00 on Monday through Friday" in shown.out
 
     assert "is gone" in (await inside("schedules", "delete", schedule)).out
     assert (await inside("schedules", "show", schedule)).code == 2
@@ -54,16 +55,21 @@ async def test_a_schedule_has_its_life(inside: Command, client: Client) -> None:
 async def test_a_schedule_of_runs_has_its_life(inside: Command, client: Client) -> None:
     """Its inputs are typed by what the pipeline takes: a number is a text here."""
     every = ("schedules", "create", "0 6 * * *", "--pipeline", "chain", "--priority", "3")
-    made = json.loads((await inside(*every, "-i", "text=7", "--json")).out)
+    made = json.loads(
+        (await inside(*every, "--deadline", "900", "-i", "text=7", "--json")).out,
+    )
 
     listed = await inside("schedules", COLUMNS="160")
     run = (await inside("schedules", "run-now", made["id"])).out.strip()
     shown = (await inside("schedules", "show", made["id"])).out
 
-    assert made["run"] == {"pipeline": "chain", "input": {"text": "7"}, "priority": 3, "labels": {}}
+    asked = {"pipeline": "chain", "input": {"text": "7"}, "priority": 3, "deadline_s": 900.0}
+    assert made["run"] == {**asked, "labels": {}}
     (line,) = [line for line in listed.out.splitlines() if line.startswith(made["id"])]
     assert "run of chain: 7" in line
-    assert (await client.ask("GET", f"/runs/{run}"))["priority"] == 3
+    begun = await client.ask("GET", f"/runs/{run}")
+    assert (begun["priority"], begun["deadline_s"]) == (3, 900.0)
+    assert "900 s for all of it" in (await inside("runs", "show", run)).out
     assert run in shown
     assert "chain" in shown
     assert "is gone" in (await inside("schedules", "delete", made["id"])).out
@@ -84,6 +90,7 @@ async def test_the_same_key_makes_one_schedule_and_one_job(inside: Command) -> N
         (("create", "61 * * * *", "echo", "x"), "Bad minute"),
         (("create", "* * * * *", "echo", "x", "--timezone", "Nowhere"), "Nowhere"),
         (("create", "* * * * *", "video", "x"), "Known kinds: echo"),
+        (("create", "* * * * *", "echo", "x", "--deadline", "9"), "--deadline is for the runs"),
         (("create", "* * * * *", "echo", "x", "-i", "repeat=0"), "less than the minimum"),
         (("create", "* * * * *"), "a KIND of job, or a --pipeline"),
         (("create", "* * * * *", "echo", "--pipeline", "chain"), "a KIND of job, or a --pipeline"),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Final, Protocol, TypeAlias
 
@@ -17,7 +18,9 @@ from headrace.core.errors import BadMessage, TooLarge, Unavailable
 from headrace.core.ports.bus import Bus, Delivery
 
 Handle: TypeAlias = Callable[[Message, Delivery], Awaitable[None]]
+HandleHeap: TypeAlias = Callable[[Sequence[tuple[Message, Delivery]]], Awaitable[None]]
 Settle: TypeAlias = Callable[[Delivery], Awaitable[None]]
+SettleHeap: TypeAlias = Callable[[Sequence[Delivery]], Awaitable[None]]
 
 
 class Report(Protocol):
@@ -28,6 +31,7 @@ class Report(Protocol):
 
 LONGEST_REASON: Final = 200
 _QUIET_S: Final = 0.05
+_LULL_S: Final = 0.001  # what has not come by then is not there already
 _PATIENCE: Final = 4  # what fails slowly has at most a fifth of the time
 
 
@@ -44,7 +48,7 @@ class Limits:
     suspected_s: float = 60.0
 
 
-async def consume(
+async def consume(  # noqa: PLR0913  # what most leave out is said by name
     bus: Bus,
     queue: str,
     handle: Handle,
@@ -52,8 +56,12 @@ async def consume(
     *,
     report: Report,
     limits: Limits = Limits(),  # frozen
+    heap: HandleHeap | None = None,
 ) -> None:
     """Handle messages one after another until `stop`; what is there by then is finished first.
+
+    With `heap`, what is there already is handled together, and all of it or nothing: of a heap that
+    could not be handled each message is tried by itself.
 
     A handler that raises Unavailable, or takes longer than `limits.handle_s`, is called again after a
     pause, and others are handled meanwhile. An outage may last as long as it takes and parks nothing:
@@ -66,7 +74,11 @@ async def consume(
     async def read(delivery: Delivery) -> None:
         await handle(_decoded(delivery.body), delivery)
 
-    await _consume(bus, _Hand(queue, read, stop, report, limits))
+    async def read_all(handle_all: HandleHeap, deliveries: Sequence[Delivery]) -> None:
+        await handle_all([(_decoded(each.body), each) for each in deliveries])
+
+    heaps = None if heap is None else partial(read_all, heap)
+    await _consume(bus, _Hand(queue, read, stop, report, limits, heap=heaps))
 
 
 async def consume_dead(
@@ -150,8 +162,10 @@ class _Hand:
     report: Report
     limits: Limits
     last: bool = False
+    heap: SettleHeap | None = None
     answered: int = 0
-    aside: list[_Suspect] = field(default_factory=list)  # at most `limits.aside`
+    # At most `limits.aside`, or what one heap has left behind, which `limits.prefetch` bounds.
+    aside: list[_Suspect] = field(default_factory=list)
 
     async def turn(self, deliveries: AsyncIterator[Delivery]) -> None:
         """The next that comes, or one that is due again. With enough set aside, nothing new."""
@@ -162,20 +176,49 @@ class _Hand:
         elif left_s is not None and len(self.aside) >= self.limits.aside:
             await _set_within(self.stop, left_s)
         elif (delivery := await next_or_stop(deliveries, self.stop, left_s)) is not None:
-            await self.settle(delivery)
+            await self._with_others(delivery, deliveries)
+
+    async def _with_others(self, first: Delivery, deliveries: AsyncIterator[Delivery]) -> None:
+        heap = [first]
+        most = 1 if self.heap is None else self.limits.prefetch - len(self.aside)
+        while len(heap) < most and (more := await _next_within(deliveries, _LULL_S)) is not None:
+            heap.append(more)
+        if self.heap is None or len(heap) == 1:
+            await self.settle(first)
+        else:
+            await self._settle_all(heap, self.heap)
+
+    async def _settle_all(self, heap: Sequence[Delivery], handle: SettleHeap) -> None:
+        begun = _now()
+        match await self._error_of(partial(handle, heap)):
+            case None:
+                self.answered += len(heap)
+                for delivery in heap:
+                    await delivery.ack()
+            case (
+                Unavailable() | TimeoutError() as error
+            ):  # to try each now would take as long again
+                for delivery in heap:
+                    await self._failed(self._set_aside(delivery), error, begun)
+            case _:
+                for delivery in heap:
+                    await self.settle(delivery)
 
     async def try_again(self) -> None:
         for suspect in list(self.aside):
             await self._again(suspect)
 
     async def settle(self, delivery: Delivery) -> None:
+        await self._again(self._set_aside(delivery))
+
+    def _set_aside(self, delivery: Delivery) -> _Suspect:
         suspect = _Suspect(delivery, _now(), _pauses(self.limits), answered=self.answered)
         self.aside.append(suspect)
-        await self._again(suspect)
+        return suspect
 
     async def _again(self, suspect: _Suspect) -> None:
         begun = _now()
-        match await self._error_of(suspect.delivery):
+        match await self._error_of(partial(self.handle, suspect.delivery)):
             case None:
                 self.answered += 1
                 self.aside.remove(suspect)
@@ -209,10 +252,10 @@ class _Hand:
         self.aside.remove(suspect)
         await suspect.delivery.bury(reason)
 
-    async def _error_of(self, delivery: Delivery) -> Exception | None:
+    async def _error_of(self, handling: Callable[[], Awaitable[None]]) -> Exception | None:
         try:
             async with asyncio.timeout(self.limits.handle_s):
-                await self.handle(delivery)
+                await handling()
         except Exception as error:  # noqa: BLE001  # here a message is settled: it must not loop
             return error
         return None

@@ -23,6 +23,7 @@ from headrace.core.errors import BadSchedule
 
 LONGEST: Final = 100
 FIELDS: Final = 5
+_ANY_TIME: Final = datetime(2030, 1, 1, tzinfo=UTC)
 _LOOKED_AT: Final = 8  # firings that may lie before the time asked about, when clocks go back
 
 
@@ -38,6 +39,14 @@ def next_fire(cron: str, timezone: str, after: datetime) -> datetime | None:
         return next((fire for fire in in_utc if fire > after), None)
     except (CronSimError, ValueError, AssertionError) as error:
         raise BadSchedule("/cron", f"no cron expression: {error}") from error
+
+
+def in_words(cron: str) -> str | None:
+    """In English, by what also says when it fires. None: this build cannot read it."""
+    try:
+        return _fires(cron, _ANY_TIME).explain()
+    except (CronSimError, ValueError, AssertionError):
+        return None
 
 
 def _fires(cron: str, after: datetime) -> CronSim:

@@ -21,6 +21,7 @@ from headrace.core.errors import BadPipeline, InvalidInput
 MOST_STAGES: Final = 32
 MOST_PIECES: Final = 64  # of one stage that fans out
 MOST_TRIES: Final = 10
+LONGEST_DEADLINE_S: Final = 2_592_000.0  # thirty days
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
@@ -103,12 +104,14 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     takes: dict[str, Shape]
     optional: tuple[str, ...] = ()  # of what it takes: what a run may be without
     stages: tuple[Stage, ...]
+    deadline_s: float | None = None  # of a whole run, unless it says another; None: it has none
 
 
 def check_pipeline(pipeline: Pipeline) -> None:
     """Raises BadPipeline, which names the stage."""
     check = _Check(pipeline.name, {stage.name: stage for stage in pipeline.stages}, pipeline.takes)
     check.names(pipeline)
+    check.deadline(pipeline.deadline_s)
     for stage in pipeline.stages:
         check.bounds(stage)
         check.sources(stage)
@@ -201,6 +204,12 @@ class _Check:
             if stage.name in seen:
                 self.refuse(stage.name, "is there twice")
             seen.add(stage.name)
+
+    def deadline(self, within: float | None) -> None:
+        if within is not None and not 0 < within <= LONGEST_DEADLINE_S:
+            self.refuse(
+                None, f"its deadline_s should be above 0, and {LONGEST_DEADLINE_S:.0f} at most"
+            )
 
     def bounds(self, stage: Stage) -> None:
         if not 1 <= stage.tries <= MOST_TRIES:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final, assert_never
@@ -94,12 +94,20 @@ class Run:
     priority: int = 0
     api_key: KeyId | None = None
     trace: str | None = None  # one for all its jobs
+    deadline_s: float | None = None  # for all of it, anew when it goes on after it was over
+    deadline_at: datetime | None = None
     created_at: datetime | None = None  # set by the store, as is the next
     finished_at: datetime | None = None
 
     @property
     def over(self) -> bool:
         return self.state in OVER
+
+    def going(self, now: datetime) -> Run:
+        """Its time begins."""
+        if self.deadline_s is None:
+            return self
+        return replace(self, deadline_at=now + timedelta(seconds=self.deadline_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +143,12 @@ def decide(run: Run, pieces: Sequence[Piece]) -> Decision:
     starts = [start for stage in run.stages for start in view.starts(stage)]
     over = not busy and not starts
     return Decision(RunState.SUCCEEDED if over else RunState.RUNNING, starts)
+
+
+def expired(run: Run) -> Run:
+    """It took too long: nothing more begins, and what runs is to be stopped."""
+    why = f"it was not over within {run.deadline_s:g} s"
+    return replace(run, state=RunState.FAILING, error={"kind": "deadline", "message": why})
 
 
 def ended(piece: Piece, state: State, *, run: Run) -> PieceState:

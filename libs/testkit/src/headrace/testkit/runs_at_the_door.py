@@ -17,7 +17,7 @@ from headrace.core.retry import RetryPolicy
 from headrace.core.usecases.cancel import honour_cancels
 from headrace.core.usecases.claim import claim
 from headrace.core.usecases.record import record
-from headrace.core.usecases.runs import stop_runs
+from headrace.core.usecases.runs import expire_runs, stop_runs
 from headrace.testkit.builders import a_pipeline, a_stage
 from headrace.testkit.deciding import LEASE, WORKER, a_claim
 
@@ -36,7 +36,8 @@ FAN: Final = a_pipeline(
 )
 PICTURE: Final = a_pipeline(a_stage(gives={"image": Plain.BLOB}, **_UNSET), name="picture")
 _NO_ENGINE: Final = a_pipeline(a_stage(kind="video", model=None, lane=None), name="no-engine")
-PIPELINES: Final = {each.name: each for each in (CHAIN, FAN, PICTURE, _NO_ENGINE)}
+_HURRIED: Final = a_pipeline(a_stage(**_UNSET), name="hurried", deadline_s=60.0)
+PIPELINES: Final = {each.name: each for each in (CHAIN, FAN, PICTURE, _NO_ENGINE, _HURRIED)}
 
 
 class Crew:
@@ -74,6 +75,7 @@ class Crew:
         await self.end(job, **fields)
 
     async def stop(self) -> None:
+        await expire_runs(self._store, path="local", limit=10)
         await stop_runs(self._store, path="local", limit=10)
         honoured = await honour_cancels(self._store, path="local", limit=10)
         await self._streams.append(honoured.announcements)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from random import Random
 
 from opentelemetry.trace import SpanKind
@@ -112,20 +113,41 @@ class Inbox:
         self._room()
 
     async def results(self, message: Message, delivery: Delivery) -> None:
-        """Idempotent by (job, epoch): what comes twice, or too late, is stale and changes nothing."""
-        if not isinstance(message, Results):
-            raise BadMessage(f"{type(message).__name__} does not belong among results")
-        with span("job.record", parent=delivery.headers.get("traceparent"), kind=SpanKind.CONSUMER):
+        await self.heap_of_results([(message, delivery)])
+
+    async def heap_of_results(self, heap: Sequence[tuple[Message, Delivery]]) -> None:
+        """In one transaction, in which jobs of one batch are counted once.
+
+        Idempotent by (job, epoch): what comes twice, or too late, is stale and changes nothing.
+        """
+        messages = [_results(message) for message, _ in heap]
+        with ExitStack() as spans:  # one in the trace of each
+            for _, delivery in heap:
+                parent = delivery.headers.get("traceparent")
+                spans.enter_context(span("job.record", parent=parent, kind=SpanKind.CONSUMER))
+            results = [result for message in messages for result in message.results]
             recorded = await record(
-                self._store, message.results, policy=self._options.retry, random=self._random
+                self._store, results, policy=self._options.retry, random=self._random
             )
             self._room()
             await announce(self._streams, recorded.announcements)
-            if message.reply_to is not None:
-                await self._bus.send([Parcel(message.reply_to, encode(_told(message, recorded)))])
-            count_recorded(message.results, recorded)
-            tell_ended(message, recorded)
+            await self._bus.send(
+                [
+                    Parcel(message.reply_to, encode(_told(message, recorded)))
+                    for message in messages
+                    if message.reply_to is not None
+                ]
+            )
+            count_recorded(results, recorded)
+            for message in messages:
+                tell_ended(message, recorded)
             await delete_blobs(self._blobs, recorded.let_go)
+
+
+def _results(message: Message) -> Results:
+    if not isinstance(message, Results):
+        raise BadMessage(f"{type(message).__name__} does not belong among results")
+    return message
 
 
 def _told(message: Results, recorded: Outcome) -> Recorded:

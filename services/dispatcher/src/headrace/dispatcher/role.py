@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import chain
 
 from headrace.contracts.topology import Topology
 from headrace.core.consume import Handle, consume
+from headrace.core.usecases.runs import expire_runs
 from headrace.dispatcher.attendance import Attendance
 from headrace.dispatcher.batches import BatchDesk
 from headrace.dispatcher.calling import Caller
@@ -73,7 +75,10 @@ class Dispatcher:
         _log.info("dispatcher.started", path=self._options.path)
         async with asyncio.TaskGroup() as group:
             for queue, handle in inboxes.items():
-                group.create_task(consume(self._bus, queue, handle, stop, report=_report))
+                heap = self._inbox.heap_of_results if queue == topology.results else None
+                group.create_task(
+                    consume(self._bus, queue, handle, stop, report=_report, heap=heap)
+                )
             group.create_task(self._undertaker.listen(topology.dead, stop, _report))
             group.create_task(self._listen(stop))
             group.create_task(self._attendance_loop(stop))
@@ -130,8 +135,19 @@ class Dispatcher:
 
     async def _upkeep(self) -> bool:
         fired = await self._recurring.fire()
+        late = await self._expire_runs()
         replayed = await self._undertaker.replay()
-        return fired or replayed
+        return fired or late or replayed
+
+    async def _expire_runs(self) -> bool:
+        limit = self._options.batch
+        found = [
+            await expire_runs(self._store, path=path, limit=limit)
+            for path in self._attendance.paths
+        ]
+        for run in chain.from_iterable(found):
+            _log.warning("run.expired", run=run.id, tenant=run.tenant, deadline_s=run.deadline_s)
+        return any(len(late) >= limit for late in found)
 
     async def _batches_loop(self, stop: asyncio.Event) -> None:
         every, limit = self._options.poll, self._options.turn_limit

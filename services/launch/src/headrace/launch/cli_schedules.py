@@ -45,6 +45,9 @@ def create(  # noqa: PLR0913  # a command line has as many options as it has
     inputs: Inputs = (),
     priority: Annotated[int | None, Parameter(help="-100 to 100, among your own jobs.")] = None,
     timeout: Annotated[float | None, Parameter(help="Seconds that an attempt may run.")] = None,
+    deadline: Annotated[
+        float | None, Parameter(help="Seconds after which a run that is not over fails.")
+    ] = None,
     idempotency_key: Once = None,
     json: AsJson = False,
 ) -> None:
@@ -52,12 +55,14 @@ def create(  # noqa: PLR0913  # a command line has as many options as it has
     from headrace.launch import schedules
     from headrace.launch.jobs import Wish
 
-    given = {"priority": priority, "timeout": timeout}
+    given = {"priority": priority, "timeout": timeout, "deadline_s": deadline}
     more = {name: value for name, value in given.items() if value is not None}
     if (kind is None) == (pipeline is None):
         raise Misused("Say what is to recur: a KIND of job, or a --pipeline.")
     if pipeline is not None and (model, timeout) != (None, None):
         raise Misused("A pipeline's stages have models and timeouts of their own.")
+    if pipeline is None and deadline is not None:
+        raise Misused("A --deadline is for the runs of a --pipeline.")
     recurring = schedules.Recurring(
         recurs={"cron": cron, "timezone": timezone},
         more=more,

@@ -25,15 +25,18 @@ async def delete_tenant(
     settings: ClientSettings, console: Console, at: str, *, as_json: bool
 ) -> None:
     async with operating(settings) as client:
-        _print(console, await client.ask("DELETE", at), as_json=as_json)
+        receipt = await client.ask("DELETE", at)
+    _print(console, receipt, as_json=as_json, look_at="/admin/deletions")
 
 
-def _print(console: Console, receipt: dict[str, Any], *, as_json: bool) -> None:
+def _print(
+    console: Console, receipt: dict[str, Any], *, as_json: bool, look_at: str = "/deletions"
+) -> None:
     if as_json:
         print_json(console, receipt)
         return
     removed = ", ".join(f"{many} {name}" for name, many in sorted(receipt["removed"].items()))
     said = f"{receipt['subject']}: removed {removed or 'nothing yet'}."
     if receipt["state"] != "done":
-        said += f" The rest goes as soon as it can: GET /deletions/{receipt['id']} says when."
+        said += f" The rest goes as soon as it can: GET {look_at}/{receipt['id']} says when."
     console.print(Text(harmless(said)), soft_wrap=True)

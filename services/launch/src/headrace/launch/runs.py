@@ -118,6 +118,7 @@ def _print(console: Console, run: dict[str, Any], *, as_json: bool) -> None:
         "pipeline": run["pipeline"],
         "state": f"{run['state']} ({_percent(run)})",
         "made": run["created_at"] and when(run["created_at"]),
+        "deadline": _deadline(run),
         "labels": labels,
     }
     print_facts(console, facts)
@@ -129,10 +130,20 @@ def _print(console: Console, run: dict[str, Any], *, as_json: bool) -> None:
     console.print(_error(run))
 
 
+def _deadline(run: dict[str, Any]) -> str | None:
+    if run["deadline_at"] is None:
+        return None
+    ahead = "" if run["state"] in _OVER else f"{when(run['deadline_at'])}, "
+    return f"{ahead}{run['deadline_s']:g} s for all of it"
+
+
 def _percent(part: dict[str, Any]) -> str:
     return f"{round(100 * part['progress'])} %"
 
 
 def _error(run: dict[str, Any]) -> Text:
     error = run["error"]
-    return one_line("" if error is None else f"{error['stage']}: {error['message']}", style="red")
+    if error is None:
+        return Text("")
+    stage = error["stage"] and f"{error['stage']}: "  # none: it is about all of it
+    return one_line(f"{stage or ''}{error['message']}", style="red")

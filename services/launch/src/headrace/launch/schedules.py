@@ -60,6 +60,8 @@ async def create(settings: ClientSettings, console: Console, asked_for: Recurrin
     else:
         said = f"Schedule {made['id']} fires next {_next_in_words(made)}."
         console.print(Text(said), soft_wrap=True)
+        if made["in_words"] is not None:
+            console.print(Text(f"{made['in_words']}, {made['timezone']}."), soft_wrap=True)
 
 
 async def _run_body(client: Client, pipeline: str, wish: Wish) -> dict[str, Any]:
@@ -111,6 +113,7 @@ async def show(settings: ClientSettings, console: Console, schedule: str, *, as_
         console,
         {
             "cron": f"{found['cron']} ({zone})",
+            "that is": found["in_words"],
             "next": _next_in_words(found),
             "last": found["last_at"] and f"{moment(found['last_at'], zone)}",
             "failed": found["last_error"],

@@ -39,7 +39,7 @@ class Runs(Protocol):
         """Newest first."""
 
     async def save_run(self, run: Run) -> None:
-        """Its state, error and stages. `finished_at` is set by a state that is over, and unset by others."""
+        """Its state, error, stages and when it should be over. `finished_at` is set by a state that is over, and unset by others."""
 
     async def pieces(self, run: RunId) -> list[Piece]:
         """By stage and index."""
@@ -49,6 +49,9 @@ class Runs(Protocol):
 
     async def save_pieces(self, run: RunId, pieces: Sequence[Piece]) -> None:
         """State, output and error; only while it is still at that try."""
+
+    async def overdue_runs(self, path: str, *, limit: int) -> list[Run]:
+        """Those that run though their deadline has passed, locked; none that somebody changes just now."""
 
     async def jobs_to_stop(self, path: str, *, limit: int) -> list[JobId]:
         """Jobs of runs that are ending, which nobody has asked to end yet."""

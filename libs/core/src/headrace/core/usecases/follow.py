@@ -18,7 +18,17 @@ from headrace.core.blob_names import kept_for
 from headrace.core.job import Job, Spec, State
 from headrace.core.ports.store import NewJob, Transaction
 from headrace.core.ports.upkeep import BlobUse
-from headrace.core.run import Decision, Piece, PieceState, Run, RunState, Start, decide, ended
+from headrace.core.run import (
+    Decision,
+    Piece,
+    PieceState,
+    Run,
+    RunState,
+    Start,
+    decide,
+    ended,
+    expired,
+)
 
 RUN_LABEL: Final = (
     "headrace/run"  # on each job of a run; only a hint: its pieces say whose they are
@@ -57,12 +67,19 @@ async def step(tx: Transaction, run: Run) -> Run:
     """Begin what can begin, and say how the run stands. The run is locked, or new."""
     while True:
         decision = _decided(run, await tx.pieces(run.id))
+        if decision.starts and await _is_late(tx, run):  # nobody has looked since it passed
+            run = expired(run)
+            continue
         began = await _begin(tx, run, decision.starts)
         if all(start.why is None for start in began):
             break  # else a piece failed at once, which may end the run or let others begin
     after = replace(run, state=decision.state, error=decision.error)
     await tx.save_run(after)
     return after
+
+
+async def _is_late(tx: Transaction, run: Run) -> bool:
+    return run.deadline_at is not None and run.deadline_at <= await tx.now()
 
 
 def _decided(run: Run, pieces: Sequence[Piece]) -> Decision:

@@ -30,7 +30,17 @@ from headrace.core.pipeline import (
 from headrace.core.pipeline_fit import settled, settled_stage
 from headrace.core.ports.store import Store, Transaction
 from headrace.core.ports.upkeep import BlobUse
-from headrace.core.run import Piece, Run, RunState, StageState, Start, View, decide, set_back
+from headrace.core.run import (
+    Piece,
+    Run,
+    RunState,
+    StageState,
+    Start,
+    View,
+    decide,
+    expired,
+    set_back,
+)
 from headrace.core.usecases.follow import step
 from headrace.core.usecases.submit import Check, Submission, check_inline, named_blobs
 
@@ -47,6 +57,7 @@ class RunRequest:
     labels: dict[str, str] = field(default_factory=dict)
     api_key: KeyId | None = None
     trace: str | None = None
+    deadline_s: float | None = None  # None: that of the pipeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +119,7 @@ async def plan_run(tx: Transaction, request: RunRequest, how: Beginning) -> Plan
         labels=request.labels,
         api_key=request.api_key,
         trace=request.trace,
+        deadline_s=request.deadline_s or pipeline.deadline_s,
     )
     starts = decide(run, []).starts
     _check_starts(starts, catalog, how.check)
@@ -116,7 +128,7 @@ async def plan_run(tx: Transaction, request: RunRequest, how: Beginning) -> Plan
 
 async def begin_planned(tx: Transaction, run: Run) -> Run:
     await tx.use_blobs([BlobUse(run.tenant, blob, run.id) for blob in named_blobs(run.input)])
-    return await step(tx, await tx.insert_run(run))
+    return await step(tx, await tx.insert_run(run.going(await tx.now())))
 
 
 async def find_run(tx: Transaction, tenant: TenantId, run: RunId) -> Run:
@@ -150,7 +162,8 @@ async def retry_stage(tx: Transaction, tenant: TenantId, run: RunId, stage: str)
     if not back and View(found, pieces).states[stage] in _NOTHING_TO_DO:
         raise RunNotReady(run, f"has nothing in stage {stage!r} that went wrong")
     await tx.save_pieces(run, back)
-    return await step(tx, replace(found, state=RunState.RUNNING, error=None))
+    going_on = replace(found, state=RunState.RUNNING, error=None)
+    return await step(tx, going_on.going(await tx.now()))
 
 
 async def add_work(
@@ -174,7 +187,14 @@ async def add_work(
     going_on = replace(found, stages=(*found.stages, ready), state=RunState.RUNNING)
     _check_starts(decide(going_on, pieces).starts, catalog, check)
     await tx.use_blobs([BlobUse(tenant, blob, run) for blob in named])
-    return await step(tx, going_on), stage.name
+    return await step(tx, going_on.going(await tx.now())), stage.name
+
+
+async def expire_runs(store: Store, *, path: str, limit: int) -> list[Run]:
+    """End runs whose deadline has passed; they. Apart from `stop_runs`: jobs are locked before runs."""
+    async with store.begin() as tx:
+        late = await tx.overdue_runs(path, limit=limit)
+        return [await step(tx, expired(run)) for run in late]
 
 
 async def stop_runs(store: Store, *, path: str, limit: int) -> list[JobId]:

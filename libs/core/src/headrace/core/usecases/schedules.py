@@ -55,7 +55,7 @@ LATE: Final = timedelta(minutes=1)  # a fire no later than this is in time, not 
 _OF_JOB: Final = (
     *("kind", "model", "input", "priority", "timeout_s", "labels", "sticky", "register_as"),
 )
-_OF_RUN: Final = ("pipeline", "input", "priority", "labels")
+_OF_RUN: Final = ("pipeline", "input", "priority", "labels", "deadline_s")
 LABEL: Final = "headrace/schedule"  # on each job and run that a schedule made
 _CANNOT: Final = (UnknownModel, InvalidInput, UnknownPipeline, BadPipeline)
 

@@ -1,7 +1,7 @@
 """Headrace as it ships, started with faults armed: `python -m headrace.testkit.chaos.build up ROLE`.
 
 The product is not changed and not told. Its one composition seam, `wiring_for`, is wrapped before
-the command line runs, and the worker is given the engine that keeps a ledger.
+the command line runs, and the worker is given the engine that keeps a ledger, where it says which.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from typing import cast
 
 from headrace.contracts.ids import Lane
 from headrace.core.ports.blobs import Blobs
@@ -26,7 +27,13 @@ from headrace.launch import up
 from headrace.launch.cli import main
 from headrace.testkit.chaos.engine import ENGINE, LANE, LedgerEngine
 from headrace.testkit.chaos.plants import PLANTS
-from headrace.testkit.chaos.points import PointedBus, PointedStore, PointedStreams, Points
+from headrace.testkit.chaos.points import (
+    PointedBlobs,
+    PointedBus,
+    PointedStore,
+    PointedStreams,
+    Points,
+)
 from headrace.testkit.chaos.settings import ChaosSettings, chaos_settings
 from headrace.testkit.chaos.vitals import with_vitals
 from headrace.testkit.chaos.wild_clock import run_wild
@@ -53,7 +60,12 @@ def pointed(wiring: Wiring, points: Points) -> Wiring:
         async with wiring.streams() as opened:
             yield PointedStreams(opened, points)
 
-    return replace(wiring, store=store, bus=bus, streams=streams)
+    @asynccontextmanager
+    async def blobs() -> AsyncGenerator[Blobs]:
+        async with wiring.blobs() as opened:
+            yield cast("Blobs", PointedBlobs(opened, points))
+
+    return replace(wiring, store=store, bus=bus, streams=streams, blobs=blobs)
 
 
 def the_ledger_alone(
@@ -82,7 +94,8 @@ def arm(chaos: ChaosSettings) -> None:
         return pointed(wiring, points) if chaos.crash_point else wiring
 
     vars(up)["wiring_for"] = wiring_for
-    vars(opening)["choose_lanes"] = the_ledger_alone
+    if chaos.has_ledger:
+        vars(opening)["choose_lanes"] = the_ledger_alone
     for name in chaos.plants:
         PLANTS[name].patch()
     if chaos.vitals is not None:

@@ -15,15 +15,20 @@ from typing import Any, Final, cast
 import msgspec
 
 from headrace.contracts.frames import TERMINAL_TYPES
-from headrace.contracts.ids import JobId, Position
+from headrace.contracts.ids import BlobId, JobId, Position, TenantId
 from headrace.contracts.messages import decode
 from headrace.core.job import Verdict
+from headrace.core.ports.blobs import Blobs
 from headrace.core.ports.bus import Bus, Deliveries, Delivery, Depth, Parcel, Sent
 from headrace.core.ports.store import Hints, Store, Transaction
 from headrace.core.ports.streams import Batch, Page, Streams, Subscription
 
 # What a transaction did, most telling first.
 _VERBS: Final[Sequence[tuple[str, frozenset[str]]]] = (
+    ("erase", frozenset({"erase"})),
+    ("erase", frozenset({"erase_batch"})),
+    ("around", frozenset({"erase_around"})),
+    ("clear", frozenset({"lock_deletion", "drop_remnants"})),
     ("submit", frozenset({"insert"})),
     ("claim", frozenset({"open_attempts"})),
     ("sweep", frozenset({"expired_leases", "close_attempts"})),
@@ -49,6 +54,21 @@ POINTS: Final[Mapping[str, tuple[str, ...]]] = {
     "gpu-worker": (
         *("claims.before_send", "claims.after_send", "work.before_ack", "work.after_ack"),
         *("token.after_append", "results.before_send", "results.after_send"),
+    ),
+}
+
+
+# What is on the way while something is removed.
+ERASING: Final[Mapping[str, tuple[str, ...]]] = {
+    "api": (
+        *("erase.before_commit", "erase.after_commit", "frames.before_discard"),
+        *("frames.after_discard", "blob.before_delete", "blob.after_delete"),
+        *("clear.before_commit", "clear.after_commit"),
+    ),
+    "dispatcher": (
+        *("erase.before_commit", "erase.after_commit", "frames.before_discard"),
+        *("frames.after_discard", "blob.before_delete", "blob.after_delete"),
+        *("clear.before_commit", "clear.after_commit"),
     ),
 }
 
@@ -204,10 +224,26 @@ class PointedStreams:
         return self._inner.follow(job)
 
     async def discard(self, jobs: Sequence[JobId]) -> None:
+        kind = "frames" if jobs else ""
+        self._points.reach(f"{kind}.before_discard")
         await self._inner.discard(jobs)
+        self._points.reach(f"{kind}.after_discard")
 
     async def ping(self) -> None:
         await self._inner.ping()
+
+
+class PointedBlobs:
+    def __init__(self, inner: Blobs, points: Points) -> None:
+        self._inner, self._points = inner, points
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def delete(self, tenant: TenantId, blob: BlobId) -> None:
+        self._points.reach("blob.before_delete")
+        await self._inner.delete(tenant, blob)
+        self._points.reach("blob.after_delete")
 
 
 def kind_of(body: bytes) -> str:

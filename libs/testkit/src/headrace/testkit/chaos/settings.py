@@ -26,6 +26,7 @@ class ChaosSettings:
     vitals: Path | None
     keep_s: float | None
     wild_clock: bool
+    has_ledger: bool  # else the engines are those that ship
 
 
 def chaos_settings() -> ChaosSettings:
@@ -39,6 +40,7 @@ def chaos_settings() -> ChaosSettings:
         Path(vitals) if vitals else None,
         float(keep_s) if keep_s else None,
         bool(os.environ.get(WILD_CLOCK)),
+        bool(os.environ.get(EXECUTIONS)),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -152,7 +152,12 @@ class S3Blobs(Blobs):
 
     @override
     async def join(self, tenant: TenantId, upload: UploadId, blob: BlobId, *, size: int) -> None:
-        """Read twice, for the digest and to be written as one; never more than a piece is in memory."""
+        """Read once where it may be held as a blob is that comes at once.
+
+        What is larger is read twice. The digest is an attribute, which S3 takes with the first byte of an
+        upload, and to add it afterwards means to copy the whole object, which a server does up to 5 GiB
+        and obstore cannot ask for. So there is a pass for the digest, and one to write; both hold a piece.
+        """
         pieces, path = _pieces(tenant, upload), _path(tenant, blob)
         within_s = ANSWER_WITHIN_S + size / JOINED_A_SECOND
         kind = media_type(blob) or UNKNOWN_TYPE
@@ -194,15 +199,22 @@ class S3Blobs(Blobs):
         found = self._in_order(pieces)
         if sum(length for _, length in found) != size:
             return (self._facts(path) or (None,))[0] == size
+        names = [piece for piece, _ in found]
+        if size <= self._max_bytes:
+            self._write(path, b"".join(self._read(piece) or b"" for piece in names), kind)
+        else:
+            self._join_large(names, path, kind)
+        self._abandon(pieces)
+        return True
+
+    def _join_large(self, pieces: Sequence[str], path: str, kind: str) -> None:
         digest = hashlib.sha256()
-        for piece, _ in found:
+        for piece in pieces:
             digest.update(self._read(piece) or b"")
         attributes = {"Content-Type": kind, DIGEST: digest.hexdigest()}
         with obstore.open_writer(self._store, path, attributes=attributes) as whole:
-            for piece, _ in found:
+            for piece in pieces:
                 whole.write(self._read(piece) or b"")
-        self._abandon(pieces)
-        return True
 
     def _in_order(self, pieces: str) -> list[tuple[str, int]]:
         """Each where the one before it ends; what somebody left behind elsewhere is not among them."""

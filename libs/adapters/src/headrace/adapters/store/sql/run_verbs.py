@@ -41,6 +41,9 @@ class RunVerbs:
     async def save_pieces(self, run: RunId, pieces: Sequence[Piece]) -> None:
         await runs.save_pieces(self._session, run, pieces)
 
+    async def overdue_runs(self, path: str, *, limit: int) -> list[Run]:
+        return await runs.overdue(self._session, path, limit)
+
     async def jobs_to_stop(self, path: str, *, limit: int) -> list[JobId]:
         return await runs.jobs_to_stop(self._session, path, limit)
 

@@ -30,7 +30,7 @@ from headrace.adapters.store.sql import blob_uses
 from headrace.adapters.store.sql.expressions import batch, clock, ids
 from headrace.adapters.store.sql.schema import jobs
 from headrace.adapters.store.sql.schema_around import blob_uses as uses
-from headrace.adapters.store.sql.schema_runs import ENDING, OVER, run_stages, runs
+from headrace.adapters.store.sql.schema_runs import ENDING, HURRYING, OVER, run_stages, runs
 from headrace.adapters.store.sql.session import Session
 from headrace.adapters.store.sql.types import Instant, Name
 from headrace.contracts.ids import JobId, KeyId, RunId, TenantId
@@ -41,7 +41,7 @@ from headrace.core.run import Piece, PieceState, Run, RunState
 
 _columns: Final = (
     *("id", "tenant", "pipeline", "stages", "input", "path", "state", "error", "labels"),
-    *("priority", "api_key", "trace"),
+    *("priority", "api_key", "trace", "deadline_s", "deadline_at"),
 )
 _new: Final = batch(**{name: runs.c[name].type for name in _columns})
 _insert: Final = (
@@ -89,23 +89,22 @@ async def page(
     return [_to_run(row) for row in rows]
 
 
-_changed: Final = batch(id=Name, state=Name, error=runs.c.error.type, stages=runs.c.stages.type)
+_changing: Final = ("state", "error", "stages", "deadline_at")
+_changed: Final = batch(id=Name, **{name: runs.c[name].type for name in _changing})
 _over: Final = _changed.c.state.in_([literal_column(f"'{each}'") for each in sorted(OVER_STATES)])
 _save: Final = (
     update(runs)
     .where(runs.c.id == _changed.c.id)
     .values(
-        state=_changed.c.state,
-        error=_changed.c.error,
-        stages=_changed.c.stages,
+        **{name: _changed.c[name] for name in _changing},
         finished_at=case((_over, func.coalesce(runs.c.finished_at, clock())), else_=null()),
     )
 )
 
 
 async def save(session: Session, run: Run) -> None:
-    stages = msgspec.to_builtins(run.stages)
-    row = {"id": run.id, "state": run.state, "error": run.error, "stages": stages}
+    kept = {name: getattr(run, name) for name in _changing}
+    row = {"id": run.id, **kept, "stages": msgspec.to_builtins(run.stages)}
     await session.run_batch(_save, [row])
     session.stirred |= run.state in {RunState.FAILING, RunState.CANCELLING}
 
@@ -165,6 +164,23 @@ async def begin_pieces(session: Session, run: RunId, begun: Sequence[Piece]) -> 
 async def save_pieces(session: Session, run: RunId, changed: Sequence[Piece]) -> None:
     if changed:
         await session.run_batch(_end, [_piece_row(run, each) for each in changed])
+
+
+_overdue: Final = (
+    select(runs)
+    .where(
+        runs.c.path == bindparam("path", type_=Name),
+        text(HURRYING),
+        runs.c.deadline_at <= clock(),
+    )
+    .order_by(runs.c.deadline_at)
+    .limit(bindparam("limit", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+
+
+async def overdue(session: Session, path: str, limit: int) -> list[Run]:
+    return [_to_run(row) for row in await session.run(_overdue, path=path, limit=limit)]
 
 
 _to_stop: Final = (
@@ -240,6 +256,8 @@ def _to_run(row: Row[Any]) -> Run:
         priority=row.priority,
         api_key=None if row.api_key is None else KeyId(row.api_key),
         trace=row.trace,
+        deadline_s=row.deadline_s,
+        deadline_at=row.deadline_at,
         created_at=row.created_at,
         finished_at=row.finished_at,
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Column, Index, Integer, Table, Text, text
+from sqlalchemy import Column, Double, Index, Integer, Table, Text, text
 
 from headrace.adapters.store.sql.schema import metadata
 from headrace.adapters.store.sql.types import Instant, Json, Name
 
 ENDING: Final = "state IN ('failing', 'cancelling')"
+HURRYING: Final = "state = 'running' AND deadline_at IS NOT NULL"
 OVER: Final = "finished_at IS NOT NULL"
 
 runs: Final = Table(
@@ -27,11 +28,20 @@ runs: Final = Table(
     Column("priority", Integer, nullable=False),
     Column("api_key", Name),
     Column("trace", Text),
+    Column("deadline_s", Double),
+    Column("deadline_at", Instant),
     Column("created_at", Instant, nullable=False),
     Column("finished_at", Instant),
 )
 Index("runs_listed", runs.c.tenant, runs.c.created_at, runs.c.id)
 Index("runs_ending", runs.c.path, postgresql_where=text(ENDING), sqlite_where=text(ENDING))
+Index(
+    "runs_overdue",
+    runs.c.path,
+    runs.c.deadline_at,
+    postgresql_where=text(HURRYING),
+    sqlite_where=text(HURRYING),
+)
 Index("runs_age", runs.c.finished_at, postgresql_where=text(OVER), sqlite_where=text(OVER))
 Index(
     "runs_over_of",

@@ -108,6 +108,28 @@ class KeepingRuns(StoreRoom):
             assert await tx.jobs_to_stop(path, limit=10) == []
         assert (await read(store, going)).cancel_asked_at is None
 
+    async def test_overdue_runs_are_found_until_they_are_ending_and_each_by_one(
+        self, store: Store, path: str, tenant: TenantId
+    ) -> None:
+        async with store.begin() as tx:
+            now = await tx.now()
+        late, later, ending = [
+            await keep(store, a_run(tenant=tenant, path=path, deadline_s=1.0, deadline_at=at))
+            for at in (now - SOON, now - SOON / 2, now - SOON)
+        ]
+        await keep(store, a_run(tenant=tenant, path=path, deadline_s=9.0, deadline_at=now + SOON))
+        await keep(store, a_run(tenant=tenant, path=path))
+        elsewhere = f"{path}-other"
+        await keep(store, a_run(tenant=tenant, path=elsewhere, deadline_s=1.0, deadline_at=now))
+        await save(store, replace(ending, state=RunState.CANCELLING))
+
+        async with store.begin() as tx:
+            assert await tx.overdue_runs(path, limit=1) == [late]
+            assert await tx.overdue_runs(path, limit=10) == [late, later]
+            await tx.save_run(replace(late, state=RunState.FAILING))
+            await tx.save_run(replace(later, deadline_at=now + SOON))
+            assert await tx.overdue_runs(path, limit=10) == []
+
     async def test_old_runs_go_with_their_pieces_and_what_only_they_named(
         self, store: Store, tenant: TenantId
     ) -> None:

@@ -94,6 +94,7 @@ async def begin_run(
         labels=asked.labels,
         api_key=caller.api_key,
         trace=deps.current_traceparent() or received_traceparent(),
+        deadline_s=asked.deadline_s,
     )
     await deps.admission.look(deps.store, tenant)
     current = await deps.steering.current()

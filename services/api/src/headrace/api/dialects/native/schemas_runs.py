@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from headrace.api.dialects.native.schemas import ErrorView, LabelName, LabelValue
+from headrace.core.pipeline import LONGEST_DEADLINE_S
 from headrace.core.run import PieceState, RunState, StageState
 
 _ID: Final[JsonDict] = {"format": "uuid"}
@@ -22,6 +23,18 @@ class _Told(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+Deadline = Annotated[
+    float | None,
+    Field(
+        gt=0,
+        le=LONGEST_DEADLINE_S,
+        allow_inf_nan=False,
+        description="All of it is to be over so many seconds after it begins: then what runs is "
+        "stopped, nothing more begins, and it has failed. Null: as the pipeline says.",
+    ),
+]
+
+
 class RunRequest(_Asked):
     pipeline: str = Field(min_length=1, max_length=64, examples=["illustrate"])
     input: dict[str, Any] = Field(
@@ -29,6 +42,7 @@ class RunRequest(_Asked):
         examples=[{"prompt": "a red rocket at night"}],
     )
     priority: int = Field(0, ge=-100, le=100, description="Of each of its jobs.")
+    deadline_s: Deadline = None
     # Two less than a job may have: those of the run and the stage are added.
     labels: dict[LabelName, LabelValue] = Field(default_factory=dict, max_length=14)
 
@@ -88,7 +102,13 @@ class RunSummary(_Told):
     priority: int
     labels: dict[str, str]
     input: dict[str, Any]
-    error: RunError | None = Field(description="Of a run that failed: the stage and why.")
+    error: RunError | None = Field(
+        description="Of a run that failed: why, and the stage unless it was its deadline."
+    )
+    deadline_s: float | None
+    deadline_at: datetime | None = Field(
+        description="What is not over by then fails. Null: it has all the time."
+    )
     created_at: datetime | None
     finished_at: datetime | None
     trace_id: str | None
@@ -124,4 +144,5 @@ class PipelineView(_Told):
     title: str
     takes: list[TakenView]
     stages: list[StageOutline]
+    deadline_s: float | None = Field(description="Of a run that says no other; null: none.")
     problem: str | None = Field(description="Why it cannot be run now; null: it can.")

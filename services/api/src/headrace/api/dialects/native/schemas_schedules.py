@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.api.dialects.native.schemas import LabelName, LabelValue
 from headrace.api.dialects.native.schemas_keys import TENANT
+from headrace.api.dialects.native.schemas_runs import Deadline
 from headrace.core.cron import LONGEST
 
 
@@ -41,6 +42,7 @@ class ScheduledRun(_Asked):
         examples=[{"prompt": "a red rocket at night"}],
     )
     priority: int = Field(0, ge=-100, le=100, description="Of each of its jobs.")
+    deadline_s: Deadline = None
     # Three less than a job may have: those of the schedule, the run and the stage are added.
     labels: dict[LabelName, LabelValue] = Field(default_factory=dict, max_length=13)
 
@@ -70,6 +72,9 @@ class ScheduleRequest(_Asked):
 class ScheduleView(_Told):
     id: str = Field(json_schema_extra={"format": "uuid"})
     cron: str
+    in_words: str | None = Field(
+        description="The expression in English.", examples=["At 06:00 on Monday through Friday"]
+    )
     timezone: str
     job: dict[str, Any] | None
     run: dict[str, Any] | None

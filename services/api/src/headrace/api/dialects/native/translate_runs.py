@@ -48,6 +48,8 @@ def _facts(run: Run) -> dict[str, Any]:
         "labels": run.labels,
         "input": run.input,
         "error": None if run.error is None else schemas.RunError.model_validate(_said(run.error)),
+        "deadline_s": run.deadline_s,
+        "deadline_at": run.deadline_at,
         "created_at": run.created_at,
         "finished_at": run.finished_at,
         "trace_id": None if run.trace is None else trace_id(run.trace),
@@ -116,5 +118,6 @@ def pipeline_view(pipeline: Pipeline, catalog: Sequence[EngineCard]) -> schemas.
             )
             for stage in stages
         ],
+        deadline_s=pipeline.deadline_s,
         problem=problem,
     )

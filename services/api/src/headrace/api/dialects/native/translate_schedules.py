@@ -12,6 +12,7 @@ from headrace.api.dialects.native.errors import problem_for
 from headrace.api.dialects.native.translate import write_cursor
 from headrace.api.problems import Refused
 from headrace.contracts.ids import TenantId
+from headrace.core.cron import in_words
 from headrace.core.errors import InvalidInput, UnknownModel, UnknownPipeline
 from headrace.core.ports.schedules import Fire, Schedule
 from headrace.core.usecases.schedules import Recurrence
@@ -75,6 +76,7 @@ def _facts(schedule: Schedule) -> dict[str, Any]:
     return {
         "id": schedule.id,
         "cron": schedule.cron,
+        "in_words": in_words(schedule.cron),
         "timezone": schedule.timezone,
         "job": None if schedule.job is None else _job(schedule.job),
         "run": schedule.run,
