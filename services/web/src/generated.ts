@@ -1993,7 +1993,13 @@ export type Source = "message" | "job";
 export interface StageOutline {
   name: string;
   kind: string;
+  /** Of a registered one the version: `NAME@N`. */
   model: string | null;
+  /** The stage whose training makes its model. */
+  made_by: string | null;
+  /** The model that it makes a version of. */
+  register_as: string | null;
+  /** The stages that it takes from. */
   after: string[];
   fans_out: boolean;
 }
@@ -2003,12 +2009,17 @@ export type StageState = "waiting" | "running" | "succeeded" | "failed" | "skipp
 export interface StageView {
   name: string;
   kind: string;
+  /** Of a registered one the version: `NAME@N`. */
   model: string | null;
-  state: StageState;
-  progress: number;
+  /** The stage whose training makes its model. */
+  made_by: string | null;
+  /** The model that it makes a version of. */
+  register_as: string | null;
   /** The stages that it takes from. */
   after: string[];
   fans_out: boolean;
+  state: StageState;
+  progress: number;
   /** `fail`: the run fails with it; `go_on`: not. */
   on_failure: string;
   /** One, or one for each item of a fan-out. */
