@@ -938,6 +938,11 @@ export interface BatchesPage {
   next: string | null;
 }
 
+export interface BeforeView {
+  job: string;
+  since: string;
+}
+
 /** A blob, and where it is for a while without a key. */
 export interface BlobLinkView {
   blob: string;
@@ -1101,6 +1106,8 @@ export interface ExplainView {
   paused_since: string | null;
   /** What loading its model took where it is loaded: what a cold slot costs it. Null: it is loaded nowhere, or nobody says. */
   swap_s: number | null;
+  /** Inside its worker, once it has waited for half a second there. */
+  waits_for: InsideView | null;
   workers: EligibleView[];
   /** Of these workers, for this lane. */
   slots: number;
@@ -1213,6 +1220,18 @@ export interface InferenceRequest {
   on_disconnect?: string | CancelAfter;
   /** Who is called when it ends: an address, or one with `events`. */
   webhook?: string | WebhookRequest | null;
+}
+
+/** What a running job waits for inside its worker, as that said last. */
+export interface InsideView {
+  /** `devices`, `download`, `load`, `batch` or `memory`. */
+  what: string;
+  since: string;
+  note: string;
+  /** The tenant's jobs that have what it waits for. */
+  before: BeforeView[];
+  /** How many of other tenants have it. */
+  others: number;
 }
 
 export type ItemState = "open" | "succeeded" | "failed" | "cancelled" | "dead" | "rejected";
