@@ -1042,6 +1042,11 @@ export interface BatchesPage {
   next: string | null;
 }
 
+export interface BeforeView {
+  job: string;
+  since: string;
+}
+
 /** A blob, and where it is for a while without a key. */
 export interface BlobLinkView {
   blob: string;
@@ -1286,6 +1291,8 @@ export interface ExplainView {
   paused_since: string | null;
   /** What loading its model took where it is loaded: what a cold slot costs it. Null: it is loaded nowhere, or nobody says. */
   swap_s: number | null;
+  /** Inside its worker, once it has waited for half a second there. */
+  waits_for: InsideView | null;
   workers: EligibleView[];
   /** Of these workers, for this lane. */
   slots: number;
@@ -1398,6 +1405,18 @@ export interface InferenceRequest {
   on_disconnect?: string | CancelAfter;
   /** Who is called when it ends: an address, or one with `events`. */
   webhook?: string | WebhookRequest | null;
+}
+
+/** What a running job waits for inside its worker, as that said last. */
+export interface InsideView {
+  /** `devices`, `download`, `load`, `batch` or `memory`. */
+  what: string;
+  since: string;
+  note: string;
+  /** The tenant's jobs that have what it waits for. */
+  before: BeforeView[];
+  /** How many of other tenants have it. */
+  others: number;
 }
 
 export type ItemState = "open" | "succeeded" | "failed" | "cancelled" | "dead" | "rejected";
@@ -2212,7 +2231,13 @@ export type Source = "message" | "job";
 export interface StageOutline {
   name: string;
   kind: string;
+  /** Of a registered one the version: `NAME@N`. */
   model: string | null;
+  /** The stage whose training makes its model. */
+  made_by: string | null;
+  /** The model that it makes a version of. */
+  register_as: string | null;
+  /** The stages that it takes from. */
   after: string[];
   fans_out: boolean;
 }
@@ -2222,12 +2247,17 @@ export type StageState = "waiting" | "running" | "succeeded" | "failed" | "skipp
 export interface StageView {
   name: string;
   kind: string;
+  /** Of a registered one the version: `NAME@N`. */
   model: string | null;
-  state: StageState;
-  progress: number;
+  /** The stage whose training makes its model. */
+  made_by: string | null;
+  /** The model that it makes a version of. */
+  register_as: string | null;
   /** The stages that it takes from. */
   after: string[];
   fans_out: boolean;
+  state: StageState;
+  progress: number;
   /** `fail`: the run fails with it; `go_on`: not. */
   on_failure: string;
   /** One, or one for each item of a fan-out. */

@@ -7,6 +7,8 @@ import { pictureOf, rows, saidBy, timeFor, wentWrong } from "../src/stages";
 function stage(name: string, after: string[] = [], pieces: PieceView[] = []): StageView {
   return {
     name,
+    made_by: null,
+    register_as: null,
     kind: "echo",
     model: null,
     state: "waiting",

@@ -9,12 +9,14 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from tests.unit.api.conftest import MakeKey
 
 from headrace.adapters.streams.inprocess.streams import InProcessStreams
 from headrace.api.deps import ApiDeps
 from headrace.contracts.messages import JobError
 from headrace.core.ports.store import Store
 from headrace.testkit.apps import create_app
+from headrace.testkit.registering import SERVES, TRAINS
 from headrace.testkit.runs_at_the_door import (
     BLUE,
     NOBODYS,
@@ -164,6 +166,44 @@ async def test_what_cannot_run_is_refused_with_the_place(
     assert answer.json()["type"].endswith(slug)
     assert answer.json().items() >= fields.items()
     assert (await http.get("/runs", headers=RED)).json()["runs"] == []
+
+
+async def test_a_pipeline_that_changes_models_is_run_by_who_may_change_them(
+    http: httpx.AsyncClient, store: Store, keyed: MakeKey
+) -> None:
+    async with store.begin() as tx:
+        await tx.announce_engines([SERVES, TRAINS])
+    asked = {"pipeline": "learn", "input": {"text": "hello"}}
+    submits, may = await keyed("submit"), await keyed("submit", "models")
+
+    refused = await http.post("/runs", json=asked, headers=submits)
+    planned = {"cron": "0 6 * * *", "run": asked}
+    not_planned = await http.post("/schedules", json=planned, headers=submits)
+    begun = await http.post("/runs", json=asked, headers=may)
+
+    assert (refused.status_code, refused.json()["scope"]) == (403, "models")
+    assert (not_planned.status_code, not_planned.json()["scope"]) == (403, "models")
+    assert begun.status_code == 202
+    assert (await http.post("/schedules", json=planned, headers=may)).status_code == 201
+    train, serve = begun.json()["stages"]
+    assert (train["register_as"], train["made_by"]) == ("digits", None)
+    assert (serve["model"], serve["made_by"], serve["after"]) == (None, "train", ["train"])
+
+
+async def test_a_registered_model_that_is_not_there_is_told_with_its_stage(
+    http: httpx.AsyncClient, store: Store
+) -> None:
+    async with store.begin() as tx:
+        await tx.announce_engines([SERVES])
+
+    asked = {"pipeline": "serve", "input": {"text": "hello"}}
+    refused = await http.post("/runs", json=asked, headers=RED)
+    listed = (await http.get("/pipelines", headers=RED)).json()
+
+    problem = next(each["problem"] for each in listed if each["name"] == "serve")
+    assert (refused.status_code, refused.json()["stage"]) == (422, "serve")
+    assert refused.json()["detail"] == problem
+    assert "no engine runs model 'digits' of kind 'inference'" in problem
 
 
 async def test_a_run_is_cancelled_as_a_whole(http: httpx.AsyncClient, crew: Crew) -> None:

@@ -124,6 +124,7 @@ async def test_inference_takes_any_kind_but_training(http: httpx.AsyncClient) ->
     assert taken.status_code == 202
     assert refused.status_code == 422
     assert refused.json()["known"] == ["echo"]
+    assert refused.json()["detail"] == "kind 'training' is taken at /jobs/training; here: echo"
 
 
 @pytest.mark.parametrize("family", ["training", "inference"])

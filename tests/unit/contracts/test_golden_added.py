@@ -20,6 +20,25 @@ LEFT = BlobId("6f1d2c3b-0d9a-4c1b-9c2f-7a11e0b6c1f0.bin")
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 ADDED: dict[str, Message] = {
+    "heartbeats.v1.waits": messages.Heartbeats(
+        worker=WORKER,
+        reply_to="headrace.worker.worker-1",
+        sequence=9,
+        slots={"torch-ddp": 2},
+        heartbeats=[messages.Heartbeat(JOB, 3)],
+        vitals=messages.Vitals(
+            waits=[
+                messages.Waits(
+                    JOB,
+                    3,
+                    "devices",
+                    4.5,
+                    "for 2 GPUs or processes, of which 1 are free",
+                    [messages.Holder(JobId("6f1d2c3b-0d9a-4c1b-9c2f-7a11e0b6c1f0"), 61.2)],
+                )
+            ]
+        ),
+    ),
     "takes.v1.more": messages.Takes(
         worker=WORKER,
         reply_to="headrace.worker.api-1",

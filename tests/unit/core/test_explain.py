@@ -8,18 +8,19 @@ from typing import Any
 import pytest
 
 from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
-from headrace.contracts.messages import WarmModel
+from headrace.contracts.messages import Holder, Vitals, Waits, WarmModel
 from headrace.contracts.remote import remote_lane
 from headrace.core.errors import JobNotFound
-from headrace.core.explain import Facts, Rule, explain
-from headrace.core.job import State
+from headrace.core.explain import Before, Facts, Inside, Rule, explain
+from headrace.core.job import Job, State
 from headrace.core.ports.remotes import RemoteWorker
 from headrace.core.ports.store import Crowd, Store, Terms, WorkerRecord
 from headrace.core.usecases.explain import facts_about
 from headrace.core.usecases.pause import pause
 from headrace.core.wants import Wants, written
 from headrace.testkit.builders import LONG_AGO, a_job
-from headrace.testkit.deciding import LANE, put, see, warm
+from headrace.testkit.deciding import LANE, put, see, taken, warm
+from headrace.testkit.deciding import WORKER as WORKER_ID
 
 NOW = LONG_AGO + timedelta(hours=1)
 LATER = NOW + timedelta(minutes=5)
@@ -193,3 +194,81 @@ async def test_who_has_its_model_loaded_is_read_from_what_workers_say(store: Sto
 
     assert set(found.warm) == {"has it"}
     assert found.swap_s == 2.0
+
+
+# -- inside its worker ---------------------------------------------------------------------------------
+
+
+async def running(store: Store, **fields: Any) -> Job:
+    (job,) = await taken(store, await put(store, **fields))
+    return job
+
+
+def waiting_for(job: Job, *before: Job, **fields: Any) -> Vitals:
+    usual = {"what": "devices", "for_s": 4.0, "note": "for 2 GPUs", "epoch": job.epoch}
+    held_by = [Holder(each.id, 60.0) for each in before]
+    return Vitals(waits=[Waits(job.id, held_by=held_by, **{**usual, **fields})])
+
+
+async def test_what_a_running_job_waits_for_is_told_with_who_has_it_and_since_when(
+    store: Store,
+) -> None:
+    job, before = await running(store), await running(store)
+    await see(store, 2, WORKER_ID, vitals=waiting_for(job, before))
+
+    found = await facts_about(store, job.tenant, job.id)
+    said = explain(found)
+
+    assert found.inside is not None
+    since, held = found.inside.since, found.inside.before[0]
+    assert (held.job, since - held.since) == (before.id, timedelta(seconds=56))
+    assert timedelta(seconds=4) <= found.now - since < timedelta(seconds=20)
+    assert said.rule is Rule.RUNNING
+    assert " for 2 GPUs. Before it: job " in said.why
+    assert before.id in said.why
+
+
+async def test_other_tenants_jobs_are_counted_and_named_to_operators_alone(store: Store) -> None:
+    job = await running(store)
+    theirs = [await running(store, tenant=TenantId("another")) for _ in range(2)]
+    await see(store, 3, WORKER_ID, vitals=waiting_for(job, *theirs))
+
+    asked = await facts_about(store, job.tenant, job.id)
+    operator = await facts_about(store, job.tenant, job.id, everybodys=True)
+
+    assert asked.inside is not None
+    assert operator.inside is not None
+    assert (list(asked.inside.before), asked.inside.others) == ([], 2)
+    assert "Before it: 2 jobs of others." in explain(asked).why
+    assert [each.job for each in operator.inside.before] == [each.id for each in theirs]
+
+
+async def test_a_wait_of_an_attempt_before_this_one_is_not_told(store: Store) -> None:
+    job = await running(store)
+    await see(store, 1, WORKER_ID, vitals=waiting_for(job, epoch=job.epoch - 1))
+
+    found = await facts_about(store, job.tenant, job.id)
+
+    assert found.inside is None
+    assert explain(found).why == f"Worker {job.worker} runs attempt 1."
+
+
+def test_many_that_are_before_it_are_counted_in_words() -> None:
+    before = [Before(JobId(f"job-{n}"), NOW) for n in range(5)]
+    inside = Inside(what="batch", since=NOW, note="for its batch", before=before, others=1)
+
+    said = explain(facts(job=a_job(state=State.RUNNING), inside=inside))
+
+    assert "job-2 since" in said.why
+    assert said.why.endswith("Z, 2 jobs more, 1 job of others.")
+
+
+def test_why_the_last_attempt_failed_is_told_with_when_the_next_may_start() -> None:
+    error = {"kind": "resource", "message": f"digits@3 does not fit {'x' * 300}"}
+    job = a_job(state=State.SCHEDULED, not_before=LATER, attempt=1, error=error)
+
+    said = explain(facts(job=job))
+
+    assert said.why.startswith("Attempt 1 failed (resource: digits@3 does not fit x")
+    assert "x…); the next one may start at" in said.why
+    assert len(said.why) < 300

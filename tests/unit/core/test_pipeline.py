@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from headrace.contracts.ids import Lane
+from headrace.contracts.ids import Lane, TenantId
 from headrace.contracts.messages import EngineCard
 from headrace.core.errors import BadPipeline, InvalidInput
 from headrace.core.illustrate import ILLUSTRATE
@@ -23,7 +23,8 @@ from headrace.core.pipeline import (
     check_given,
     check_pipeline,
 )
-from headrace.core.pipeline_fit import settled
+from headrace.core.ports.store import Store
+from headrace.core.usecases import pipeline_fit
 
 TEXTS = {"texts": Many(Plain.TEXT), "title": Plain.TEXT}
 
@@ -51,6 +52,11 @@ def a_card(**fields: Any) -> EngineCard:
     }
     usual: dict[str, Any] = {"lane": Lane("echo"), "kind": "echo", "models": ["small", "large"]}
     return EngineCard(**{**usual, "input_schema": schema, **fields})
+
+
+async def settled(store: Store, pipeline: Pipeline, *cards: EngineCard) -> tuple[Stage, ...]:
+    async with store.begin() as tx:
+        return await pipeline_fit.settled(tx, TenantId("tenant"), pipeline, cards)
 
 
 def test_the_pipeline_that_ships_is_sound() -> None:
@@ -110,10 +116,10 @@ def test_a_ring_is_told_from_stage_to_stage() -> None:
         check_pipeline(ring)
 
 
-def test_stages_get_the_model_and_lane_of_the_engine_that_serves_them() -> None:
+async def test_stages_get_the_model_and_lane_of_the_engine_that_serves_them(store: Store) -> None:
     pipeline = a_pipeline(a_stage(), a_stage("large", model="large"))
 
-    first, large = settled(pipeline, [a_card()])
+    first, large = await settled(store, pipeline, a_card())
 
     assert (first.model, first.lane) == ("small", "echo")
     assert (large.model, large.lane) == ("large", "echo")
@@ -123,7 +129,7 @@ def test_stages_get_the_model_and_lane_of_the_engine_that_serves_them() -> None:
     ("stage", "why"),
     [
         (a_stage(kind="video"), "no engine runs kind 'video'; known: echo"),
-        (a_stage(model="huge"), "no engine has model 'huge'; known: small, large"),
+        (a_stage(model="huge"), "no engine runs model 'huge' of kind 'echo'; known: large, small"),
         (a_stage(lane="other"), "no lane 'other' runs it; known: echo"),
         (a_stage(input={"words": Fixed("x")}), "its engine takes text, times, image, no words"),
         (a_stage(input={"text": Given("texts")}), "should be text, and is given a list of text"),
@@ -132,38 +138,40 @@ def test_stages_get_the_model_and_lane_of_the_engine_that_serves_them() -> None:
     ],
     ids=["kind", "model", "lane", "field", "list", "value", "blob"],
 )
-def test_what_does_not_fit_the_engines_is_refused_and_the_stage_is_named(
-    stage: Stage, why: str
+async def test_what_does_not_fit_the_engines_is_refused_and_the_stage_is_named(
+    store: Store, stage: Stage, why: str
 ) -> None:
     with pytest.raises(BadPipeline) as refused:
-        settled(a_pipeline(stage), [a_card()])
+        await settled(store, a_pipeline(stage), a_card())
 
     assert refused.value.stage == "first"
     assert why in refused.value.why
 
 
-def test_a_stage_without_a_model_needs_an_engine_that_has_one_of_its_own() -> None:
+async def test_a_stage_without_a_model_needs_an_engine_that_has_one_of_its_own(
+    store: Store,
+) -> None:
     stage = msgspec.structs.replace(a_stage(), model=None)
 
-    with pytest.raises(BadPipeline, match="no engine has a model of its own; known: none"):
-        settled(a_pipeline(stage), [a_card(models=[])])
+    with pytest.raises(BadPipeline, match="has no model that is its own: name a registered one"):
+        await settled(store, a_pipeline(stage), a_card(models=[]))
 
 
-def test_what_an_engine_needs_must_be_given() -> None:
+async def test_what_an_engine_needs_must_be_given(store: Store) -> None:
     card = a_card(input_schema={"properties": {"text": {"type": "string"}}, "required": ["text"]})
     without = a_pipeline(a_stage(input={"text": Given("title")}), optional=("title",))
 
     with pytest.raises(BadPipeline, match="its engine needs a text"):
-        settled(without, [card])
+        await settled(store, without, card)
 
 
-def test_a_fan_out_gives_others_a_list_and_its_pieces_an_item() -> None:
+async def test_a_fan_out_gives_others_a_list_and_its_pieces_an_item(store: Store) -> None:
     fan = a_stage("fan", each=Given("texts"), input={"text": Item()})
     join = a_stage("join", input={"text": Of("fan", "text")})
 
-    settled(a_pipeline(fan), [a_card()])
+    await settled(store, a_pipeline(fan), a_card())
     with pytest.raises(BadPipeline, match="is given a list of text"):
-        settled(a_pipeline(fan, join), [a_card()])
+        await settled(store, a_pipeline(fan, join), a_card())
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,23 @@ def test_it_reads_what_was_held_out_as_well_as_the_training_said(
     assert len(output["probabilities"][0]) == 10
 
 
+def test_beside_the_truth_it_tells_how_many_it_read_right(
+    reader: MlpReader | CnnReader, whole: tuple[RecordedWork, dict[str, Any]]
+) -> None:
+    data = split(0.2, SHORT["seed"])
+    rows = (data.held_out * SHADES).round().tolist()
+
+    output = sent(reader.run(asked({"rows": rows, "truth": data.held_out_digits.tolist()})))
+
+    assert output["accuracy"] == pytest.approx(whole[1]["model"]["metrics"]["val_accuracy"])
+
+
+@pytest.mark.parametrize("truth", [[], [1, 2], [10], [-1]])
+def test_a_truth_names_a_digit_for_each_picture(truth: list[int]) -> None:
+    with pytest.raises(BadInput, match="truth"):
+        asked({"rows": [[0.0] * 64], "truth": truth})
+
+
 @pytest.mark.parametrize("ink", ["dark", "light"])
 def test_it_reads_a_picture_whichever_colour_the_ink_has(
     reader: MlpReader | CnnReader, ink: str

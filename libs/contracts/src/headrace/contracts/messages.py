@@ -123,6 +123,25 @@ class WarmModel(msgspec.Struct, frozen=True):
     load_s: float  # what loading it took, where it took longest
 
 
+class Holder(msgspec.Struct, frozen=True):
+    """A job that has what another waits for."""
+
+    job: JobId
+    for_s: float  # so far
+
+
+class Waits(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an attempt waits for inside its worker, when this was said."""
+
+    job: JobId
+    epoch: int
+    # 'devices', 'download', 'load', 'batch', 'memory'; a later build may wait for more.
+    what: str
+    for_s: float  # so far
+    note: str = ""  # for people
+    held_by: list[Holder] = []
+
+
 class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     """How a worker is, for operators; `models` also says where a job had better go.
 
@@ -136,6 +155,7 @@ class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     order_s: float | None = None  # since an order last reached its mailbox; None: none ever did
     models: list[WarmModel] | None = None  # None: a build before it could say
     placed: dict[str, list[str]] | None = None  # by lane, the GPU that each slot was given
+    waits: list[Waits] | None = None  # of the attempts that it holds, those that do not work yet
 
 
 class Heartbeats(

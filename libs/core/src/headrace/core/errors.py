@@ -86,6 +86,14 @@ class NoDefault(UnknownModel):
         )
 
 
+class NotHere(UnknownModel):
+    """A kind that this address does not take, though there may well be engines for it."""
+
+    def __init__(self, kind: str, known: list[str], where: str) -> None:
+        super().__init__(kind, None, known)
+        self.args = (f"kind {kind!r} is taken at {where}; here: {', '.join(known) or 'none yet'}",)
+
+
 class UnknownVersion(UnknownModel):
     """A registered model that has no such version, or had it."""
 

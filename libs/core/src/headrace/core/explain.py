@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
-from headrace.contracts.ids import Lane, WorkerId
+from headrace.contracts.ids import JobId, Lane, WorkerId
 from headrace.contracts.messages import WarmModel
 from headrace.contracts.producing import OUTSIDE
 from headrace.contracts.remote import is_remote
@@ -36,6 +36,25 @@ class Rule(StrEnum):
     NEXT = "next"  # nothing blocks it: it is about to be offered
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A job of the same tenant that has what another waits for."""
+
+    job: JobId
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inside:
+    """What an attempt waits for inside its worker, as that has said."""
+
+    what: str
+    since: datetime
+    note: str
+    before: Sequence[Before] = ()
+    others: int = 0  # jobs of other tenants that are before it too
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """Read in one transaction."""
@@ -49,6 +68,7 @@ class Facts:
     crowd: Crowd
     ahead: int
     warm: Mapping[WorkerId, WarmModel] = field(default_factory=dict)  # who has its model loaded
+    inside: Inside | None = None  # None: its worker says nothing of a wait
 
     @property
     def swap_s(self) -> float | None:
@@ -81,6 +101,8 @@ def explain(facts: Facts) -> Explanation:
     return _with_its_model(facts, found) if found.rule in _ABOUT_TO_RUN else found
 
 
+_TOLD: Final = 3  # jobs that are before one, each by its id
+_LONGEST: Final = 200  # of an error's words
 _ABOUT_TO_RUN: Final = frozenset({Rule.OFFERED, Rule.SLOTS_BUSY, Rule.NEXT})
 
 
@@ -106,8 +128,20 @@ def _as_it_stands(facts: Facts) -> Explanation | None:
         return Explanation(Rule.CANCELLING, "It was asked to end, and ends as soon as it can.")
     if job.state in HELD:
         why = f"Worker {job.worker} runs attempt {job.attempt}."
-        return Explanation(Rule.RUNNING, why)
+        return Explanation(Rule.RUNNING, f"{why}{_inside(facts.inside)}")
     return None
+
+
+def _inside(inside: Inside | None) -> str:
+    if inside is None:
+        return ""
+    before = [f"job {each.job} since {_time(each.since)}" for each in inside.before[:_TOLD]]
+    if more := len(inside.before) - len(before):
+        before.append(f"{_jobs(more)} more")
+    if inside.others:
+        before.append(f"{_jobs(inside.others)} of others")
+    waits = f" There it waits since {_time(inside.since)} {inside.note}."
+    return f"{waits} Before it: {', '.join(before)}." if before else waits
 
 
 def _in_time(facts: Facts) -> Explanation | None:
@@ -123,8 +157,15 @@ def _in_time(facts: Facts) -> Explanation | None:
     if job.attempt == 0:
         wish = ("submit it without run_at, or with an earlier one",)
         return Explanation(Rule.SCHEDULED, f"It is planned for {until}.", wish)
-    why = f"Attempt {job.attempt} failed; the next one may start at {until}."
+    said = "" if job.error is None else f" ({_error(job.error)})"
+    why = f"Attempt {job.attempt} failed{said}; the next one may start at {until}."
     return Explanation(Rule.RETRY_LATER, why)
+
+
+def _error(error: Mapping[str, Any]) -> str:
+    kind, message = error.get("kind", "internal"), str(error.get("message", ""))
+    short = message if len(message) <= _LONGEST else f"{message[: _LONGEST - 1]}…"
+    return f"{kind}: {short}" if short else str(kind)
 
 
 def _in_its_lane(facts: Facts) -> Explanation | None:

@@ -16,8 +16,17 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from headrace.core.errors import BadPipeline, InvalidInput
+from headrace.contracts.messages import Artefact
+from headrace.core.errors import BadModel, BadPipeline, InvalidInput
+from headrace.core.models import TRAINING, check_name
 
+PROMOTION: Final = (
+    "promotion"  # the kind of a stage that no engine does: it changes a model's route
+)
+JUDGED: Final = (
+    "value",
+    "least",
+)  # what a promotion takes: only what is at least so good is routed
 MOST_STAGES: Final = 32
 MOST_PIECES: Final = 64  # of one stage that fans out
 MOST_TRIES: Final = 10
@@ -72,6 +81,12 @@ class Fixed(msgspec.Struct, frozen=True, tag="fixed"):
 Source: TypeAlias = Given | Of | Item | Fixed
 
 
+class Made(msgspec.Struct, frozen=True, tag="made"):
+    """The version that another stage's training has registered."""
+
+    stage: str
+
+
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of work. With `each` it is done once for every item of a list, as jobs of their own."""
 
@@ -80,7 +95,10 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     input: dict[str, Source]
     gives: dict[str, Shape]
     each: Given | Of | None = None
-    model: str | None = None  # None: the kind's default
+    # An engine's own, or a registered one: `NAME` as its route says when the run begins, or `NAME@N`.
+    model: str | Made | None = None  # None: the kind's default
+    artefact: Artefact | None = None  # of the version that a run was given; no declaration has one
+    register_as: str | None = None  # the model that what it trains is a version of
     lane: str | None = None  # None: that of whichever engine serves the kind and model
     tries: int = 1  # jobs for one piece; each has the installation's attempts
     timeout_s: float = 3600.0  # of one attempt
@@ -93,9 +111,15 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
         if self.each is not None:
             yield self.each
 
+    @property
+    def made_by(self) -> str | None:
+        """The stage whose training makes its model; None: its model is there before the run is."""
+        return self.model.stage if isinstance(self.model, Made) else None
+
     def after(self) -> set[str]:
         """The stages that must be over before this one begins."""
-        return {source.stage for source in self.sources() if isinstance(source, Of)}
+        after = {source.stage for source in self.sources() if isinstance(source, Of)}
+        return after if self.made_by is None else after | {self.made_by}
 
 
 class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +130,11 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     stages: tuple[Stage, ...]
     deadline_s: float | None = None  # of a whole run, unless it says another; None: it has none
 
+    @property
+    def changes_models(self) -> bool:
+        """Whether running it registers versions or changes routes, which takes a scope of its own."""
+        return any(each.register_as or each.kind == PROMOTION for each in self.stages)
+
 
 def check_pipeline(pipeline: Pipeline) -> None:
     """Raises BadPipeline, which names the stage."""
@@ -114,6 +143,7 @@ def check_pipeline(pipeline: Pipeline) -> None:
     check.deadline(pipeline.deadline_s)
     for stage in pipeline.stages:
         check.bounds(stage)
+        check.models(stage)
         check.sources(stage)
     if (within := cycle(pipeline.stages)) is not None:
         check.refuse(within[0], f"waits for itself: {' -> '.join([*within, within[0]])}")
@@ -218,6 +248,44 @@ class _Check:
             value = getattr(stage, name)
             if value is not None and not 0 < value < float("inf"):
                 self.refuse(stage.name, f"its {name} should be above 0")
+
+    def models(self, stage: Stage) -> None:
+        if stage.artefact is not None:
+            self.refuse(stage.name, "names an artefact; it names a registered model")
+        if stage.register_as is not None:
+            self._registering(stage, stage.register_as)
+        if isinstance(stage.model, Made):
+            self._made(stage, stage.model)
+        if stage.kind == PROMOTION:
+            self._promotion(stage)
+
+    def _registering(self, stage: Stage, name: str) -> None:
+        if stage.kind != TRAINING:
+            self.refuse(stage.name, f"registers a model, and only kind {TRAINING!r} makes one")
+        try:
+            check_name(name)
+        except BadModel as error:
+            self.refuse(stage.name, f"its register_as: {error}")
+
+    def _made(self, stage: Stage, model: Made) -> None:
+        other = self._stages.get(model.stage)
+        if other is None:
+            known = _listed(self._stages)
+            self.refuse(stage.name, f"its model is of {model.stage}, which is no stage: {known}")
+        elif other.register_as is None or other.each is not None:
+            why = "fans out" if other.register_as is not None else "registers no model"
+            self.refuse(stage.name, f"its model is of {other.name}, which {why}")
+
+    def _promotion(self, stage: Stage) -> None:
+        if stage.made_by is None or stage.each is not None or stage.lane is not None:
+            why = "is a promotion: it has a model of Made(...), and neither each nor a lane"
+            self.refuse(stage.name, why)
+        if stage.input and stage.input.keys() != set(JUDGED):
+            self.refuse(stage.name, f"is a promotion: it takes {' and '.join(JUDGED)}, or nothing")
+        for name in stage.input:
+            shape = self.shape(stage, stage.input[name])
+            if not fits(shape, Plain.NUMBER):
+                self.refuse(stage.name, f"its {name} should be number, and is given {said(shape)}")
 
     def sources(self, stage: Stage) -> None:
         for name, source in stage.input.items():

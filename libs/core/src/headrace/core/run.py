@@ -112,13 +112,18 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A piece to begin. With `why` its input could not be made, and it has failed."""
+    """A piece to begin. With `why` it cannot, and has failed; with `output` it needs no job, and is done."""
 
     stage: Stage
     index: int
     tries: int
     input: dict[str, Any]
     why: str | None = None
+    output: dict[str, Any] | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.why is not None or self.output is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +255,7 @@ class View:
         if not all(state in _DONE for state in before.values()):
             return StageState.WAITING
         gone = {name for name, state in before.items() if state is not StageState.SUCCEEDED}
-        if any(_needs(source) in gone for source in stage.sources()):
+        if stage.made_by in gone or any(_needs(source) in gone for source in stage.sources()):
             return StageState.SKIPPED
         have = self._pieces[stage.name]
         try:

@@ -10,7 +10,7 @@ import httpx
 from headrace.contracts.frames import Frame, Queued, encode_frame, frame_type
 from headrace.contracts.ids import JobId
 from headrace.contracts.messages import Result
-from headrace.core.pipeline import Given, Item, Many, Of, Plain
+from headrace.core.pipeline import Given, Item, Made, Many, Of, Plain
 from headrace.core.ports.store import Store
 from headrace.core.ports.streams import Batch, Streams
 from headrace.core.retry import RetryPolicy
@@ -37,7 +37,16 @@ FAN: Final = a_pipeline(
 PICTURE: Final = a_pipeline(a_stage(gives={"image": Plain.BLOB}, **_UNSET), name="picture")
 _NO_ENGINE: Final = a_pipeline(a_stage(kind="video", model=None, lane=None), name="no-engine")
 _HURRIED: Final = a_pipeline(a_stage(**_UNSET), name="hurried", deadline_s=60.0)
-PIPELINES: Final = {each.name: each for each in (CHAIN, FAN, PICTURE, _NO_ENGINE, _HURRIED)}
+LEARN: Final = a_pipeline(
+    a_stage("train", kind="training", register_as="digits", **_UNSET),
+    a_stage("serve", kind="inference", model=Made("train"), lane=None),
+    name="learn",
+)
+SERVE: Final = a_pipeline(
+    a_stage("serve", kind="inference", model="digits", lane=None), name="serve"
+)
+_ALL: Final = (CHAIN, FAN, PICTURE, LEARN, SERVE, _NO_ENGINE, _HURRIED)
+PIPELINES: Final = {each.name: each for each in _ALL}
 
 
 class Crew:

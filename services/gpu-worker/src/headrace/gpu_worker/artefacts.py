@@ -24,6 +24,7 @@ from typing import Final, Literal, TypeAlias
 
 from headrace.contracts.messages import Artefact, JobError
 from headrace.core.errors import BlobNotFound, Unavailable
+from headrace.gpu_worker.attempts import Line
 from headrace.gpu_worker.options import WorkerOptions
 from headrace.gpu_worker.payloads import PayloadFailed
 from headrace.gpu_worker.waiting import pauses
@@ -45,9 +46,21 @@ class Artefacts:
     def __init__(self, options: WorkerOptions) -> None:
         self._options = options
         self._folder = options.models.absolute()
+        self._come: dict[str, int] = {}  # how much is there of those that we download, by checksum
 
     def place(self, artefact: Artefact) -> Path:
         return self._folder / artefact.sha256
+
+    def line(self, artefact: Artefact) -> Line:
+        """For whoever waits for it."""
+        total = artefact.bytes / _MIB
+        if (come := self._come.get(artefact.sha256)) is None:
+            return Line(
+                "download", f"for {total:.1f} MiB of weights, which somebody else downloads"
+            )
+        return Line(
+            "download", f"for {total:.1f} MiB of weights, of which {come / _MIB:.1f} are here"
+        )
 
     async def fetch(self, artefact: Artefact) -> Kept:
         """Its file, checked, and not deleted until that is closed. Raises PayloadFailed."""
@@ -64,7 +77,10 @@ class Artefacts:
             await asyncio.sleep(_LOOK_AGAIN_S)
             return
         with part:
-            resumed = await self._download(artefact, part)
+            try:
+                resumed = await self._download(artefact, part)
+            finally:
+                self._come.pop(artefact.sha256, None)
             if await asyncio.to_thread(_finish, part, artefact, self.place(artefact)):
                 _log.info("artefact.kept", sha256=artefact.sha256, bytes=artefact.bytes)
             elif not resumed:  # else what was there before was bad, and it is begun anew
@@ -73,7 +89,7 @@ class Artefacts:
 
     async def _download(self, artefact: Artefact, part: BufferedRandom) -> bool:
         """To its end, whatever it is; whether a part of it was there before."""
-        at = began_at = part.seek(0, os.SEEK_END)
+        self._come[artefact.sha256] = at = began_at = part.seek(0, os.SEEK_END)
         await asyncio.to_thread(self._make_room, artefact, max(0, artefact.bytes - at))
         _log.info("artefact.downloading", sha256=artefact.sha256, bytes=artefact.bytes, at=at)
         while at < artefact.bytes:
@@ -81,7 +97,7 @@ class Artefacts:
             if not data:
                 break
             await asyncio.to_thread(_append, part, data)
-            at += len(data)
+            self._come[artefact.sha256] = at = at + len(data)
         return began_at > 0
 
     async def _read(self, artefact: Artefact, start: int, length: int) -> bytes:

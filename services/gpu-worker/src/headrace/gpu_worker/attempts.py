@@ -12,7 +12,7 @@ Laws:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -37,6 +37,21 @@ class Why(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """What somebody waits for, in words, and the jobs that are before it."""
+
+    what: str  # as `contracts.messages.Waits` has it
+    note: str
+    before: Sequence[JobId] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    since: float
+    look: Callable[[], Line]
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """A checkpoint that is stored."""
 
@@ -58,6 +73,9 @@ class Attempt:
         self._told_in: int | None = None
         self.answered = asyncio.Event()  # the dispatcher has heard of the latest
         self.answered.set()
+        self.waits: Wait | None = None  # for something inside this worker
+        self.devices_since: float | None = None  # has them, of those that gangs share
+        self.at_work_since: float | None = None  # its engine has begun
 
     def ids(self) -> dict[str, str]:
         """What every log line about it names."""

@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias, assert_never
 
 from msgspec.structs import replace
 
 from headrace.contracts.frames import Cancelling, Progress, Segment, encode_frame, frame_type
 from headrace.contracts.ids import BlobId
-from headrace.contracts.messages import JobError, Result, Stages
+from headrace.contracts.messages import Artefact, JobError, Result, Stages
 from headrace.core.ports.blobs import Blob
 from headrace.gpu_worker.artefacts import Artefacts
-from headrace.gpu_worker.attempts import Attempt, Why
+from headrace.gpu_worker.artefacts import Kept as FileKept
+from headrace.gpu_worker.attempts import Attempt, Line, Why
 from headrace.gpu_worker.checkpoints import Checkpoints
 from headrace.gpu_worker.devices import Devices, NotEnough
 from headrace.gpu_worker.frames import FrameWriter
@@ -34,6 +36,7 @@ from headrace.gpu_worker.host.shelf import Weights
 from headrace.gpu_worker.options import WorkerOptions
 from headrace.gpu_worker.payloads import Given, PayloadFailed, Payloads
 from headrace.gpu_worker.waiting import until
+from headrace.gpu_worker.waits import waiting
 from headrace.telemetry import metrics
 from headrace.telemetry.logs import get_logger
 from headrace.telemetry.tracing import span
@@ -70,6 +73,7 @@ class Performance:
         self._options = options
         self._payloads = Payloads(options)
         self._devices = devices
+        self._tell = tell
         self._on_devices: list[str] = []
         self._inside: list[BlobId] = []
         self._shown: dict[str, BlobId] = {}  # segments that are kept already
@@ -146,12 +150,21 @@ class Performance:
         )
         if self._keeper.has(weights):  # then its file may be gone
             await self._load(weights)
-        elif kept := await until(self._attempt.ending, self._artefacts.fetch(artefact)):
+        elif kept := await self._downloaded(artefact):
             with kept:
                 await self._load(weights)
 
+    async def _downloaded(self, artefact: Artefact) -> FileKept | None:
+        """None: it is to end."""
+        with self._waiting(lambda: self._artefacts.line(artefact)):
+            return await until(self._attempt.ending, self._artefacts.fetch(artefact))
+
     async def _load(self, weights: Weights) -> None:
-        cold = await self._keeper.ready(weights)
+        def line() -> Line:
+            return Line("load", f"for {weights.model} to be loaded", self._keeper.line.before)
+
+        with self._waiting(line):
+            cold = await self._keeper.ready(weights)
         self._stages = replace(self._stages, cold=cold)
         lane = self._keeper.lane
         metrics.MODEL_LOADS.labels(lane=lane, warm="no" if cold else "yes").inc()
@@ -167,17 +180,22 @@ class Performance:
         taking = held.enter_async_context(self._devices.taken(wanted))
         try:
             async with asyncio.timeout(self._options.limits.devices_s):
-                self._on_devices = await until(self._attempt.ending, taking) or []
+                with self._waiting(partial(_for_devices, self._devices, wanted)):
+                    self._on_devices = await until(self._attempt.ending, taking) or []
+                self._attempt.devices_since = self._options.monotonic()
         except TimeoutError:
             _log.warning("attempt.no_devices", wanted=wanted, free=self._devices.free)
             self._attempt.end(Why.INTERRUPTED)
 
     async def _run(self, given: Given) -> RunEnded:
         grant = self._attempt.grant
-        with ExitStack() as undo:
+        with ExitStack() as undo, ExitStack() as line:
+            line.enter_context(self._waiting(lambda: self._keeper.line))
 
             def begun() -> None:
                 """Its time counts from here: it may have waited for its child until now."""
+                line.close()
+                self._attempt.at_work_since = self._options.monotonic()
                 loop = asyncio.get_running_loop()
                 undo.callback(
                     loop.call_later(grant.timeout_s, self._attempt.end, Why.DEADLINE).cancel
@@ -217,6 +235,10 @@ class Performance:
         frame = Segment(kept, made.media_type, made.duration_s)
         await self._writer.room()
         self._writer.say(frame_type(frame), encode_frame(frame))
+
+    def _waiting(self, look: Callable[[], Line]) -> AbstractContextManager[None]:
+        monotonic = self._options.monotonic
+        return waiting(self._attempt, look, tell=self._tell, monotonic=monotonic)
 
     def _stopped(self) -> End:
         if self._attempt.ending.is_set():
@@ -313,6 +335,10 @@ class Performance:
             checkpoint=None if kept is None else kept.blob,
             checkpoint_step=None if kept is None else kept.step,
         )
+
+
+def _for_devices(devices: Devices, wanted: int) -> Line:
+    return Line("devices", f"for {wanted} GPUs or processes, of which {devices.free} are free")
 
 
 def _wanted(given: dict[str, Any]) -> int:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import cycle, repeat
 
+from msgspec.structs import replace
+
 from headrace.contracts.messages import Goodbye, Hello, Message, Vitals, encode
 from headrace.core.errors import Unavailable
 from headrace.core.ports.bus import Parcel, Sent
@@ -32,6 +34,7 @@ from headrace.gpu_worker.reports import Reports
 from headrace.gpu_worker.slot import Desk, Slot
 from headrace.gpu_worker.starts import Starts
 from headrace.gpu_worker.waiting import pauses, rings, until
+from headrace.gpu_worker.waits import told
 from headrace.telemetry.logs import get_logger
 
 _log = get_logger("gpu_worker")
@@ -168,7 +171,8 @@ class Worker:
                 await self._send(Goodbye(worker=self._options.worker))
 
     def _vitals(self, order_s: float | None) -> Vitals:
-        return Checkup(self._slots, self._gate, self._gpus).vitals(order_s)
+        vitals = Checkup(self._slots, self._gate, self._gpus).vitals(order_s)
+        return replace(vitals, waits=told(self._attempts, self._options.monotonic()))
 
     def _pauses(self) -> Iterator[float]:
         limits = self._options.limits

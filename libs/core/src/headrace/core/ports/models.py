@@ -43,6 +43,9 @@ class Models(Protocol):
 
     async def version(self, owner: TenantId, name: str, number: int) -> Version | None: ...
 
+    async def version_by(self, owner: TenantId, name: str, made_by: str) -> Version | None:
+        """The first that they made, also if it is retired."""
+
     async def versions(
         self, owner: TenantId, name: str, *, below: int | None = None, limit: int
     ) -> list[Version]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
@@ -11,8 +12,9 @@ from headrace.contracts.messages import WarmModel
 from headrace.contracts.remote import is_remote
 from headrace.core import crew
 from headrace.core.errors import JobNotFound
-from headrace.core.explain import Facts
+from headrace.core.explain import Before, Facts, Inside
 from headrace.core.job import Job, State
+from headrace.core.ports.operations import Member
 from headrace.core.ports.store import Store, Transaction, WorkerRecord
 from headrace.core.usecases.placement import MOST_WORKERS, warm_models
 from headrace.core.wants import read
@@ -25,13 +27,16 @@ def heard_within(lane: Lane) -> timedelta:
     return crew.HEARD_WITHIN if is_remote(lane) else HEARD_WITHIN
 
 
-async def facts_about(store: Store, tenant: TenantId, job: JobId) -> Facts:
-    """Raises JobNotFound."""
+async def facts_about(
+    store: Store, tenant: TenantId, job: JobId, *, everybodys: bool = False
+) -> Facts:
+    """`everybodys`: for an operator, who may know of other tenants' jobs. Raises JobNotFound."""
     async with store.begin() as tx:
         found = await tx.find(tenant, job)
         if found is None:
             raise JobNotFound(job)
         now = await tx.now()
+        fleet = await tx.fleet(limit=MOST_WORKERS)
         return Facts(
             job=found,
             now=now,
@@ -41,15 +46,42 @@ async def facts_about(store: Store, tenant: TenantId, job: JobId) -> Facts:
             terms=await tx.terms(tenant),
             crowd=await tx.crowd(found),
             ahead=await tx.ahead(found) if found.state is State.QUEUED else 0,
-            warm=await _warm(tx, found),
+            warm=_warm(fleet, found, now),
+            inside=await _inside(tx, fleet, found, now, everybodys=everybodys),
         )
 
 
-async def _warm(tx: Transaction, job: Job) -> dict[WorkerId, WarmModel]:
-    now = await tx.now()
+async def _inside(
+    tx: Transaction, fleet: Sequence[Member], job: Job, now: datetime, *, everybodys: bool
+) -> Inside | None:
+    """What its worker has said of this very attempt, while that is heard of."""
+    worker = next((each for each in fleet if each.id == job.worker), None)
+    if worker is None or worker.vitals is None or worker.seen_at <= now - HEARD_WITHIN:
+        return None
+    said = next(
+        (it for it in worker.vitals.waits or () if (it.job, it.epoch) == (job.id, job.epoch)), None
+    )
+    if said is None:
+        return None
+    there = await tx.load([each.job for each in said.held_by])
+    before = [
+        Before(each.job, worker.seen_at - timedelta(seconds=each.for_s))
+        for each in said.held_by
+        if each.job in there and (everybodys or there[each.job].tenant == job.tenant)
+    ]
+    return Inside(
+        what=said.what,
+        since=worker.seen_at - timedelta(seconds=said.for_s),
+        note=said.note,
+        before=before,
+        others=len(said.held_by) - len(before),
+    )
+
+
+def _warm(fleet: Sequence[Member], job: Job, now: datetime) -> dict[WorkerId, WarmModel]:
     return {
         member.id: each
-        for member in await tx.fleet(limit=MOST_WORKERS)
+        for member in fleet
         for each in warm_models(member, now)
         if (each.lane, each.model) == (job.lane, job.spec.model)
     }

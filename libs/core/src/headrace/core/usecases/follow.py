@@ -16,6 +16,7 @@ from typing import Final
 from headrace.contracts.ids import JobId, Lane, RunId
 from headrace.core.blob_names import kept_for
 from headrace.core.job import Job, Spec, State
+from headrace.core.pipeline import Stage
 from headrace.core.ports.store import NewJob, Transaction
 from headrace.core.ports.upkeep import BlobUse
 from headrace.core.run import (
@@ -29,6 +30,8 @@ from headrace.core.run import (
     ended,
     expired,
 )
+from headrace.core.usecases.made import with_version
+from headrace.core.usecases.pick import weights_of
 
 RUN_LABEL: Final = (
     "headrace/run"  # on each job of a run; only a hint: its pieces say whose they are
@@ -36,14 +39,17 @@ RUN_LABEL: Final = (
 STAGE_LABEL: Final = "headrace/stage"
 
 
-async def follow(tx: Transaction, over: Sequence[Job]) -> None:
-    """These jobs have ended, in this transaction."""
-    jobs = [job for job in over if RUN_LABEL in job.spec.labels]
-    if not jobs:
-        return
-    by_id = {job.id: job for job in jobs}
-    named = {RunId(job.spec.labels[RUN_LABEL]) for job in jobs}
-    for run in await tx.lock_runs(sorted(named)):
+async def runs_of(tx: Transaction, over: Sequence[Job]) -> list[Run]:
+    """Those that these jobs belong to, locked."""
+    labels = [job.spec.labels for job in over]
+    named = {RunId(each[RUN_LABEL]) for each in labels if RUN_LABEL in each}
+    return await tx.lock_runs(sorted(named)) if named else []
+
+
+async def follow(tx: Transaction, over: Sequence[Job], runs: Sequence[Run]) -> None:
+    """These jobs have ended, in this transaction, and what they made is registered; `runs` are theirs."""
+    by_id = {job.id: job for job in over}
+    for run in runs:
         pieces = await tx.pieces(run.id)
         moved = [
             _with_end(run, piece, by_id[piece.job])
@@ -66,13 +72,15 @@ def _with_end(run: Run, piece: Piece, job: Job) -> Piece:
 async def step(tx: Transaction, run: Run) -> Run:
     """Begin what can begin, and say how the run stands. The run is locked, or new."""
     while True:
-        decision = _decided(run, await tx.pieces(run.id))
+        pieces = await tx.pieces(run.id)
+        decision = _decided(run, pieces)
         if decision.starts and await _is_late(tx, run):  # nobody has looked since it passed
             run = expired(run)
             continue
-        began = await _begin(tx, run, decision.starts)
-        if all(start.why is None for start in began):
-            break  # else a piece failed at once, which may end the run or let others begin
+        starts = [await with_version(tx, run, start, pieces) for start in decision.starts]
+        began = await _begin(tx, run, starts)
+        if not any(start.over for start in began):
+            break  # else a piece was over at once, which may end the run or let others begin
     after = replace(run, state=decision.state, error=decision.error)
     await tx.save_run(after)
     return after
@@ -96,25 +104,30 @@ async def _begin(tx: Transaction, run: Run, starts: Sequence[Start]) -> list[Sta
     won = await tx.begin_pieces(run.id, [_piece(run, start) for start in starts])
     began = [start for start, ok in zip(starts, won, strict=True) if ok]
     now = await tx.now()
-    jobs = [_job(run, start, now) for start in began if start.why is None]
+    jobs = [_job(run, start, now) for start in began if not start.over]
     if jobs:
         await tx.insert([NewJob(job) for job in jobs])
-        await tx.use_blobs(
-            [BlobUse(job.tenant, b, job.id) for job in jobs for b in kept_for(job.spec.input)]
-        )
+        named = [BlobUse(job.tenant, b, job.id) for job in jobs for b in kept_for(job.spec.input)]
+        await tx.use_blobs(named + [use for job in jobs for use in weights_of(job)])
     return began
 
 
 def _piece(run: Run, start: Start) -> Piece:
-    made = start.why is None
-    return Piece(
-        stage=start.stage.name,
-        index=start.index,
-        tries=start.tries,
-        state=PieceState.RUNNING if made else PieceState.FAILED,
-        job=_job_id(run, start) if made else None,
-        error=None if made else {"kind": "input", "message": start.why},
+    piece = Piece(
+        stage=start.stage.name, index=start.index, tries=start.tries, state=PieceState.RUNNING
     )
+    if start.why is not None:
+        error = {"kind": "input", "message": start.why}
+        return replace(piece, state=PieceState.FAILED, error=error)
+    if start.output is not None:
+        return replace(piece, state=PieceState.SUCCEEDED, output=start.output)
+    return replace(piece, job=_job_id(run, start))
+
+
+def weights_of_stages(run: RunId, stages: Sequence[Stage]) -> list[BlobUse]:
+    """That they stay for as long as the run, whatever becomes of their versions."""
+    named = [stage.artefact for stage in stages if stage.artefact is not None]
+    return [BlobUse(each.tenant, each.blob, run) for each in named]
 
 
 def jobs_of(run: Run, pieces: Sequence[Piece]) -> list[JobId]:
@@ -131,14 +144,16 @@ def _job(run: Run, start: Start, now: datetime) -> Job:
         tenant=run.tenant,
         spec=Spec(
             kind=stage.kind,
-            model=stage.model or "",
+            model=stage.model if isinstance(stage.model, str) else "",
             input=start.input,
             priority=run.priority,
             timeout_s=stage.timeout_s,
             start_deadline=None if within is None else now + timedelta(seconds=within),
             labels={**run.labels, RUN_LABEL: run.id, STAGE_LABEL: stage.name},
+            register_as=stage.register_as,
         ),
         lane=Lane(stage.lane or ""),
+        artefact=stage.artefact,
         path=run.path,
         state=State.QUEUED,
         api_key=run.api_key,

@@ -88,12 +88,13 @@ async def register_made(tx: Transaction, over: Sequence[Job]) -> None:
     That a job ends once makes its version one. What it says of itself is believed, as all of its result
     is; who loads the artefact checks it.
     """
-    made = [new for job in over if _registers(job) and (new := _made_by(job)) is not None]
+    made = [new for job in over if registers(job) and (new := _made_by(job)) is not None]
     for new in sorted(made, key=lambda each: (each.tenant, each.name)):  # no ring of locks
         await _add(tx, new)
 
 
-def _registers(job: Job) -> bool:
+def registers(job: Job) -> bool:
+    """Whether its end, being this, makes a version."""
     return (
         job.state is State.SUCCEEDED and job.spec.register_as is not None and job.shadow_of is None
     )
@@ -115,8 +116,13 @@ def _made_by(job: Job) -> NewVersion | None:
         parameters=said.parameters,
         data=said.data,
         job=job.id,
-        made_by=f"job {job.id}",
+        made_by=maker(job.id),
     )
+
+
+def maker(job: JobId) -> str:
+    """Who has made what that job registered: not whoever registers by hand and names the job."""
+    return f"job {job}"
 
 
 async def _add(tx: Transaction, new: NewVersion) -> Version:

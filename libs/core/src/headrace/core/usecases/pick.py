@@ -41,7 +41,7 @@ async def pick(
         card = pick_engine(catalog, kind, model)
     except UnknownModel as unknown:
         version = await _registered(tx, unknown, tenant, sticky)
-        card = _who_serves(catalog, kind, version.asked_as, version.artefact.format)
+        card = who_serves(catalog, kind, version.asked_as, version.artefact.format)
         return Picked(card, version.asked_as, version.artefact)
     return Picked(card, model or card.models[0])
 
@@ -63,7 +63,7 @@ def engine_of(catalog: Sequence[EngineCard], job: Job) -> EngineCard:
     """Who would run this job now. Raises UnknownModel, NotServed."""
     if job.artefact is None:
         return pick_engine(catalog, job.spec.kind, job.spec.model)
-    return _who_serves(catalog, job.spec.kind, job.spec.model, job.artefact.format)
+    return who_serves(catalog, job.spec.kind, job.spec.model, job.artefact.format)
 
 
 def weights_of(job: Job) -> list[BlobUse]:
@@ -99,7 +99,7 @@ async def _with_registered(tx: Models, unknown: UnknownModel, tenant: TenantId) 
     return UnknownModel(unknown.kind, unknown.model, sorted({*unknown.known, *names}))
 
 
-def _who_serves(catalog: Sequence[EngineCard], kind: str, model: str, wanted: str) -> EngineCard:
+def who_serves(catalog: Sequence[EngineCard], kind: str, model: str, wanted: str) -> EngineCard:
     for card in catalog:
         if card.kind == kind and wanted in card.formats:
             return card

@@ -27,7 +27,6 @@ from headrace.core.pipeline import (
     Stage,
     check_given,
 )
-from headrace.core.pipeline_fit import settled, settled_stage
 from headrace.core.ports.store import Store, Transaction
 from headrace.core.ports.upkeep import BlobUse
 from headrace.core.run import (
@@ -41,7 +40,8 @@ from headrace.core.run import (
     expired,
     set_back,
 )
-from headrace.core.usecases.follow import step
+from headrace.core.usecases.follow import step, weights_of_stages
+from headrace.core.usecases.pipeline_fit import settled, settled_stage
 from headrace.core.usecases.submit import Check, Submission, check_inline, named_blobs
 
 _NOTHING_TO_DO: Final = frozenset({StageState.SUCCEEDED, StageState.SKIPPED})
@@ -107,7 +107,7 @@ async def plan_run(tx: Transaction, request: RunRequest, how: Beginning) -> Plan
     check_inline(Submission(tenant=request.tenant, kind=pipeline.name, input=request.input))
     named_blobs(request.input)
     catalog = await tx.catalog()
-    stages = settled(pipeline, catalog)
+    stages = await settled(tx, request.tenant, pipeline, catalog)
     run = Run(
         id=RunId(how.new_id()),
         tenant=request.tenant,
@@ -127,7 +127,8 @@ async def plan_run(tx: Transaction, request: RunRequest, how: Beginning) -> Plan
 
 
 async def begin_planned(tx: Transaction, run: Run) -> Run:
-    await tx.use_blobs([BlobUse(run.tenant, blob, run.id) for blob in named_blobs(run.input)])
+    named = [BlobUse(run.tenant, blob, run.id) for blob in named_blobs(run.input)]
+    await tx.use_blobs(named + weights_of_stages(run.id, run.stages))
     return await step(tx, await tx.insert_run(run.going(await tx.now())))
 
 
@@ -183,10 +184,11 @@ async def add_work(
     stage = _stage(found, pieces, addition)
     grown = Pipeline(name=found.pipeline, title="", takes={}, stages=(*found.stages, stage))
     catalog = await tx.catalog()
-    ready = settled_stage(grown, stage, catalog)
+    ready = await settled_stage(tx, tenant, grown, stage, catalog)
     going_on = replace(found, stages=(*found.stages, ready), state=RunState.RUNNING)
     _check_starts(decide(going_on, pieces).starts, catalog, check)
-    await tx.use_blobs([BlobUse(tenant, blob, run) for blob in named])
+    used = [BlobUse(tenant, blob, run) for blob in named]
+    await tx.use_blobs(used + weights_of_stages(run, [ready]))
     return await step(tx, going_on.going(await tx.now())), stage.name
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from headrace.engines.digits import cnn, mlp
 from headrace.engines.digits.arrays import Unreadable
-from headrace.engines.digits.data import PIXELS, SHADES, SIDE
+from headrace.engines.digits.data import LABELS, PIXELS, SHADES, SIDE
 from headrace.engines.engine import EngineError, Work
 
 if TYPE_CHECKING:
@@ -30,16 +30,23 @@ class Blob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Shade: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=SHADES)]
 Row: TypeAlias = Annotated[list[Shade], msgspec.Meta(min_length=PIXELS, max_length=PIXELS)]
 
+Digit: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=LABELS)]
+
 
 class DigitsInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # Pictures of 8 x 8 pixels, row by row, from 0 (paper) to 16 (ink).
     rows: Annotated[list[Row], msgspec.Meta(min_length=1, max_length=_MOST_ROWS)] | None = None
     # In place of rows: one picture of a digit, of any size.
     image: Blob | None = None
+    # Which digit each picture is, where that is known: then it is told how many were read right.
+    truth: Annotated[list[Digit], msgspec.Meta(min_length=1, max_length=_MOST_ROWS)] | None = None
 
     def __post_init__(self) -> None:
         if (self.rows is None) == (self.image is None):
             raise ValueError("give rows or an image, one of the two")
+        pictures = 1 if self.rows is None else len(self.rows)
+        if self.truth is not None and len(self.truth) != pictures:
+            raise ValueError(f"truth names {len(self.truth)} digits of {pictures}")
 
 
 Predict: TypeAlias = "Callable[[NDArray[np.float32]], NDArray[Any]]"
@@ -143,7 +150,7 @@ def open_cnn(data: bytes) -> Predict:
 
 
 def read_digits(work: Work[DigitsInput], predict: Predict) -> dict[str, Any]:
-    """`labels` and, for each, the `probabilities` of all ten digits."""
+    """`labels` and, for each, the `probabilities` of all ten digits; beside a truth, the `accuracy`."""
     pictures = _pictures(work)
     labels: list[int] = []
     probabilities: list[list[float]] = []
@@ -152,7 +159,12 @@ def read_digits(work: Work[DigitsInput], predict: Predict) -> dict[str, Any]:
         labels += [int(digit) for digit in likely.argmax(axis=1)]
         probabilities += [[round(float(each), 6) for each in row] for row in likely]
         work.progress(step=len(labels), steps=len(pictures))
-    return {"labels": labels, "probabilities": probabilities}
+    read = {"labels": labels, "probabilities": probabilities}
+    truth = work.input.truth
+    if truth is None:
+        return read
+    right = sum(label == digit for label, digit in zip(labels, truth, strict=True))
+    return {**read, "accuracy": right / len(truth)}
 
 
 def _pictures(work: Work[DigitsInput]) -> NDArray[np.float32]:

@@ -19,9 +19,10 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final
 
-from headrace.contracts.ids import Lane
+from headrace.contracts.ids import JobId, Lane
 from headrace.contracts.messages import JobError
 from headrace.core.ports.blobs import Blob
+from headrace.gpu_worker.attempts import Line
 from headrace.gpu_worker.host import wire
 from headrace.gpu_worker.host.keeper import Hear, Keeper, NotReady, RunEnded, Show, run_ended
 from headrace.gpu_worker.host.process import Host, HostLost
@@ -114,6 +115,18 @@ class Batcher:
 
     def has(self, weights: Weights) -> bool:
         return any(warm.weights == weights for warm in self.keeper.warm)
+
+    @property
+    def line(self) -> Line:
+        """Who is before one that waits."""
+        busy = [each for each in self._batch if not each.over]
+        before = [JobId(each.ids["job_id"]) for each in busy if "job_id" in each.ids]
+        if not busy:
+            return Line("batch", "for its batch to begin")
+        note = f"for the batch before it, of {len(self._batch)}, to end"
+        if len(self._batch) >= self._most < self._lane.batch_most:
+            return Line("memory", f"{note}: no more jobs at once had room", before)
+        return Line("batch", note, before)
 
     def add(self, row: Row) -> None:
         self._waiting.append(row)
@@ -256,6 +269,10 @@ class Seat:
     @property
     def latest(self) -> Weights | None:
         return self._batcher.keeper.latest
+
+    @property
+    def line(self) -> Line:
+        return self._batcher.line
 
     def serves(self, ids: Mapping[str, str]) -> None:
         self._ids = ids

@@ -19,6 +19,7 @@ import msgspec
 from headrace.contracts.ids import Lane
 from headrace.contracts.messages import JobError
 from headrace.core.ports.blobs import Blob
+from headrace.gpu_worker.attempts import Line
 from headrace.gpu_worker.gpus import environment_for
 from headrace.gpu_worker.host import wire
 from headrace.gpu_worker.host.process import Host, HostLost
@@ -104,6 +105,11 @@ class Keeper:
         """What its engine has of its own and was used last, also if the child is gone since."""
         own = [warm.weights for warm in self._shelf if warm.weights.path is None]
         return own[-1] if own else None
+
+    @property
+    def line(self) -> Line:
+        """It has one job at a time: nobody waits here."""
+        return Line("batch", "")
 
     def serves(self, ids: Mapping[str, str]) -> None:
         """Whose job it works on, for what its child prints."""

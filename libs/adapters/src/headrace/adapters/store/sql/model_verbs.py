@@ -32,6 +32,9 @@ class ModelVerbs:
     async def version(self, owner: TenantId, name: str, number: int) -> Version | None:
         return await models.find_version(self._session, owner, name, number)
 
+    async def version_by(self, owner: TenantId, name: str, made_by: str) -> Version | None:
+        return await models.find_made(self._session, owner, name, made_by)
+
     async def versions(
         self, owner: TenantId, name: str, *, below: int | None = None, limit: int
     ) -> list[Version]:

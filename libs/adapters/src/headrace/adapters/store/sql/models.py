@@ -159,11 +159,18 @@ def _of(table: Any) -> Select[Any]:
 
 
 _version: Final = _of(model_versions).where(model_versions.c.number == _number)
+_by: Final = _of(model_versions).where(model_versions.c.made_by == bindparam("maker", type_=Name))
+_first_by: Final = _by.order_by(model_versions.c.number).limit(_one)
 _route: Final = _of(model_routes).where(model_routes.c.number == _number)
 
 
 async def find_version(session: Session, owner: TenantId, name: str, number: int) -> Version | None:
     row = (await session.run(_version, owner=owner, called=name, number=number)).one_or_none()
+    return None if row is None else _to_version(row)
+
+
+async def find_made(session: Session, owner: TenantId, name: str, made_by: str) -> Version | None:
+    row = (await session.run(_first_by, owner=owner, called=name, maker=made_by)).one_or_none()
     return None if row is None else _to_version(row)
 
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from headrace.adapters.store.sql.types import Instant, Json, Name, Number
 
-REVISION: Final = "0021"  # the newest migration; this build works on it, and on the next one
+REVISION: Final = "0023"  # the newest migration; this build works on it, and on the next one
 
 metadata: Final = MetaData(
     naming_convention={

@@ -64,6 +64,21 @@ class KeepingModels(StoreRoom):
             rest = await tx.versions(tenant, name, below=listed[-1].number, limit=2)
         assert [each.number for each in [*listed, *rest]] == [3, 2, 1]
 
+    async def test_the_first_version_that_somebody_made_is_found_by_who_made_it(
+        self, store: Store
+    ) -> None:
+        name, tenant = a_new_version().name, TenantId("tenant")
+        async with store.begin() as tx:
+            for made_by in ("me", "job 1", "job 1", "job 2"):
+                await tx.add_version(a_new_version(name=name, made_by=made_by))
+
+            found = await tx.version_by(tenant, name, "job 1")
+            nobodys = await tx.version_by(tenant, name, "job 3")
+            theirs = await tx.version_by(TenantId("other"), name, "job 1")
+
+        assert found is not None
+        assert (found.number, nobodys, theirs) == (2, None, None)
+
     async def test_what_did_not_commit_took_no_number(
         self, store: Store, new_version: NewVersion
     ) -> None:

@@ -16,7 +16,7 @@ from headrace.api.dialects.native import translate_admin as told
 from headrace.api.dialects.native.arguments import JobInPath
 from headrace.api.dialects.native.errors import wrong_parameter
 from headrace.api.dialects.native.repeating import OPERATORS, answer, answered, question_of
-from headrace.api.dialects.native.schemas import ExplainView, TimelineView
+from headrace.api.dialects.native.schemas import TimelineView
 from headrace.api.dialects.native.schemas_admin import (
     AnybodysJobsPage,
     AnybodysJobView,
@@ -26,6 +26,8 @@ from headrace.api.dialects.native.schemas_admin import (
     MovedView,
     MoveRequest,
 )
+from headrace.api.dialects.native.schemas_explain import ExplainView
+from headrace.api.dialects.native.translate_explain import explain_view
 from headrace.api.operators import Operator, Reader
 from headrace.api.problems import invalid
 from headrace.api.tracing import received_traceparent
@@ -106,7 +108,7 @@ async def explain_anybodys_job(
 ) -> Response:
     """Why it waits, as its tenant would be told."""
     found = await _anybodys(deps, job)
-    return _json(translate.explain_view(await facts_about(deps.store, found.tenant, job)))
+    return _json(explain_view(await facts_about(deps.store, found.tenant, job, everybodys=True)))
 
 
 @router.post(

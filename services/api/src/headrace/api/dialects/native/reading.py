@@ -17,7 +17,6 @@ from headrace.api.dialects.native.arguments import JobInPath
 from headrace.api.dialects.native.blobs import linked
 from headrace.api.dialects.native.errors import wrong_parameter
 from headrace.api.dialects.native.schemas import (
-    ExplainView,
     JobsPage,
     JobView,
     ListQuery,
@@ -27,7 +26,9 @@ from headrace.api.dialects.native.schemas import (
     StatusView,
     TimelineView,
 )
+from headrace.api.dialects.native.schemas_explain import ExplainView
 from headrace.api.dialects.native.schemas_uploads import BlobLinkView
+from headrace.api.dialects.native.translate_explain import explain_view
 from headrace.api.gateways.watching import find
 from headrace.contracts.ids import JobId, TenantId
 from headrace.core.blob_names import MAX_INPUT_BLOBS, kept_for
@@ -119,7 +120,7 @@ async def get_timeline(deps: Deps, tenant: Tenant, job: JobInPath) -> Response:
 )
 async def explain_job(deps: Deps, tenant: Tenant, job: JobInPath) -> Response:
     """Why it waits: the one rule that holds it back, who could run it, and what would help."""
-    return _json(translate.explain_view(await facts_about(deps.store, tenant, job)))
+    return _json(explain_view(await facts_about(deps.store, tenant, job)))
 
 
 async def _status(deps: ApiDeps, tenant: TenantId, job: JobId) -> tuple[Job, StatusView]:

@@ -32,6 +32,7 @@ from headrace.contracts.ids import JobId, RunId, TenantId
 from headrace.core.errors import RunNotFound
 from headrace.core.inputs import check_input
 from headrace.core.pipeline import Plain
+from headrace.core.ports.keys import Scope
 from headrace.core.ports.store import Query as JobQuery
 from headrace.core.ports.store import Transaction
 from headrace.core.ports.upkeep import Answer
@@ -59,11 +60,12 @@ router = APIRouter(tags=["runs"])
 
 
 @router.get("/pipelines", responses={200: {"model": list[PipelineView]}, **documents.problems()})
-async def list_pipelines(deps: Deps, tenant: Tenant) -> list[PipelineView]:  # noqa: ARG001  # a key is needed
+async def list_pipelines(deps: Deps, tenant: Tenant) -> list[PipelineView]:
     """What can be run, what each takes, and why one cannot be run now."""
+    known = deps.pipelines.values()
     async with deps.store.begin() as tx:
         catalog = await tx.catalog()
-    return [translate.pipeline_view(each, catalog) for each in deps.pipelines.values()]
+        return [await translate.pipeline_view(tx, tenant, each, catalog) for each in known]
 
 
 @router.post(
@@ -86,6 +88,7 @@ async def begin_run(
     except ValidationError as error:
         raise wrong_body(error) from error
     tenant = caller.tenant
+    may_begin(deps, caller, asked.pipeline)
     wanted = use.RunRequest(
         tenant=tenant,
         pipeline=asked.pipeline,
@@ -258,6 +261,13 @@ async def admitted(deps: ApiDeps, tx: Transaction, run: Run) -> Answer:
     for _ in range(begun):
         deps.admission.count(run.tenant)
     return answer(translate.run_view(run, pieces, {}), 202)
+
+
+def may_begin(deps: ApiDeps, caller: Caller, pipeline: str) -> None:
+    """Raises Refused where it changes models, and the key is not for that."""
+    found = deps.pipelines.get(pipeline)
+    if found is not None and found.changes_models:
+        caller.must_have(Scope.MODELS)
 
 
 async def look(tx: Transaction, run: Run) -> RunView:

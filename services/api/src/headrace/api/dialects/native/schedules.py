@@ -17,7 +17,7 @@ from headrace.api.dialects.native import documents
 from headrace.api.dialects.native import translate_schedules as translate
 from headrace.api.dialects.native.errors import wrong_parameter
 from headrace.api.dialects.native.repeating import NOTHING, answer, answered, question_of
-from headrace.api.dialects.native.runs import admitted
+from headrace.api.dialects.native.runs import admitted, may_begin
 from headrace.api.dialects.native.schemas import JobView
 from headrace.api.dialects.native.schemas_runs import RunView
 from headrace.api.dialects.native.schemas_schedules import (
@@ -64,7 +64,7 @@ router = APIRouter(prefix="/schedules", tags=["schedules"])
     openapi_extra=documents.json_body("ScheduleRequest"),
 )
 async def create_schedule(
-    request: Request, deps: Deps, tenant: Owner, key: IdempotencyHeader = None
+    request: Request, deps: Deps, caller: Submitter, key: IdempotencyHeader = None
 ) -> Response:
     """Make a job, or begin a run, whenever a cron expression says so, in a time zone."""
     body = await read_json(request, deps.limits)
@@ -72,6 +72,9 @@ async def create_schedule(
         asked = ScheduleRequest.model_validate_json(body)
     except ValidationError as error:
         raise wrong_body(error) from error
+    tenant = caller.tenant
+    if asked.run is not None:
+        may_begin(deps, caller, asked.run.pipeline)
     wanted, makers = translate.recurrence(asked, tenant), await makers_of(deps)
 
     async def do(tx: Transaction) -> Answer:

@@ -19,7 +19,6 @@ from pydantic import (
 
 from headrace.api.dialects.native.schemas_uploads import BlobLinkView
 from headrace.core.addresses import LONGEST as LONGEST_URL
-from headrace.core.explain import Rule
 from headrace.core.job import State
 from headrace.core.webhooks import EventType
 
@@ -274,48 +273,6 @@ class TimelineView(_Told):
     trace_url: str | None = Field(description="Where to look at it, if TRACE_URL is set.")
     checkpoint: CheckpointView | None
     attempts: list[AttemptView]
-
-
-class EligibleView(_Told):
-    """A worker that can run the job."""
-
-    worker: str
-    slots: int
-    warm_slots: int = Field(description="That have its model loaded.")
-    seen_at: datetime
-
-
-class ShareView(_Told):
-    """What the job's tenant gets, and what it has running or offered."""
-
-    weight: int
-    running: int
-    max_running: int | None
-    running_in_lane: int
-    max_running_per_lane: int | None
-
-
-class ExplainView(_Told):
-    """Why a job is where it is."""
-
-    state: State
-    rule: Rule = Field(description="What holds it back, for programs.")
-    why: str = Field(description="The same for people.")
-    relax: list[str] = Field(description="What would help; any of these.")
-    lane: str
-    paused_since: datetime | None
-    swap_s: float | None = Field(
-        description="What loading its model took where it is loaded: what a cold slot costs it. "
-        "Null: it is loaded nowhere, or nobody says."
-    )
-    workers: list[EligibleView]
-    slots: int = Field(description="Of these workers, for this lane.")
-    running_in_lane: int
-    offered_in_lane: int
-    queue_position: int | None = Field(description="Jobs ahead of it in its lane, while queued.")
-    not_before: datetime | None
-    start_deadline: datetime | None
-    tenant: ShareView
 
 
 class TermsRequest(_Asked):

@@ -16,7 +16,7 @@ _FORMAT: Final = r"^[a-z0-9][a-z0-9.-]{0,62}$"
 _SHA256: Final = r"^[0-9a-f]{64}$"
 Numbered: TypeAlias = Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
 Value: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
-Weight: TypeAlias = Annotated[float, Field(gt=0, le=HEAVIEST, allow_inf_nan=False, strict=False)]
+Weight: TypeAlias = Annotated[float, Field(gt=0, le=HEAVIEST, allow_inf_nan=False)]
 Metrics: TypeAlias = dict[Annotated[str, Field(min_length=1, max_length=63)], Value]
 
 

@@ -71,14 +71,19 @@ class PieceView(_Told):
     ended_at: datetime | None
 
 
-class StageView(_Told):
+class StageOutline(_Told):
     name: str
     kind: str
-    model: str | None
-    state: StageState
-    progress: float
+    model: str | None = Field(description="Of a registered one the version: `NAME@N`.")
+    made_by: str | None = Field(description="The stage whose training makes its model.")
+    register_as: str | None = Field(description="The model that it makes a version of.")
     after: list[str] = Field(description="The stages that it takes from.")
     fans_out: bool
+
+
+class StageView(StageOutline):
+    state: StageState
+    progress: float
     on_failure: str = Field(description="`fail`: the run fails with it; `go_on`: not.")
     pieces: list[PieceView] = Field(description="One, or one for each item of a fan-out.")
 
@@ -129,14 +134,6 @@ class TakenView(_Told):
     name: str
     shape: str = Field(examples=["text", "a list of blob"])
     optional: bool
-
-
-class StageOutline(_Told):
-    name: str
-    kind: str
-    model: str | None
-    after: list[str]
-    fans_out: bool
 
 
 class PipelineView(_Told):

@@ -25,7 +25,7 @@ from headrace.api.dialects.native.translate import job_view, submission
 from headrace.api.gateways.race import race
 from headrace.api.gateways.watching import find, frames
 from headrace.api.tracing import received_traceparent
-from headrace.core.errors import UnknownModel
+from headrace.core.errors import NotHere
 from headrace.core.inputs import check_input
 from headrace.core.job import Job
 from headrace.core.models import TRAINING
@@ -84,7 +84,7 @@ async def submit_inference(
     """Submit a job of any kind but training; where none is named, of the kind `inference`."""
     asked, body = await _read(request, deps, InferenceRequest)
     if asked.kind == TRAINING:
-        raise UnknownModel(asked.kind, None, await _inference_kinds(deps))
+        raise NotHere(asked.kind, await _inference_kinds(deps), "/jobs/training")
     return await _take_in(deps, _submission(deps, caller, asked, _key(key, body)), wait)
 
 

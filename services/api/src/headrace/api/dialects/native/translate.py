@@ -15,7 +15,6 @@ from headrace.api.tracing import trace_id
 from headrace.contracts.ids import JobId
 from headrace.core.addresses import Reach
 from headrace.core.errors import BadModel
-from headrace.core.explain import Facts, explain
 from headrace.core.job import DISCONNECTED, Job, State, Webhook
 from headrace.core.models import TRAINING, check_name
 from headrace.core.ports.keys import Scope
@@ -250,38 +249,3 @@ def error_view(error: Mapping[str, Any] | None) -> schemas.ErrorView | None:
     if error is None:
         return None
     return schemas.ErrorView.model_validate({"kind": "internal", "message": "", **error})
-
-
-def explain_view(facts: Facts) -> schemas.ExplainView:
-    job, crowd, said = facts.job, facts.crowd, explain(facts)
-    return schemas.ExplainView(
-        state=job.state,
-        rule=said.rule,
-        why=said.why,
-        relax=list(said.relax),
-        lane=job.lane,
-        paused_since=facts.paused.get(job.lane),
-        swap_s=facts.swap_s,
-        workers=[
-            schemas.EligibleView(
-                worker=each.id,
-                slots=each.slots[job.lane],
-                warm_slots=facts.warm[each.id].slots if each.id in facts.warm else 0,
-                seen_at=each.seen_at,
-            )
-            for each in facts.eligible
-        ],
-        slots=facts.slots,
-        running_in_lane=crowd.running_in_lane,
-        offered_in_lane=crowd.offered_in_lane,
-        queue_position=facts.ahead if job.state is State.QUEUED else None,
-        not_before=job.not_before if job.state is State.SCHEDULED else None,
-        start_deadline=job.spec.start_deadline,
-        tenant=schemas.ShareView(
-            weight=facts.terms.weight,
-            running=crowd.taken_by_tenant,
-            max_running=facts.terms.max_running,
-            running_in_lane=crowd.taken_by_tenant_in_lane,
-            max_running_per_lane=facts.terms.max_running_per_lane,
-        ),
-    )

@@ -1,4 +1,4 @@
-"""Between the door's words and a run's: pure."""
+"""Between the door's words and a run's."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 from headrace.api.dialects.native import schemas_runs as schemas
 from headrace.api.dialects.native.translate import error_view, write_cursor
 from headrace.api.tracing import trace_id
-from headrace.contracts.ids import JobId, RunId
+from headrace.contracts.ids import JobId, RunId, TenantId
 from headrace.contracts.messages import EngineCard
 from headrace.core.errors import BadPipeline
 from headrace.core.pipeline import Pipeline, Stage, said
-from headrace.core.pipeline_fit import settled
+from headrace.core.ports.models import Models
 from headrace.core.run import Piece, PieceState, Run, View
+from headrace.core.usecases.pipeline_fit import settled
 
 
 def page(runs: Sequence[Run], *, limit: int) -> schemas.RunsPage:
@@ -68,13 +69,9 @@ def _links(run: RunId) -> schemas.RunLinks:
 
 def _stage(view: View, stage: Stage, progress: Mapping[JobId, float | None]) -> schemas.StageView:
     return schemas.StageView(
-        name=stage.name,
-        kind=stage.kind,
-        model=stage.model,
+        **_outline(stage),
         state=view.states[stage.name],
         progress=round(view.progress_of(stage, progress), 4),
-        after=sorted(stage.after()),
-        fans_out=stage.each is not None,
         on_failure=stage.on_failure,
         pieces=[_piece(piece, progress) for piece in view.pieces(stage)],
     )
@@ -95,10 +92,24 @@ def _piece(piece: Piece, progress: Mapping[JobId, float | None]) -> schemas.Piec
     )
 
 
-def pipeline_view(pipeline: Pipeline, catalog: Sequence[EngineCard]) -> schemas.PipelineView:
+def _outline(stage: Stage) -> dict[str, Any]:
+    return {
+        "name": stage.name,
+        "kind": stage.kind,
+        "model": stage.model if isinstance(stage.model, str) else None,
+        "made_by": stage.made_by,
+        "register_as": stage.register_as,
+        "after": sorted(stage.after()),
+        "fans_out": stage.each is not None,
+    }
+
+
+async def pipeline_view(
+    tx: Models, tenant: TenantId, pipeline: Pipeline, catalog: Sequence[EngineCard]
+) -> schemas.PipelineView:
     problem, stages = None, pipeline.stages
     try:
-        stages = settled(pipeline, catalog)
+        stages = await settled(tx, tenant, pipeline, catalog)
     except BadPipeline as error:
         problem = str(error)
     return schemas.PipelineView(
@@ -108,16 +119,7 @@ def pipeline_view(pipeline: Pipeline, catalog: Sequence[EngineCard]) -> schemas.
             schemas.TakenView(name=name, shape=said(shape), optional=name in pipeline.optional)
             for name, shape in pipeline.takes.items()
         ],
-        stages=[
-            schemas.StageOutline(
-                name=stage.name,
-                kind=stage.kind,
-                model=stage.model,
-                after=sorted(stage.after()),
-                fans_out=stage.each is not None,
-            )
-            for stage in stages
-        ],
+        stages=[schemas.StageOutline(**_outline(stage)) for stage in stages],
         deadline_s=pipeline.deadline_s,
         problem=problem,
     )
