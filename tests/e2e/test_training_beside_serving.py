@@ -118,11 +118,12 @@ async def test_a_training_that_outgrows_its_lane_ends_alone_while_the_other_serv
     settings = {
         "ENGINES": "sklearn-train,sklearn-serve",
         "ENGINE_MEMORY_MIB": "sklearn-train=60",  # it takes 137
-        "RETRY_FAILURES": "0",
+        "RETRY_FAILURES": "1",
     }
     async with running(mode, tmp_path, kinds=1, **settings) as system, using(system) as user:
-        blob = (await user.http.post("/blobs", content=weights())).raise_for_status().json()
-        made = {"artefact": {"blob": blob["id"]}, "format": "sklearn-npz"}
+        octets = {"content-type": "application/octet-stream"}
+        answer = await user.http.post("/blobs", content=weights(), headers=octets)
+        made = {"artefact": {"blob": answer.json()["blob"]}, "format": "sklearn-npz"}
         await post(user, "/models/large/versions", made)
         before = await served(user, 1)
         training = await post(user, "/jobs/training", {"input": LONG})
