@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -129,13 +128,11 @@ async def test_a_run_says_until_when_it_should_be_over_and_that_it_was_not(
     assert {it["name"]: it["deadline_s"] for it in listed}["hurried"] == 60.0
 
 
-@pytest.mark.parametrize("within", [0, -1, "60", True, 2_592_001, 1e400, []])
+@pytest.mark.parametrize("within", [0, -1, "60", True, 2_592_001, []])
 async def test_a_deadline_that_is_none_is_refused(http: httpx.AsyncClient, within: Any) -> None:
     asked = {"pipeline": "chain", "input": {"text": "x"}, "deadline_s": within}
-    body = json.dumps(asked).replace("Infinity", "1e400")
-    as_json = {"content-type": "application/json", **RED}
 
-    answer = await http.post("/runs", content=body, headers=as_json)
+    answer = await http.post("/runs", json=asked, headers=RED)
 
     assert answer.status_code == 422
     assert answer.json()["pointer"] == "/deadline_s"
