@@ -23,10 +23,8 @@ pytestmark = [
 ]
 expect.set_options(timeout=20_000)  # a machine that runs every test at once may take its time
 ADMIN = "the-operators-key"
-PAGES = (
-    *("jobs", "dead-letters", "queues", "workers", "schedules"),
-    *("tenants", "models", "webhooks", "rollout", "audit"),
-)
+PAGES = ["jobs", "dead-letters", "queues", "workers", "schedules", "tenants", "models", "webhooks"]
+PAGES += ["rollout", "audit"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
