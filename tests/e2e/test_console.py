@@ -23,10 +23,8 @@ pytestmark = [
 ]
 expect.set_options(timeout=20_000)  # a machine that runs every test at once may take its time
 ADMIN = "the-operators-key"
-PAGES = (
-    *("jobs", "dead-letters", "queues", "workers", "schedules"),
-    *("tenants", "models", "webhooks", "rollout", "audit"),
-)
+FIRST = ("jobs", "dead-letters", "queues", "workers", "schedules")
+PAGES = (*FIRST, "tenants", "models", "webhooks", "rollout", "audit")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
