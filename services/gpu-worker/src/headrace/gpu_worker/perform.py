@@ -144,11 +144,17 @@ class Performance:
         return stored.output
 
     async def _part_is_done(self) -> End:
-        """Until the first of its gang has reported: to leave before would end the lease of all."""
+        """Until the first of its gang has reported: to leave before would end the lease of all.
+
+        Whose worker leaves cannot wait for that; the first has what is left of the lease.
+        """
         attempt = self._attempt
+        bell = attempt.ending
         while (left_s := attempt.trusted_until - self._options.monotonic()) > 0:
-            if await rings(attempt.lost, left_s):
-                break
+            if await rings(bell, left_s):
+                if attempt.why in {Why.LOST, Why.DRAINED}:
+                    break
+                bell = attempt.lost
         attempt.end(Why.DONE)
         return Halted()
 
