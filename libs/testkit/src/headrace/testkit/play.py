@@ -18,7 +18,7 @@ Act = Literal[
     "say", "wait", "hang", "crash", "abort", "copy", "large", "print", "preview",
     "bad input", "busy", "out of memory", "device out of memory", "broken", "not a dict",
     "deaf", "pid", "flood", "half", "leave behind", "stand still", "segment",
-    "grow", "devices", "part",
+    "grow", "devices", "part", "second crashes",
 ]  # fmt: skip
 
 
@@ -211,6 +211,7 @@ _ACTS: dict[str, Callable[[Work[PlayInput]], dict[str, Any]]] = {
     "half": _half,
     "devices": lambda work: {"devices": list(work.devices)},
     "part": _part,
+    "second crashes": lambda work: _crash(work) if work.part and work.part.rank else _wait(work),
     "leave behind": _leave_behind,
     "stand still": _stand_still,
     "grow": _grow,
