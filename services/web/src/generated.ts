@@ -942,6 +942,8 @@ export interface AttemptView {
   attempt: number;
   epoch: number;
   worker: string;
+  /** Of a job that several workers run, all of them, the first one first; else none. */
+  members: string[];
   /** From when it could have run to when it did. */
   waited_s: number | null;
   started_at: string;
@@ -2061,7 +2063,7 @@ export interface RolloutView {
 }
 
 /** In the order they are looked at: what blocks most comes first. */
-export type Rule = "ended" | "running" | "cancelling" | "start_deadline" | "scheduled" | "retry_later" | "lane_paused" | "lane_unusable" | "no_producer" | "no_worker" | "offered" | "tenant_cap" | "lane_cap" | "slots_busy" | "next";
+export type Rule = "ended" | "running" | "cancelling" | "start_deadline" | "scheduled" | "retry_later" | "lane_paused" | "lane_unusable" | "no_producer" | "no_worker" | "few_workers" | "gathering" | "offered" | "tenant_cap" | "lane_cap" | "slots_busy" | "gangs_turn" | "next";
 
 export interface RunError {
   kind: string;

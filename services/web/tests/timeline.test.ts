@@ -12,6 +12,7 @@ const attempt = (fields: Partial<Attempt>): Attempt => ({
   attempt: 1,
   epoch: 1,
   worker: "w1",
+  members: [],
   waited_s: 2,
   started_at: at(2),
   ended_at: null,

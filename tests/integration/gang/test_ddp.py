@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
@@ -15,11 +16,13 @@ from headrace.adapters.bus.inprocess.bus import InProcessBus
 from headrace.adapters.streams.inprocess.streams import InProcessStreams
 from headrace.contracts.frames import Log, Metric
 from headrace.contracts.ids import BlobId, Lane, WorkerId
+from headrace.contracts.messages import Part
 from headrace.contracts.topology import Topology
 from headrace.engines.digits.cnn import CnnTrainer
 from headrace.engines.digits.ddp import DdpTrainer
-from headrace.engines.engine import BadInput, Checkpoint
+from headrace.engines.engine import BadInput, Checkpoint, TryAgain
 from headrace.engines.registry import card
+from headrace.gpu_worker.calls import meeting_place
 from headrace.gpu_worker.options import LaneOptions, Limits, WorkerOptions
 from headrace.testkit import infra
 from headrace.testkit.background import served
@@ -80,6 +83,33 @@ def test_they_go_on_from_a_checkpoint_to_the_same_end(
     assert [each.step for each in resumed.checkpoints] == [2, 3]
     assert output["model"]["metrics"] == pytest.approx(expected["model"]["metrics"], abs=1e-6)
     assert "Goes on from epoch 1" in [each.line for each in resumed.said(Log)]
+
+
+def by_two_workers() -> list[tuple[RecordedWork, dict[str, Any]]]:
+    """One process of each, as if each were on a machine of its own; the first one first."""
+    engine = DdpTrainer.configure({"nodes": "2"})
+    with meeting_place("127.0.0.1") as at:
+        works = [work_for(engine, {**SHORT, "nodes": 2}, part=Part(rank, 2, at)) for rank in (0, 1)]
+    with ThreadPoolExecutor(2) as workers:
+        outputs = workers.map(lambda work: engine().run(work), works)
+        return list(zip(works, outputs, strict=True))
+
+
+def test_two_workers_arrive_where_one_does_and_the_first_alone_speaks() -> None:
+    _, expected = by_one()
+
+    (first, output), (other, nothing) = by_two_workers()
+
+    assert output["model"]["metrics"] == pytest.approx(expected["model"]["metrics"], abs=1e-4)
+    assert len(first.checkpoints) == 3
+    assert (nothing, other.frames, other.checkpoints, other.blobs) == ({}, [], [], {})
+
+
+def test_who_should_be_one_of_several_does_nothing_alone() -> None:
+    engine = DdpTrainer.configure({"nodes": "2"})
+
+    with pytest.raises(TryAgain, match="it wants 2 workers"):
+        engine().run(work_for(engine, {**SHORT, "nodes": 2}))
 
 
 @pytest.mark.parametrize(

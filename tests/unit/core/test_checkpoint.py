@@ -8,6 +8,7 @@ import pytest
 
 from headrace.contracts.ids import BlobId, JobId
 from headrace.contracts.messages import Grant, Heartbeat, JobError
+from headrace.core.gang import Gang
 from headrace.core.job import Job, State
 from headrace.core.ports.blobs import BlobRef
 from headrace.core.ports.store import Store
@@ -164,7 +165,9 @@ async def test_what_the_new_one_leaves_takes_nothing_from_the_old(store: Store) 
 async def test_with_another_input_it_begins_at_the_beginning(store: Store) -> None:
     old = await dead(store)
     async with store.begin() as tx:
-        new = await retry_with(tx, old, given={}, blobs=[], new_id=a_job_id, trace=None)
+        new = await retry_with(
+            tx, old, given={}, gang=Gang(), blobs=[], new_id=a_job_id, trace=None
+        )
 
     assert new.checkpoint is None
 

@@ -11,15 +11,16 @@ from headrace.contracts.ids import JobId, Lane, TenantId, WorkerId
 from headrace.contracts.messages import Holder, Vitals, Waits, WarmModel
 from headrace.contracts.remote import remote_lane
 from headrace.core.errors import JobNotFound
-from headrace.core.explain import Before, Facts, Inside, Rule, explain
+from headrace.core.explain import Before, Facts, Gang, Inside, Rule, explain
 from headrace.core.job import Job, State
 from headrace.core.ports.remotes import RemoteWorker
 from headrace.core.ports.store import Crowd, Store, Terms, WorkerRecord
 from headrace.core.usecases.explain import facts_about
+from headrace.core.usecases.gather import Patience, call, join
 from headrace.core.usecases.pause import pause
 from headrace.core.wants import Wants, written
 from headrace.testkit.builders import LONG_AGO, a_job
-from headrace.testkit.deciding import LANE, put, see, taken, warm
+from headrace.testkit.deciding import LANE, LEASE, PATH, a_claim, put, see, taken, warm
 from headrace.testkit.deciding import WORKER as WORKER_ID
 
 NOW = LONG_AGO + timedelta(hours=1)
@@ -51,9 +52,19 @@ def _of(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: fields.pop(name) for name in NOBODY.__slots__ if name in fields}
 
 
+def of_two(able: int, *there: str, **fields: Any) -> Facts:
+    """About a job for two workers."""
+    gang = Gang(able, [WorkerId(each) for each in there])
+    return facts(**{"job": a_job(nodes=2), "gang": gang, **fields})
+
+
 @pytest.mark.parametrize(
     ("rule", "found"),
     [
+        (Rule.FEW_WORKERS, of_two(1)),
+        (Rule.GATHERING, of_two(2, "w", offered_at=NOW)),
+        (Rule.TENANT_CAP, of_two(2, terms=Terms(max_running=3), taken_by_tenant=3)),
+        (Rule.GANGS_TURN, of_two(2)),
         (Rule.ENDED, facts(job=a_job(state=State.FAILED))),
         (Rule.RUNNING, facts(job=a_job(state=State.RUNNING))),
         (Rule.CANCELLING, facts(job=a_job(state=State.RUNNING, cancel_asked_at=NOW))),
@@ -85,6 +96,8 @@ def test_the_rule_that_holds_it_back_is_named(rule: Rule, found: Facts) -> None:
         (Rule.CANCELLING, facts(job=a_job(cancel_asked_at=NOW), paused={LANE: NOW})),
         (Rule.LANE_PAUSED, facts(paused={LANE: NOW}, workers=[])),
         (Rule.NO_WORKER, facts(workers=[], offered_at=NOW)),
+        (Rule.NO_WORKER, of_two(0, workers=[])),
+        (Rule.FEW_WORKERS, of_two(1, offered_at=NOW)),
         (Rule.OFFERED, facts(offered_at=NOW, terms=Terms(max_running=1), taken_by_tenant=1)),
         (
             Rule.TENANT_CAP,
@@ -94,6 +107,31 @@ def test_the_rule_that_holds_it_back_is_named(rule: Rule, found: Facts) -> None:
 )
 def test_of_several_rules_the_strongest_is_said(stronger: Rule, found: Facts) -> None:
     assert explain(found).rule is stronger
+
+
+def test_a_job_for_several_workers_says_how_many_there_are_and_who_has_come() -> None:
+    few, gathering = explain(of_two(1)), explain(of_two(2, "a", offered_at=NOW))
+    running = explain(of_two(2, "a", "b", job=a_job(state=State.RUNNING, nodes=2)))
+
+    assert few.why.startswith("It runs on 2 workers at once; of lane echo there is 1 that can")
+    assert "There so far: a." in gathering.why
+    assert running.why == "Workers a, b run attempt 1."
+
+
+async def test_what_is_known_of_a_gang_is_who_could_take_part_and_who_has_come(
+    store: Store,
+) -> None:
+    job = await put(store, nodes=2)
+    for worker, at in (("a", "host-a"), ("b", "host-b"), ("c", None)):
+        await see(store, 1, WorkerId(worker), vitals=Vitals(at=at))
+    await call(store, path=PATH, ours=PATH, patience=Patience())
+    asked = a_claim(job, at="host-a:1")
+    await join(store, WorkerId("a"), "mailbox", asked, lease=LEASE, patience=Patience())
+
+    found = await facts_about(store, job.tenant, job.id)
+
+    assert found.gang == Gang(2, [WorkerId("a")])
+    assert explain(found).rule is Rule.GATHERING
 
 
 def test_a_job_that_has_started_once_is_not_held_to_its_start_deadline() -> None:

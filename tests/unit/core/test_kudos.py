@@ -215,7 +215,7 @@ def test_nobody_ends_a_job_but_through_its_settlement() -> None:
     folder = Path(str(usecases.__file__)).parent
     saving = {path.stem for path in folder.glob("*.py") if "tx.save(" in path.read_text()}
 
-    assert saving == {"conclude", "claim", "take"}
+    assert saving == {"conclude", "claim", "gather", "take"}
 
 
 async def test_many_that_end_at_once_are_settled_each_by_its_own_price(store: Store) -> None:

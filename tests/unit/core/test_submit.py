@@ -7,10 +7,11 @@ import threading
 from collections.abc import Mapping
 from datetime import timedelta
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from headrace.contracts.ids import Lane, TenantId
 from headrace.contracts.messages import INPUT_BLOB, MAX_INLINE_BYTES, EngineCard
@@ -182,6 +183,31 @@ async def test_an_input_too_large_for_a_grant_is_kept_as_a_blob(store: Store) ->
     assert of == TENANT
     assert (await read(store, answer.job.id)).spec.input == {INPUT_BLOB: name}
     assert msgspec.json.decode(blobs.kept[of, name].data) == LARGE
+
+
+TOGETHER: Final = EngineCard(Lane("ddp"), "training", ["m"], {}, nodes=4)
+ASKED: Final = {"nodes": 2, "gpus": 3}
+
+
+@pytest.mark.parametrize("extra", ["", "x" * MAX_INLINE_BYTES], ids=["as a row", "as a blob"])
+async def test_how_many_workers_it_wants_is_read_from_its_input(store: Store, extra: str) -> None:
+    given = {**ASKED, "text": extra}
+
+    answer = await submitted(store, kind="training", card=TOGETHER, input=given)
+
+    spec = (await read(store, answer.job.id)).spec
+    assert (spec.nodes, spec.gpus) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("card", "given"),
+    [(replace(TOGETHER, nodes=1), ASKED), (TOGETHER, {"gpus": 3})],
+    ids=["an engine for one worker may mean anything by it", "and one is usual"],
+)
+async def test_else_it_wants_one(store: Store, card: EngineCard, given: dict[str, Any]) -> None:
+    answer = await submitted(store, kind="training", card=card, input=given)
+
+    assert (await read(store, answer.job.id)).spec.nodes == 1
 
 
 async def test_a_large_input_that_does_not_fit_leaves_no_blob(store: Store) -> None:

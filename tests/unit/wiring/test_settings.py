@@ -94,6 +94,10 @@ def test_eda_with_what_it_needs_is_accepted(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.path == "distributed"
 
 
+def test_one_process_has_one_worker_and_so_no_gangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "GANG_NODES" in refusal(monkeypatch, GANG_NODES="2")
+
+
 def test_a_server_that_can_be_reached_from_outside_needs_keys(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

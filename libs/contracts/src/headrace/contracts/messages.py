@@ -22,12 +22,17 @@ OUTPUT_BLOB: Final = "output_blob"
 MAX_MESSAGE_BYTES: Final = 65_536  # ids and small values only; anything larger is a blob
 
 
-class Offer(msgspec.Struct, frozen=True, tag_field="kind", tag="offer.v1"):
-    """There is a job. Not the job: who wants to run it claims it."""
+class Offer(msgspec.Struct, frozen=True, tag_field="kind", tag="offer.v1", omit_defaults=True):
+    """There is a job. Not the job: who wants to run it claims it.
+
+    One for several workers at once comes to each by its mailbox, not by the lane's queue.
+    """
 
     job: JobId
     epoch: int  # the job's epoch when it was offered; an older offer is refused at the claim
     lane: Lane
+    nodes: int = 1  # workers that are to run it together
+    gpus: int = 1  # that it wants of each
 
 
 class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -36,6 +41,7 @@ class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
     epoch: int
     trace: str | None = None  # W3C traceparent of this attempt, for a later one to link to
     warm: list[str] | None = None  # models that this slot has loaded; None: it does not say
+    at: str | None = None  # HOST:PORT where the other workers of a gang would meet this one
 
 
 class Claims(msgspec.Struct, frozen=True, tag_field="kind", tag="claims.v1"):
@@ -52,6 +58,14 @@ class Artefact(msgspec.Struct, frozen=True):
     format: str  # as engines declare what they can load: 'sklearn-npz', 'torch-safetensors', ...
     sha256: str  # hexadecimal
     bytes: int
+
+
+class Part(msgspec.Struct, frozen=True):
+    """Which part of a gang over several workers one of them is. The first speaks for all."""
+
+    rank: int
+    of: int
+    at: str  # HOST:PORT of the first, where all meet
 
 
 class Grant(msgspec.Struct, frozen=True, tag_field="type", tag="grant", omit_defaults=True):
@@ -72,6 +86,7 @@ class Grant(msgspec.Struct, frozen=True, tag_field="type", tag="grant", omit_def
     artefact: Artefact | None = None  # of the model; None: the engine has its weights by itself
     checkpoint: BlobId | None = None  # what an earlier attempt left behind, to go on from
     checkpoint_step: int | None = None
+    part: Part | None = None  # None: it runs on this worker alone
 
 
 class Refusal(msgspec.Struct, frozen=True, tag_field="type", tag="refusal"):
@@ -156,6 +171,7 @@ class Vitals(msgspec.Struct, frozen=True, omit_defaults=True):
     models: list[WarmModel] | None = None  # None: a build before it could say
     placed: dict[str, list[str]] | None = None  # by lane, the GPU that each slot was given
     waits: list[Waits] | None = None  # of the attempts that it holds, those that do not work yet
+    at: str | None = None  # the host where other workers meet it; None: it takes part in no gang
 
 
 class Heartbeats(
@@ -199,6 +215,7 @@ class EngineCard(msgspec.Struct, frozen=True, omit_defaults=True):
     input_schema: dict[str, Any]  # JSON Schema
     title: str = ""
     formats: list[str] = []  # of the artefacts that it can serve
+    nodes: int = 1  # workers that one job may have at most; its input's `nodes` says how many
 
 
 class Hello(msgspec.Struct, frozen=True, tag_field="kind", tag="hello.v1"):

@@ -29,10 +29,13 @@ class Rule(StrEnum):
     LANE_UNUSABLE = "lane_unusable"  # its queue is not as it must be: a person has to mend it
     NO_PRODUCER = "no_producer"  # outside: it comes by itself
     NO_WORKER = "no_worker"
+    FEW_WORKERS = "few_workers"  # it runs on several at once, and there are not so many
+    GATHERING = "gathering"  # of those some are there already, and wait for the others
     OFFERED = "offered"  # in the workers' queue, to the next free slot
     TENANT_CAP = "tenant_cap"
     LANE_CAP = "lane_cap"  # the tenant's, in this lane
     SLOTS_BUSY = "slots_busy"
+    GANGS_TURN = "gangs_turn"  # another job gathers its workers, or it rests after it could not
     NEXT = "next"  # nothing blocks it: it is about to be offered
 
 
@@ -55,6 +58,14 @@ class Inside:
     others: int = 0  # jobs of other tenants that are before it too
 
 
+@dataclass(frozen=True, slots=True)
+class Gang:
+    """Of a job for several workers."""
+
+    able: int  # workers that could take part
+    there: Sequence[WorkerId]  # that wait for the others, or run it, by rank
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """Read in one transaction."""
@@ -69,6 +80,7 @@ class Facts:
     ahead: int
     warm: Mapping[WorkerId, WarmModel] = field(default_factory=dict)  # who has its model loaded
     inside: Inside | None = None  # None: its worker says nothing of a wait
+    gang: Gang | None = None  # None: it runs on one worker
 
     @property
     def swap_s(self) -> float | None:
@@ -97,7 +109,9 @@ class Explanation:
 
 
 def explain(facts: Facts) -> Explanation:
-    found = _as_it_stands(facts) or _in_time(facts) or _in_its_lane(facts) or _among_others(facts)
+    looked_at = (_as_it_stands, _in_time, _in_its_lane, _as_gang, _offered)
+    said = (look(facts) for look in looked_at)
+    found = next((each for each in said if each is not None), None) or _among_others(facts)
     return _with_its_model(facts, found) if found.rule in _ABOUT_TO_RUN else found
 
 
@@ -127,7 +141,10 @@ def _as_it_stands(facts: Facts) -> Explanation | None:
     if job.cancel_asked_at is not None:
         return Explanation(Rule.CANCELLING, "It was asked to end, and ends as soon as it can.")
     if job.state in HELD:
-        why = f"Worker {job.worker} runs attempt {job.attempt}."
+        who = f"Worker {job.worker} runs"
+        if facts.gang is not None:
+            who = f"Workers {', '.join(facts.gang.there)} run"
+        why = f"{who} attempt {job.attempt}."
         return Explanation(Rule.RUNNING, f"{why}{_inside(facts.inside)}")
     return None
 
@@ -181,6 +198,10 @@ def _in_its_lane(facts: Facts) -> Explanation | None:
         return Explanation(Rule.LANE_UNUSABLE, why, (f"mend the queue of lane {lane}",))
     if not facts.eligible:
         return _without_workers(facts)
+    return None
+
+
+def _offered(facts: Facts) -> Explanation | None:
     if facts.crowd.offered_at is not None:
         why = "It is offered to the workers; the next free slot that comes to it takes it."
         return Explanation(Rule.OFFERED, f"{why} {_busy(facts)}", _more_slots(facts))
@@ -201,7 +222,38 @@ def _without_workers(facts: Facts) -> Explanation:
     return Explanation(Rule.NO_WORKER, why, (start,))
 
 
-def _among_others(facts: Facts) -> Explanation:
+def _as_gang(facts: Facts) -> Explanation | None:
+    """It is never offered: its workers are called together."""
+    gang = facts.gang
+    if gang is None:
+        return None
+    lane, nodes = facts.job.lane, facts.job.spec.nodes
+    more = f"start workers with engine {lane} and GANG_NODES of at least {nodes}"
+    if gang.able < nodes:
+        there = f"of lane {lane} there {_are(gang.able)} that can take part, and not draining"
+        why = f"It runs on {nodes} workers at once; {there}."
+        return Explanation(
+            Rule.FEW_WORKERS, why, (more, f"submit it with fewer nodes than {nodes}")
+        )
+    if facts.crowd.offered_at is not None:
+        come = ", ".join(gang.there) or "nobody yet"
+        why = f"Its {nodes} workers are called together. There so far: {come}. {_busy(facts)}"
+        return Explanation(Rule.GATHERING, why, (*_more_slots(facts), more))
+    capped = _at_a_cap(facts)
+    if capped is not None:
+        return capped
+    why = (
+        f"It runs on {nodes} workers at once, and such jobs gather theirs one after the other;"
+        " who could not goes on a minute later."
+    )
+    return Explanation(Rule.GANGS_TURN, why, _more_slots(facts))
+
+
+def _are(count: int) -> str:
+    return "is 1" if count == 1 else f"are {count}"
+
+
+def _at_a_cap(facts: Facts) -> Explanation | None:
     terms, crowd, lane = facts.terms, facts.crowd, facts.job.lane
     if terms.max_running is not None and crowd.taken_by_tenant >= terms.max_running:
         why = f"Its tenant has {_jobs(crowd.taken_by_tenant)} running or offered, and may have {terms.max_running}."
@@ -213,6 +265,13 @@ def _among_others(facts: Facts) -> Explanation:
             f"Its tenant has {_jobs(taken)} running or offered in lane {lane}, and may have {most}."
         )
         return Explanation(Rule.LANE_CAP, why, ("raise the tenant's max_running_per_lane",))
+    return None
+
+
+def _among_others(facts: Facts) -> Explanation:
+    crowd = facts.crowd
+    if (capped := _at_a_cap(facts)) is not None:
+        return capped
     if crowd.running_in_lane + crowd.offered_in_lane >= facts.slots:
         relax = (*_more_slots(facts), "raise its priority (within its tenant)")
         return Explanation(

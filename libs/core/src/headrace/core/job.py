@@ -128,6 +128,8 @@ class Spec:
     payload: dict[str, Any] | None = None  # what such a worker is told in place of `input`
     webhook: Webhook | None = None
     register_as: str | None = None  # the model that what a training makes is a version of
+    nodes: int = 1  # workers that run it together, or none does
+    gpus: int = 1  # that it wants of each of several
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

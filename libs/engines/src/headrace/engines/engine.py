@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
+from headrace.contracts.messages import Part
+
 Given_co = TypeVar("Given_co", bound=msgspec.Struct, covariant=True)
 
 
@@ -56,6 +58,10 @@ class Work(Protocol[Given_co]):
     @property
     def devices(self) -> Sequence[str]:
         """Of a gang, one for each of its processes, as CUDA calls them; empty names: it has CPUs."""
+
+    @property
+    def part(self) -> Part | None:
+        """Of a gang over several workers, which part this one is; None: it runs here alone."""
 
     def check(self) -> None:
         """Raise `Stopped` if this work should end. Call it in every loop that says nothing."""

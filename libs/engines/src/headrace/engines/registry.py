@@ -78,6 +78,7 @@ def card(lane: Lane, engine: type[Engine]) -> EngineCard:
         input_schema=input_schema(engine),
         title=(engine.__doc__ or "").strip().partition("\n")[0],
         formats=list(getattr(engine, "formats", ())),
+        nodes=getattr(engine, "nodes", 1),
     )
 
 

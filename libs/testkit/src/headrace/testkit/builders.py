@@ -38,6 +38,8 @@ LONG_AGO: Final = datetime(2020, 1, 1, tzinfo=UTC)
 _OF_SPEC: Final = frozenset(
     {
         "kind",
+        "nodes",
+        "gpus",
         "model",
         "input",
         "priority",

@@ -21,6 +21,7 @@ from headrace.contracts.messages import (
     Offer,
     Order,
     Orders,
+    Part,
     Refusal,
     Result,
     Results,
@@ -28,7 +29,7 @@ from headrace.contracts.messages import (
     encode,
 )
 from headrace.contracts.topology import Topology
-from headrace.core.ports.bus import Bus, Delivery, Parcel
+from headrace.core.ports.bus import Bus, Delivery, Parcel, Sent
 from headrace.core.ports.streams import Batch, Streams
 from headrace.testkit.waits import eventually
 
@@ -48,6 +49,7 @@ class Wanted:
     attempt: int = 1
     left_behind: tuple[BlobId, int] | None = None
     artefact: Artefact | None = None
+    part: Part | None = None
 
 
 @dataclass
@@ -98,6 +100,29 @@ class ScriptedDispatcher:
         await self.bus.send([Parcel(queue, encode(offer))])
         return JobId(job)
 
+    async def call(  # what a job may be, each by its name
+        self,
+        worker: WorkerId,
+        job: str,
+        lane: str,
+        *,
+        rank: int = 0,
+        gpus: int = 1,
+        timeout_s: float = 60.0,
+        **given: Any,
+    ) -> None:
+        """To run one of two parts of a job."""
+        part = Part(rank, 2, "first:29500")
+        self.wanted[job] = Wanted("calm", given, timeout_s, 1, part=part)
+        offer = encode(Offer(JobId(job), 0, Lane(lane), nodes=2, gpus=gpus))
+
+        async def kept() -> bool:
+            """It has no mailbox until it has begun."""
+            (sent,) = await self.bus.send([Parcel(self.topology.mailbox(worker), offer)])
+            return sent is Sent.KEPT
+
+        await eventually(kept)
+
     async def tell(self, worker: WorkerId, message: Grants | Orders) -> None:
         await self.bus.send([Parcel(self.topology.mailbox(worker), encode(message))])
 
@@ -136,6 +161,7 @@ class ScriptedDispatcher:
             checkpoint=checkpoint,
             checkpoint_step=step,
             artefact=wanted.artefact,
+            part=wanted.part,
         )
 
     async def _listen(self, queue: str) -> None:

@@ -18,7 +18,7 @@ Act = Literal[
     "say", "wait", "hang", "crash", "abort", "copy", "large", "print", "preview",
     "bad input", "busy", "out of memory", "device out of memory", "broken", "not a dict",
     "deaf", "pid", "flood", "half", "leave behind", "stand still", "segment",
-    "grow", "devices",
+    "grow", "devices", "part", "second crashes",
 ]  # fmt: skip
 
 
@@ -135,6 +135,12 @@ def _preview(work: Work[PlayInput]) -> dict[str, Any]:
     return {}
 
 
+def _part(work: Work[PlayInput]) -> dict[str, Any]:
+    work.token("my part")
+    part = None if work.part is None else msgspec.structs.asdict(work.part)
+    return {"part": part, "devices": list(work.devices)}
+
+
 def _not_a_dict(_: Work[PlayInput]) -> Any:
     return ["a", "list"]
 
@@ -204,6 +210,8 @@ _ACTS: dict[str, Callable[[Work[PlayInput]], dict[str, Any]]] = {
     "flood": _flood,
     "half": _half,
     "devices": lambda work: {"devices": list(work.devices)},
+    "part": _part,
+    "second crashes": lambda work: _crash(work) if work.part and work.part.rank else _wait(work),
     "leave behind": _leave_behind,
     "stand still": _stand_still,
     "grow": _grow,

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from headrace.contracts.frames import Frame, Log, Metric, Preview, Progress, Segment, Token
+from headrace.contracts.messages import Part
 from headrace.engines.engine import BlobRef, Checkpoint, Engine, Stopped
 from headrace.engines.registry import decode_input
 
@@ -23,6 +24,7 @@ class RecordedWork:
     input: Any
     attempt: int = 1
     devices: Sequence[str] = ()
+    part: Part | None = None
     stop_after: int | None = None
     inputs: Mapping[str, bytes] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)

@@ -95,6 +95,10 @@ class Settings(BaseSettings):
     model_cache_mib: Annotated[int, Field(ge=1, le=100_000_000)] = 20_480
     gpus: Annotated[str, Field(pattern=r"^(auto|none|\d{1,3}(,\d{1,3})*)$")] = "auto"
     gang_processes: Annotated[int, Field(ge=1, le=64)] = 2  # where there are no GPUs
+    gang_nodes: Annotated[int, Field(ge=1, le=64)] = 1  # workers that one job may have
+    gang_address: Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]*$")] = (
+        ""  # empty: the host's name
+    )
     cuda_visible_devices: str | None = Field(default_factory=_visible_gpus)
     text_threads: Annotated[int, Field(ge=1, le=64)] = 1
     upstream_url: str = ""
@@ -231,6 +235,10 @@ class Settings(BaseSettings):
         if self.execution_mode is Mode.EDA:
             self._need("RABBITMQ_URL", self.rabbitmq_url, "amqp://user:password@host:5672/")
             self._need("REDIS_URL", self.redis_url, "redis://host:6379/0")
+        if self.execution_mode is Mode.MONOLITH and self.gang_nodes > 1:
+            raise ValueError(
+                "GANG_NODES: with EXECUTION_MODE=MONOLITH there is one worker, and no job has several"
+            )
         if self.oidc_issuer and not self.oidc_audience:
             raise ValueError(
                 "OIDC_AUDIENCE: OIDC_ISSUER needs it, as the tokens meant for us say it"

@@ -33,6 +33,7 @@ from headrace.core.usecases.record import Recorded as Outcome
 from headrace.core.usecases.record import record
 from headrace.dispatcher.announcer import announce
 from headrace.dispatcher.counting import count_claimed, count_recorded
+from headrace.dispatcher.gathering import Gatherer
 from headrace.dispatcher.options import DispatcherOptions, Ports
 from headrace.dispatcher.taking import Taker
 from headrace.dispatcher.telling import tell_claimed, tell_ended
@@ -50,11 +51,12 @@ class Inbox:
         random: Random,
         room: Callable[[], None],
         taker: Taker,
+        gatherer: Gatherer,
     ) -> None:
         self._store, self._bus, self._streams = ports.store, ports.bus, ports.streams
         self._blobs = ports.blobs
         self._options, self._random = options, random
-        self._room, self._taker = room, taker
+        self._room, self._taker, self._gatherer = room, taker, gatherer
         self._placement = (
             Placement(options.path, options.monotonic) if options.prefers_warm else None
         )
@@ -68,10 +70,16 @@ class Inbox:
         if not isinstance(message, Claims):
             raise BadMessage(f"{type(message).__name__} does not belong among claims")
         with span("job.claim", parent=delivery.headers.get("traceparent"), kind=SpanKind.CONSUMER):
+            for each in message.claims:
+                if each.at is not None:
+                    await self._gatherer.hear(message.worker, message.reply_to, each)
+            alone = [each for each in message.claims if each.at is None]
+            if not alone:
+                return
             claimed = await claim(
                 self._store,
                 message.worker,
-                message.claims,
+                alone,
                 lease=self._options.lease,
                 placement=self._placement,
             )
@@ -100,6 +108,7 @@ class Inbox:
             case Goodbye():
                 async with self._store.begin() as tx:
                     await tx.forget_worker(message.worker)
+                    await tx.quit_gangs(message.worker)
                 _log.info("worker.left", worker=message.worker)
             case _:
                 raise BadMessage(f"{type(message).__name__} does not belong among heartbeats")
@@ -131,6 +140,7 @@ class Inbox:
             )
             self._room()
             await announce(self._streams, recorded.announcements)
+            await self._gatherer.hint(recorded.hints)
             await self._bus.send(
                 [
                     Parcel(message.reply_to, encode(_told(message, recorded)))

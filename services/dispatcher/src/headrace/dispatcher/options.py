@@ -20,6 +20,7 @@ from headrace.core.retry import RetryPolicy
 from headrace.core.rollout import Basis
 from headrace.core.usecases.admit import Caps
 from headrace.core.usecases.call_receivers import Pool
+from headrace.core.usecases.gather import Patience
 from headrace.core.usecases.purge import Kept
 from headrace.core.usecases.release import Window
 from headrace.core.usecases.schedules import Missed
@@ -54,6 +55,7 @@ class DispatcherOptions:
     lease: timedelta = timedelta(seconds=30)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     window: Window = field(default_factory=Window)
+    gathering: Patience = field(default_factory=Patience)  # with workers who run a job together
     prefers_warm: bool = True  # workers that have a job's model loaded, for so long as it pays
     poll: timedelta = timedelta(seconds=1)  # the release loop, when no hint comes
     sweep_every: timedelta = timedelta(seconds=5)

@@ -6,13 +6,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
 
-from headrace.contracts.ids import Lane, WorkerId
-from headrace.contracts.messages import Order, Orders, encode
+from headrace.contracts.ids import Lane
 from headrace.contracts.topology import Topology
-from headrace.core.ports.bus import Parcel
 from headrace.core.ports.streams import Batch
 from headrace.core.usecases.cancel import honour_cancels
 from headrace.core.usecases.choose import Turns
+from headrace.core.usecases.gang_orders import Hints
 from headrace.core.usecases.lane_queues import LaneQueues
 from headrace.core.usecases.release import (
     Beside,
@@ -28,6 +27,7 @@ from headrace.core.usecases.sweep import queue_due
 from headrace.dispatcher.announcer import announce
 from headrace.dispatcher.attendance import Attendance
 from headrace.dispatcher.counting import count_ended
+from headrace.dispatcher.hinting import hint
 from headrace.dispatcher.options import DispatcherOptions, Ports
 from headrace.telemetry import metrics
 from headrace.telemetry.logs import get_logger
@@ -76,7 +76,7 @@ class Releaser:
         cancelled = await honour_cancels(self._store, path=path, limit=options.batch)
         count_ended(cancelled.ended)
         await self._announce(cancelled.announcements)
-        await self._hint(cancelled.hints)
+        await self.hint(cancelled.hints)
         due = await queue_due(self._store, path=path, limit=options.batch)
         await self._announce(due)
         sent = await release(
@@ -96,17 +96,9 @@ class Releaser:
             limit=self._options.batch,
         )
 
-    async def _hint(self, hints: Sequence[tuple[WorkerId, Order]]) -> None:
-        """Tell workers at once; the answer to their next heartbeat tells them for sure."""
-        lease_s = self._options.lease.total_seconds()
-        await self._bus.send(
-            [
-                Parcel(
-                    self._topology.mailbox(worker), encode(Orders(lease_s=lease_s, orders=[order]))
-                )
-                for worker, order in hints
-            ]
-        )
+    async def hint(self, hints: Hints) -> None:
+        """To workers, whatever it is about."""
+        await hint(self._bus, self._topology, hints, lease=self._options.lease)
 
     async def _announce(self, batches: Sequence[Batch]) -> None:
         await announce(self._streams, batches)

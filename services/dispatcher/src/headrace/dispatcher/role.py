@@ -12,6 +12,7 @@ from headrace.dispatcher.attendance import Attendance
 from headrace.dispatcher.batches import BatchDesk
 from headrace.dispatcher.calling import Caller
 from headrace.dispatcher.cleaning import Cleaner
+from headrace.dispatcher.gathering import Gatherer
 from headrace.dispatcher.inbox import Inbox
 from headrace.dispatcher.loops import Wake, loop
 from headrace.dispatcher.options import Chance, DispatcherOptions, Ports
@@ -48,7 +49,8 @@ class Dispatcher:
             ports, topology, options, self._attendance, self._taker.keep, self._taker.compare
         )
         self._sweeper = Sweeper(store, bus, streams, options, self._releaser, self._work)
-        self._inbox = Inbox(ports, options, chance.random, self._stir, self._taker)
+        self._gatherer = Gatherer(ports, topology, options, self._attendance)
+        self._inbox = Inbox(ports, options, chance.random, self._stir, self._taker, self._gatherer)
         self._undertaker = Undertaker(store, bus, options, self._attendance, chance.new_id)
         self._recurring = Recurring(store, options, self._attendance, chance.new_id)
         self._producers = (
@@ -84,6 +86,7 @@ class Dispatcher:
             group.create_task(self._attendance_loop(stop))
             group.create_task(self._release_loop(stop))
             group.create_task(self._takes_loop(stop))
+            group.create_task(self._gangs_loop(stop))
             group.create_task(self._sweep_loop(stop))
             group.create_task(self._upkeep_loop(stop))
             group.create_task(self._batches_loop(stop))
@@ -122,6 +125,10 @@ class Dispatcher:
         options = self._options
         turn, wake = self._releaser.turn, self._work
         await loop("release", turn, wake, stop, every=options.poll, limit=options.turn_limit)
+
+    async def _gangs_loop(self, stop: asyncio.Event) -> None:
+        turn, options = self._gatherer.turn, self._options
+        await loop("gangs", turn, Wake(), stop, every=options.poll, limit=options.turn_limit)
 
     async def _sweep_loop(self, stop: asyncio.Event) -> None:
         every, limit = self._options.sweep_every, self._options.turn_limit

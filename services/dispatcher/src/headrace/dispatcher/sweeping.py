@@ -64,6 +64,7 @@ class Sweeper:
         swept = await sweep(self._store, path=path, policy=options.retry, limit=options.batch)
         count_lost(swept.changes)
         await announce(self._streams, swept.announcements)
+        await self._releaser.hint(swept.hints)
         await self._give_up_deserted(path)
         if swept.announcements:
             _log.warning("sweep.found", lost=swept.lost, expired=swept.expired)

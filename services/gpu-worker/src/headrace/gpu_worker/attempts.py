@@ -3,7 +3,8 @@
 Laws:
 1. The trust window ends before the lease does, counted from before the lease was asked for: a
    worker that was paused or cut off stops by itself before somebody else may start.
-2. The first reason to end wins, except LOST: who is not the holder any more says nothing at all.
+2. The first reason to end wins, except LOST and DONE: who is not the holder any more, or not the first of a
+   gang, says nothing at all.
 3. UNTRUSTED is not LOST: where nobody was there to renew the lease, nobody else was there to take
    the job either. So it is given back, once somebody listens, and costs nothing; if it is another's
    by then, its epoch refuses us.
@@ -34,6 +35,7 @@ class Why(StrEnum):
     INTERRUPTED = "interrupted"
     UNTRUSTED = "untrusted"  # no heartbeat was answered in time: it may not be ours any more
     LOST = "lost"  # not ours any more
+    DONE = "done"  # its part of a gang: the first worker reports
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class Attempt:
         self.fraction: float | None = None
         self.why: Why | None = None
         self.ending = asyncio.Event()
+        self.lost = asyncio.Event()
+        self.devices: list[str] | None = None  # that it came with; None: it has still to ask
         self.kept: Kept | None = None  # the latest, told by each heartbeat and by the result
         self._told_in: int | None = None
         self.answered = asyncio.Event()  # the dispatcher has heard of the latest
@@ -92,6 +96,11 @@ class Attempt:
         """Somebody else may hold the job: its stream is not ours to write."""
         return self.why in {Why.UNTRUSTED, Why.LOST}
 
+    @property
+    def speaks(self) -> bool:
+        """Of a gang over several workers the first alone says what goes on."""
+        return self.grant.part is None or self.grant.part.rank == 0
+
     def renew(self, trusted_until: float) -> None:
         self.trusted_until = max(self.trusted_until, trusted_until)
 
@@ -111,9 +120,11 @@ class Attempt:
             self.answered.set()
 
     def end(self, why: Why) -> None:
-        if self.why is None or why is Why.LOST:
+        if self.why is None or why in {Why.LOST, Why.DONE}:
             self.why = why
         self.ending.set()
+        if why is Why.LOST:
+            self.lost.set()
 
 
 class Attempts:

@@ -29,7 +29,7 @@ class Answered:
     copies: int
 
 
-async def claim(
+async def claim(  # noqa: PLR0913  # what is asked, by what and until when, each by its name
     offer: Offer,
     *,
     trace: str | None,
@@ -37,20 +37,29 @@ async def claim(
     post: Post,
     options: WorkerOptions,
     stop: asyncio.Event,
+    at: str | None = None,
 ) -> Answered | None:
     """The dispatcher's answer, or None: it stayed silent for as long as we wait, or we stop.
 
     When the worker stops, the copy that is out is still waited for: a grant nobody hears of would
-    cost the job a loss.
+    cost the job a loss. `at`: a gang's, which has no answer until all have come, and counts who says again
+    that it waits.
     """
     limits = options.limits
     asked = Claim(
-        id=ClaimId(options.new_id()), job=offer.job, epoch=offer.epoch, trace=trace, warm=warm
+        id=ClaimId(options.new_id()),
+        job=offer.job,
+        epoch=offer.epoch,
+        trace=trace,
+        warm=warm,
+        at=at,
     )
     body = encode(Claims(worker=options.worker, reply_to=options.mailbox, claims=[asked]))
     parcel = Parcel(options.topology.claims, body)
-    waits = pauses(options.random, first_s=limits.claim_answer_s, cap_s=10 * limits.claim_answer_s)
-    patience_ends = options.monotonic() + limits.claim_patience_s
+    cap_s = limits.claim_answer_s * (10 if at is None else 1)
+    waits = pauses(options.random, first_s=limits.claim_answer_s, cap_s=cap_s)
+    patience_s = limits.claim_patience_s if at is None else limits.gather_s
+    patience_ends = options.monotonic() + patience_s
     with post.expecting(asked.id) as answer:
         for copies, wait_s in enumerate(waits, start=1):
             sent_at = options.monotonic()

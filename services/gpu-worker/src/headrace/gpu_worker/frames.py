@@ -72,7 +72,7 @@ class FrameWriter:
             await rings(self._settled, self._options.limits.append_s)
 
     def say(self, type_: str, data: bytes) -> None:
-        if self._closed.is_set() or self._attempt.doubtful:
+        if self._closed.is_set() or self._attempt.doubtful or not self._attempt.speaks:
             return
         if len(data) > MAX_FRAME_BYTES:
             self.dropped += 1

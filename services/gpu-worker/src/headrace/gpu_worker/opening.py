@@ -42,6 +42,7 @@ async def open_role(wiring: Wiring, settings: Settings) -> AsyncGenerator[Worker
                 lanes=lanes,
                 gpus=gpus_to_give(settings.gpus, settings.cuda_visible_devices),
                 devices=devices_for_gangs(settings),
+                at=address_for_gangs(settings),
                 new_id=new_id,
                 models=settings.models_dir,
                 models_mib=settings.model_cache_mib,
@@ -96,7 +97,10 @@ def engine_options(settings: Settings) -> dict[str, dict[str, str]]:
     """What the operator says to each engine; an engine without options is left out."""
     options = {
         "smollm2": {"threads": str(settings.text_threads)},
-        "torch-ddp": {"most": str(len(devices_for_gangs(settings)))},
+        "torch-ddp": {
+            "most": str(len(devices_for_gangs(settings))),
+            "nodes": str(settings.gang_nodes),
+        },
         **_on_torch(settings),
     }
     if settings.upstream_url:
@@ -112,6 +116,13 @@ def devices_for_gangs(settings: Settings) -> list[str]:
     """The GPUs; where there are none, so many processes on CPUs."""
     gpus = gpus_to_give(settings.gpus, settings.cuda_visible_devices)
     return gpus or [""] * settings.gang_processes
+
+
+def address_for_gangs(settings: Settings) -> str | None:
+    """Where other workers meet this one; None: no job has several."""
+    if settings.gang_nodes == 1:
+        return None
+    return settings.gang_address or socket.gethostname()
 
 
 def _on_torch(settings: Settings) -> dict[str, dict[str, str]]:

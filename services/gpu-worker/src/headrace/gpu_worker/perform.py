@@ -35,7 +35,7 @@ from headrace.gpu_worker.host.process import HostLost
 from headrace.gpu_worker.host.shelf import Weights
 from headrace.gpu_worker.options import WorkerOptions
 from headrace.gpu_worker.payloads import Given, PayloadFailed, Payloads
-from headrace.gpu_worker.waiting import until
+from headrace.gpu_worker.waiting import rings, until
 from headrace.gpu_worker.waits import waiting
 from headrace.telemetry import metrics
 from headrace.telemetry.logs import get_logger
@@ -43,6 +43,7 @@ from headrace.telemetry.tracing import span
 
 _log = get_logger("gpu_worker.perform")
 _KILL_AGAIN_S: Final = 0.5
+_TELLING: Final = frozenset({"input", "resource"})  # kinds of errors that come of nobody else's
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class Performance:
                 group.create_task(self._stop_when_told()),
             ]
             end = await self._end()
+            await self._leave_the_word(end)
             if not self._attempt.doubtful:
                 await self._checkpoints.finish(wanted=not isinstance(end, dict))
                 await self._writer.finish(self._options.limits.flush_s)
@@ -133,11 +135,36 @@ class Performance:
             return ended.error
         if ended.output is None:
             return self._stopped()
+        if not attempt.speaks:
+            return await self._part_is_done()
         with self._stage("store"):
             made, shown = ended.made, self._shown
             stored = await self._payloads.store(grant.tenant, ended.output, made, shown)
         self._inside = stored.inside
         return stored.output
+
+    async def _part_is_done(self) -> End:
+        """Until the first of its gang has reported: to leave before would end the lease of all.
+
+        Whose worker leaves cannot wait for that; the first has what is left of the lease.
+        """
+        attempt = self._attempt
+        bell = attempt.ending
+        while (left_s := attempt.trusted_until - self._options.monotonic()) > 0:
+            if await rings(bell, left_s):
+                if attempt.why in {Why.LOST, Why.DRAINED}:
+                    break
+                bell = attempt.lost
+        attempt.end(Why.DONE)
+        return Halted()
+
+    async def _leave_the_word(self, end: End) -> None:
+        """When one worker of a gang fails the others fail of it: who knows more speaks first."""
+        part = self._attempt.grant.part
+        if part is None or not isinstance(end, JobError) or end.kind in _TELLING:
+            return
+        wait_s = self._options.limits.first_word_s
+        await rings(self._attempt.lost, wait_s / 3 if part.rank == 0 else wait_s)
 
     async def _make_ready(self) -> None:
         grant = self._attempt.grant
@@ -170,6 +197,9 @@ class Performance:
         metrics.MODEL_LOADS.labels(lane=lane, warm="no" if cold else "yes").inc()
 
     async def _take_devices(self, given: Given, held: AsyncExitStack) -> None:
+        if self._attempt.devices is not None:
+            self._on_devices = self._attempt.devices
+            return
         if self._devices is None:
             return
         wanted = _wanted(given.input)
@@ -210,6 +240,7 @@ class Performance:
                     given.blobs,
                     given.left_behind,
                     self._on_devices,
+                    grant.part,
                 ),
                 self._hear,
                 self._show,
@@ -290,7 +321,7 @@ class Performance:
 
     def _judged(self, end: End) -> Result | None:
         match self._attempt.why:
-            case Why.LOST:
+            case Why.LOST | Why.DONE:
                 return None
             case Why.UNTRUSTED:
                 return self._said("released")

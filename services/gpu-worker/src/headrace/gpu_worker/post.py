@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, TypeAlias
 
 import msgspec
 
 from headrace.contracts.ids import ClaimId
-from headrace.contracts.messages import Grant, Grants, Orders, Refusal, decode
+from headrace.contracts.messages import Grant, Grants, Offer, Orders, Refusal, decode
 from headrace.core.ports.bus import Delivery
 from headrace.telemetry.logs import get_logger
 from headrace.telemetry.tracing import about, span
@@ -21,16 +21,25 @@ _ABANDONED_KEPT: Final = 1024
 _log = get_logger("gpu_worker.post")
 
 
+def _for_nobody(_: Offer, __: Mapping[str, str]) -> None:
+    """Whoever takes part in no gang is not called, or by mistake."""
+
+
 class Post:
-    """`obey` takes orders; `give_back` takes a grant for a claim that nobody waits for any more."""
+    """`obey` takes orders; `give_back` takes a grant for a claim that nobody waits for any more.
+
+    `called` takes an offer that did not come by its lane's queue, with its headers: others are called too.
+    """
 
     def __init__(
         self,
         *,
         obey: Callable[[Orders], None],
         give_back: Callable[[Grant], Awaitable[None]],
+        called: Callable[[Offer, Mapping[str, str]], None] = _for_nobody,
     ) -> None:
         self._obey = obey
+        self._called = called
         self._give_back = give_back
         self._expected: dict[ClaimId, asyncio.Future[Answer]] = {}
         self._abandoned: OrderedDict[ClaimId, None] = OrderedDict()
@@ -66,6 +75,8 @@ class Post:
                     await self._hand_over(answer)
             case Orders():
                 self._obey(message)
+            case Offer():
+                self._called(message, letter.headers)
             case _:
                 _log.warning("mailbox.unexpected", kind=type(message).__name__)
                 await letter.bury(f"{type(message).__name__} does not belong in a mailbox")

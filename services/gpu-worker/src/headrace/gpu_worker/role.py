@@ -20,6 +20,7 @@ from headrace.core.errors import Unavailable
 from headrace.core.ports.bus import Parcel, Sent
 from headrace.gpu_worker.artefacts import Artefacts
 from headrace.gpu_worker.attempts import Attempts, Why
+from headrace.gpu_worker.calls import Calls
 from headrace.gpu_worker.checkup import Checkup
 from headrace.gpu_worker.devices import Devices
 from headrace.gpu_worker.gate import Gate
@@ -53,7 +54,8 @@ class Worker:
             options, self._attempts, gate, slots=self._ready_slots, vitals=self._vitals
         )
         reports = Reports(options)
-        post = Post(obey=self._heartbeater.obey, give_back=reports.give_back)
+        calls = Calls(options.monotonic, options.limits.call_s)
+        post = Post(obey=self._heartbeater.obey, give_back=reports.give_back, called=calls.hear)
         self._post = post
         desk = Desk(
             options,
@@ -66,6 +68,7 @@ class Worker:
             Artefacts(options),
             Devices(options.devices),
             Starts(os.cpu_count() or 1),
+            calls,
         )
         self._batchers: list[Batcher] = []
         self._slots = list(self._made(desk))
@@ -172,7 +175,8 @@ class Worker:
 
     def _vitals(self, order_s: float | None) -> Vitals:
         vitals = Checkup(self._slots, self._gate, self._gpus).vitals(order_s)
-        return replace(vitals, waits=told(self._attempts, self._options.monotonic()))
+        waits = told(self._attempts, self._options.monotonic())
+        return replace(vitals, waits=waits, at=self._options.at)
 
     def _pauses(self) -> Iterator[float]:
         limits = self._options.limits

@@ -7,8 +7,8 @@ consume while it works: no broker timeout, restart or reconnect can make a job r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,8 +30,9 @@ from headrace.core.errors import Unavailable
 from headrace.core.ports.bus import TENANT_HEADER, Deliveries, Delivery
 from headrace.gpu_worker.artefacts import Artefacts
 from headrace.gpu_worker.attempts import Attempt, Attempts, Why
+from headrace.gpu_worker.calls import Called, Calls, meeting_place
 from headrace.gpu_worker.claims import Answered, claim
-from headrace.gpu_worker.devices import Devices
+from headrace.gpu_worker.devices import Devices, NotEnough
 from headrace.gpu_worker.gate import Gate
 from headrace.gpu_worker.heartbeats import Heartbeater
 from headrace.gpu_worker.host.batcher import Seat
@@ -65,6 +66,7 @@ class Desk:
     artefacts: Artefacts
     devices: Devices
     starts: Starts
+    calls: Calls
 
 
 class Slot:
@@ -146,6 +148,9 @@ class Slot:
 
     async def _turn(self, stop: asyncio.Event) -> bool:
         """One offer, from its arrival to its result; False asks for a pause before the next."""
+        if (called := self._desk.calls.next(self.lane.lane)) is not None:
+            await self._come(called, stop)
+            return True
         queue = self._options.topology.work(self.lane.lane)
         try:
             async with AsyncExitStack() as door:
@@ -162,26 +167,59 @@ class Slot:
         if self._heard_at is None:
             self._heard_at = self._options.monotonic()
         try:
-            delivery = await next_or_stop(deliveries, self._desk.gate.closed)
+            waiting = next_or_stop(deliveries, self._desk.gate.closed)
+            # What comes at the very moment of a call is not settled, so it goes back to its queue.
+            delivery = await until(self._bell, waiting) if self._comes else await waiting
         finally:
             _ = self.silent_s  # the last that is known of this receiver
             self._deliveries = None
         self._heard_at = None
         return delivery
 
+    @property
+    def _comes(self) -> bool:
+        """Its lane's jobs may want several workers, and others can reach this one."""
+        return self.lane.gang and self._options.at is not None
+
+    @property
+    def _bell(self) -> asyncio.Event:
+        return self._desk.calls.bell(self.lane.lane)
+
+    async def _come(self, called: Called, stop: asyncio.Event) -> None:
+        """Its devices first: who is granted a part has all that it needs, so no gang waits for another's."""
+        offer = called.offer
+        with (
+            self._desk.calls.answering(called),
+            self._about(offer, called.headers) as current,
+        ):
+            started = self._options.monotonic()
+            async with AsyncExitStack() as held:
+                devices = await self._given(offer, held)
+                if devices is None:
+                    return
+                with meeting_place(self._options.at or "") as at:
+                    answered = await self._ask(offer, self._desk.gate.closed, at)
+                if answered is None or isinstance(answered.answer, Refusal):
+                    _log.info("gang.not_together", reason=_reason(answered))
+                    return
+                await self._work_on(answered.answer, answered, started, (stop, current), devices)
+
+    async def _given(self, offer: Offer, held: AsyncExitStack) -> list[str] | None:
+        """What it wants of each worker; None: it does not get it in time."""
+        taking = held.enter_async_context(self._desk.devices.taken(offer.gpus))
+        try:
+            async with asyncio.timeout(self._options.limits.gather_s):
+                return await until(self._desk.gate.closed, taking)
+        except (TimeoutError, NotEnough) as error:
+            _log.info("gang.no_devices", wanted=offer.gpus, error=str(error) or "in time")
+            return None
+
     async def _take(self, delivery: Delivery, door: AsyncExitStack, stop: asyncio.Event) -> bool:
         offer = _read(delivery)
         if offer is None:
             await delivery.bury("not an offer that this build can read")
             return True
-        parent = delivery.headers.get("traceparent")
-        ids = {"job_id": offer.job, "worker": self._options.worker, "lane": self.lane.lane}
-        if tenant := delivery.headers.get(TENANT_HEADER):
-            ids["tenant"] = tenant
-        with (
-            span("job.attempt", parent=parent, kind=SpanKind.CONSUMER) as current,
-            about(**ids),
-        ):
+        with self._about(offer, delivery.headers) as current:
             started = self._options.monotonic()
             answered = await self._ask(offer, stop)
             await (delivery.requeue() if answered is None else delivery.ack())
@@ -194,16 +232,43 @@ class Slot:
                 if answered.answer.reason == "elsewhere":
                     await rings(stop, self._aside_s())
                 return True
-            attempt = self._begin(answered.answer, answered, started)
-            self.busy = True
-            try:
-                with about(tenant=attempt.grant.tenant, attempt=attempt.grant.attempt):
-                    await self._carry_out(attempt, stop, current)
-            finally:
-                self.busy = False
+            await self._work_on(answered.answer, answered, started, (stop, current))
         return True
 
-    async def _ask(self, offer: Offer, stop: asyncio.Event) -> Answered | None:
+    @contextmanager
+    def _about(self, offer: Offer, headers: Mapping[str, str]) -> Iterator[Span]:
+        """What is said meanwhile is said of this job."""
+        parent = headers.get("traceparent")
+        ids = {"job_id": offer.job, "worker": self._options.worker, "lane": self.lane.lane}
+        if tenant := headers.get(TENANT_HEADER):
+            ids["tenant"] = tenant
+        with (
+            span("job.attempt", parent=parent, kind=SpanKind.CONSUMER) as current,
+            about(**ids),
+        ):
+            yield current
+
+    async def _work_on(
+        self,
+        grant: Grant,
+        answered: Answered,
+        started: float,
+        during: tuple[asyncio.Event, Span],
+        devices: list[str] | None = None,
+    ) -> None:
+        """`during`: until when, and within which span."""
+        attempt = self._begin(grant, answered, started)
+        attempt.devices = devices
+        self.busy = True
+        try:
+            with about(tenant=attempt.grant.tenant, attempt=attempt.grant.attempt):
+                await self._carry_out(attempt, *during)
+        finally:
+            self.busy = False
+
+    async def _ask(
+        self, offer: Offer, stop: asyncio.Event, at: str | None = None
+    ) -> Answered | None:
         trace = traceparent()
         with span("job.claim"):
             return await claim(
@@ -213,6 +278,7 @@ class Slot:
                 post=self._desk.post,
                 options=self._options,
                 stop=stop,
+                at=at,
             )
 
     def _begin(self, grant: Grant, answered: Answered, started: float) -> Attempt:
@@ -280,6 +346,11 @@ def _read(delivery: Delivery) -> Offer | None:
     except msgspec.DecodeError:
         return None
     return message if isinstance(message, Offer) else None
+
+
+def _reason(answered: Answered | None) -> str:
+    answer = None if answered is None else answered.answer
+    return answer.reason if isinstance(answer, Refusal) else "no answer"
 
 
 def _conclude(result: Result | None, current: Span) -> None:

@@ -127,7 +127,10 @@ def _axis(whole_s: float, width: int) -> str:
 
 
 def _notes(attempt: Mapping[str, Any] | None) -> Iterator[Text]:
-    """Why there had to be another, in the place where the bars are."""
+    """Who ran it together, and why there had to be another, in the place where the bars are."""
+    if attempt is not None and (members := attempt.get("members")):
+        who = f"on {len(members)} workers at once: {', '.join(map(harmless, members))}"
+        yield Text(who, style="dim", no_wrap=True, overflow="ellipsis")
     if attempt is None or attempt["outcome"] in {None, "succeeded"}:
         return
     where = f"attempt {attempt['attempt']} {attempt['outcome']} on {attempt['worker']}"
@@ -158,7 +161,7 @@ def _as_json(timeline: Mapping[str, Any], drawn: list[Bar]) -> dict[str, Any]:
         "state": timeline["state"],
         "total_s": timeline["total_s"],
         "attempts": [
-            {name: each[name] for name in ("attempt", "worker", "outcome", "error")}
+            {name: each.get(name) for name in ("attempt", "worker", "members", "outcome", "error")}
             for each in timeline["attempts"]
         ],
         "bars": [

@@ -17,6 +17,7 @@ from headrace.core.ports.checkpoints import Checkpoints
 from headrace.core.ports.dead_letters import DeadLetters
 from headrace.core.ports.deletions import Deletions
 from headrace.core.ports.figures import Figures
+from headrace.core.ports.gangs import Gangs
 from headrace.core.ports.keys import Keys
 from headrace.core.ports.models import Models
 from headrace.core.ports.operations import Operations
@@ -134,6 +135,7 @@ class AttemptRecord:
     error: Mapping[str, Any] | None
     stages: Stages | None
     resumed_step: int | None = None  # of the checkpoint that it was given; None: of none
+    members: Sequence[WorkerId] = ()  # of a gang, in the order of their ranks; none: `worker` alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,7 @@ class Transaction(
     DeadLetters,
     Deletions,
     Figures,
+    Gangs,
     Keys,
     Models,
     Operations,
@@ -193,7 +196,8 @@ class Transaction(
 
         A job that becomes queued gets an outbox row, one that leaves queued loses its row.
         `started_at` is set by the first grant and `finished_at` by a terminal state. Whoever is to be
-        told that a job starts or has ended has a call from then on (`core.webhooks`).
+        told that a job starts or has ended has a call from then on (`core.webhooks`). The gang of one that
+        is let go is none any more.
         """
 
     async def open_attempts(self, granted: Sequence[Job]) -> None:
@@ -205,7 +209,11 @@ class Transaction(
     async def renew(
         self, renewals: Sequence[Renewal], *, worker: WorkerId, until: datetime
     ) -> list[State | None]:
-        """Push the lease of held jobs to `until`; None: not this worker's, or not in this epoch."""
+        """Push the lease of held jobs to `until`; None: not this worker's, or not in this epoch.
+
+        Each member of a gang has a lease of its own; the job's is the one that ends first. Progress is the
+        first member's word.
+        """
 
     async def ask_cancel(
         self, tenant: TenantId, job: JobId, *, reason: str | None = None
@@ -261,7 +269,7 @@ class Transaction(
     async def waiting(
         self, path: str, lane: Lane, wanted: Mapping[TenantId, int]
     ) -> dict[TenantId, list[Waiting]]:
-        """The heads of these tenants' queues, so many rows of each.
+        """The heads of these tenants' queues, so many rows of each; not jobs for several workers.
 
         Highest priority first, then oldest; a point of priority is worth `PRIORITY_IS_WORTH`.
         """

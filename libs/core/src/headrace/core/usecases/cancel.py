@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headrace.contracts.ids import JobId, TenantId, WorkerId
+from headrace.contracts.ids import JobId, TenantId
 from headrace.contracts.messages import Order
 from headrace.contracts.producing import OUTSIDE
 from headrace.core.announce import announcement
@@ -13,13 +13,14 @@ from headrace.core.job import Event, Job, State, advance
 from headrace.core.ports.store import Change, Store, Transaction
 from headrace.core.ports.streams import Batch
 from headrace.core.usecases.conclude import conclude
+from headrace.core.usecases.gang_orders import Hints, Members, members_of, orders
 
 
 @dataclass(frozen=True, slots=True)
 class Honoured:
     announcements: list[Batch]
     ended: list[Job]  # those that waited
-    hints: list[tuple[WorkerId, Order]]  # for speed; the next heartbeat tells for sure
+    hints: Hints
 
 
 async def ask_cancel(store: Store, tenant: TenantId, job: JobId) -> Job:
@@ -46,6 +47,7 @@ async def honour_cancels(store: Store, *, path: str, limit: int) -> Honoured:
             for job in await tx.cancel_wishes(path, limit=limit)
             if not _is_for_its_producer(job)
         ]
+        members = await members_of(tx, [change.before for change in changes])
         saved = await conclude(tx, changes)
     done = [change for change, ok in zip(changes, saved, strict=True) if ok]
     ended = [change for change in done if change.after.terminal]
@@ -53,7 +55,7 @@ async def honour_cancels(store: Store, *, path: str, limit: int) -> Honoured:
         # What runs is told of by its worker, which numbers the frames of the epoch it holds.
         [announcement(change) for change in ended],
         [change.after for change in ended],
-        [hint for change in done if (hint := _hint(change.after)) is not None],
+        [hint for change in done for hint in _hints(change.after, members)],
     )
 
 
@@ -62,7 +64,8 @@ def _is_for_its_producer(job: Job) -> bool:
     return job.lane == OUTSIDE and job.state is State.QUEUED
 
 
-def _hint(job: Job) -> tuple[WorkerId, Order] | None:
+def _hints(job: Job, members: Members) -> Hints:
     if job.state is not State.CANCELLING or job.worker is None or job.lane == OUTSIDE:
-        return None
-    return job.worker, Order(job=job.id, epoch=job.epoch, order="cancel")
+        return []
+    told = orders([job], members, "cancel")
+    return told or [(job.worker, Order(job=job.id, epoch=job.epoch, order="cancel"))]

@@ -114,8 +114,8 @@ def _changes(
 
 
 def _change(job: Job | None, claim: Claim, worker: WorkerId, until: datetime) -> Change | None:
-    if job is None or job.cancel_asked_at is not None:
-        return None
+    if job is None or job.cancel_asked_at is not None or job.spec.nodes > 1:
+        return None  # of a gang nobody is granted a part alone: see `gather`
     verdict, granted = advance(job, Event.GRANTED, epoch=claim.epoch)
     if verdict is Verdict.STALE:
         return None

@@ -12,10 +12,11 @@ from headrace.contracts.messages import WarmModel
 from headrace.contracts.remote import is_remote
 from headrace.core import crew
 from headrace.core.errors import JobNotFound
-from headrace.core.explain import Before, Facts, Inside
+from headrace.core.explain import Before, Facts, Gang, Inside
 from headrace.core.job import Job, State
 from headrace.core.ports.operations import Member
 from headrace.core.ports.store import Store, Transaction, WorkerRecord
+from headrace.core.usecases.gather import takes_part
 from headrace.core.usecases.placement import MOST_WORKERS, warm_models
 from headrace.core.wants import read
 
@@ -48,6 +49,7 @@ async def facts_about(
             ahead=await tx.ahead(found) if found.state is State.QUEUED else 0,
             warm=_warm(fleet, found, now),
             inside=await _inside(tx, fleet, found, now, everybodys=everybodys),
+            gang=None if found.spec.nodes == 1 else await _gang(tx, fleet, found, now),
         )
 
 
@@ -76,6 +78,16 @@ async def _inside(
         before=before,
         others=len(said.held_by) - len(before),
     )
+
+
+async def _gang(tx: Transaction, fleet: Sequence[Member], job: Job, now: datetime) -> Gang:
+    able = [
+        each
+        for each in fleet
+        if takes_part(each, job.path, now - HEARD_WITHIN) and each.slots.get(job.lane, 0) > 0
+    ]
+    there = (await tx.members([job.id])).get(job.id, [])
+    return Gang(len(able), [each.worker for each in there if each.until > now])
 
 
 def _warm(fleet: Sequence[Member], job: Job, now: datetime) -> dict[WorkerId, WarmModel]:

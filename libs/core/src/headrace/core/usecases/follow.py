@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from headrace.contracts.ids import JobId, Lane, RunId
+from headrace.contracts.messages import EngineCard
 from headrace.core.blob_names import kept_for
+from headrace.core.gang import Gang, gang_of
 from headrace.core.job import Job, Spec, State
 from headrace.core.pipeline import Stage
 from headrace.core.ports.store import NewJob, Transaction
@@ -37,6 +39,7 @@ RUN_LABEL: Final = (
     "headrace/run"  # on each job of a run; only a hint: its pieces say whose they are
 )
 STAGE_LABEL: Final = "headrace/stage"
+Cards: TypeAlias = Mapping[tuple[Lane, str], EngineCard]  # by lane and kind
 
 
 async def runs_of(tx: Transaction, over: Sequence[Job]) -> list[Run]:
@@ -104,12 +107,20 @@ async def _begin(tx: Transaction, run: Run, starts: Sequence[Start]) -> list[Sta
     won = await tx.begin_pieces(run.id, [_piece(run, start) for start in starts])
     began = [start for start, ok in zip(starts, won, strict=True) if ok]
     now = await tx.now()
-    jobs = [_job(run, start, now) for start in began if not start.over]
+    cards = await _cards(tx, began)
+    jobs = [_job(run, start, now, cards) for start in began if not start.over]
     if jobs:
         await tx.insert([NewJob(job) for job in jobs])
         named = [BlobUse(job.tenant, b, job.id) for job in jobs for b in kept_for(job.spec.input)]
         await tx.use_blobs(named + [use for job in jobs for use in weights_of(job)])
     return began
+
+
+async def _cards(tx: Transaction, starts: Sequence[Start]) -> Cards:
+    """Who would run these: asked only where one may be for several workers."""
+    if not any("nodes" in start.input for start in starts):
+        return {}
+    return {(card.lane, card.kind): card for card in await tx.catalog()}
 
 
 def _piece(run: Run, start: Start) -> Piece:
@@ -136,8 +147,10 @@ def jobs_of(run: Run, pieces: Sequence[Piece]) -> list[JobId]:
     return [_nth_job(run, piece.stage, piece.index, number) for piece, number in tries]
 
 
-def _job(run: Run, start: Start, now: datetime) -> Job:
+def _job(run: Run, start: Start, now: datetime, cards: Cards) -> Job:
     stage = start.stage
+    card = cards.get((Lane(stage.lane or ""), stage.kind))
+    gang = Gang() if card is None else gang_of(card, start.input)
     within = stage.start_within_s
     return Job(
         id=_job_id(run, start),
@@ -151,6 +164,8 @@ def _job(run: Run, start: Start, now: datetime) -> Job:
             start_deadline=None if within is None else now + timedelta(seconds=within),
             labels={**run.labels, RUN_LABEL: run.id, STAGE_LABEL: stage.name},
             register_as=stage.register_as,
+            nodes=gang.nodes,
+            gpus=gang.gpus,
         ),
         lane=Lane(stage.lane or ""),
         artefact=stage.artefact,

@@ -25,6 +25,7 @@ from headrace.core.storable import storable
 from headrace.core.usecases.blame import policies
 from headrace.core.usecases.checkpoint import left_behind
 from headrace.core.usecases.conclude import conclude
+from headrace.core.usecases.gang_orders import Hints, members_of, orders
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Recorded:
     jobs: Mapping[JobId, Job]  # as they were
     at: datetime  # on the store's clock
     let_go: list[BlobRef] = field(default_factory=list)  # checkpoints that nobody needs any more
+    hints: Hints = field(default_factory=list)  # to the other members of gangs
 
 
 async def record(
@@ -51,6 +53,7 @@ async def record(
         ]
         asked = [move for move in moves if move is not None]
         let_go = await tx.keep_checkpoints(list(left_behind(move.result for move in asked)))
+        members = await members_of(tx, [move.change.before for move in asked])
         saved = await conclude(tx, [move.change for move in asked])
         done = [move for move, ok in zip(asked, saved, strict=True) if ok]
         await tx.close_attempts([move.end for move in done])
@@ -66,6 +69,7 @@ async def record(
         jobs,
         now,
         let_go,
+        orders([move.change.before for move in done], members, "lost"),
     )
 
 

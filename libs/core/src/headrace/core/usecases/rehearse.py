@@ -16,6 +16,7 @@ import msgspec
 from headrace.contracts.ids import BlobId, Lane
 from headrace.contracts.messages import INPUT_BLOB, MAX_INLINE_BYTES, EngineCard
 from headrace.core.errors import BlobNotFound, InvalidInput, UnknownModel
+from headrace.core.gang import Gang, gang_of
 from headrace.core.job import Job
 from headrace.core.ports.blobs import Blob, Blobs
 from headrace.core.ports.dead_letters import (
@@ -90,6 +91,7 @@ class Mended:
     input: dict[str, Any]
     blobs: Sequence[BlobId]  # that it names
     hint: Mapping[str, Any]  # what was changed, for the audit
+    gang: Gang
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +116,8 @@ async def mend(
     encoded = msgspec.json.encode(given)
     if len(encoded) > MAX_INLINE_BYTES:
         blob = await blobs.put(job.tenant, Blob("application/json", encoded))
-        return Mended({INPUT_BLOB: blob}, [*named, blob], hint)
-    return Mended(given, named, hint)
+        return Mended({INPUT_BLOB: blob}, [*named, blob], hint, gang_of(card, given))
+    return Mended(given, named, hint, gang_of(card, given))
 
 
 async def replay_mended(
@@ -132,6 +134,7 @@ async def replay_mended(
         tx,
         job,
         given=mended.input,
+        gang=mended.gang,
         blobs=mended.blobs,
         new_id=makers.new_id,
         trace=makers.trace,

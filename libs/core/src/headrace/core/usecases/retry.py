@@ -11,6 +11,7 @@ from typing import Any
 
 from headrace.contracts.ids import BlobId, JobId, KeyId, TenantId, UserId
 from headrace.core.errors import JobNotFound, JobNotOver, UserNotFound
+from headrace.core.gang import Gang
 from headrace.core.job import Job, State
 from headrace.core.ports.store import NewJob, Transaction
 from headrace.core.ports.upkeep import BlobUse
@@ -82,6 +83,7 @@ async def retry_with(  # noqa: PLR0913  # what it makes, how and of what, each b
     job: Job,
     *,
     given: dict[str, Any],
+    gang: Gang,
     blobs: Sequence[BlobId],
     new_id: Callable[[], str],
     trace: str | None,
@@ -89,7 +91,8 @@ async def retry_with(  # noqa: PLR0913  # what it makes, how and of what, each b
 ) -> Job:
     """With another input, which was checked and names these blobs."""
     again = _again(job, JobId(new_id()), trace, choose)
-    new = replace(again, spec=replace(again.spec, input=given))
+    spec = replace(again.spec, input=given, nodes=gang.nodes, gpus=gang.gpus)
+    new = replace(again, spec=spec)
     await tx.insert([NewJob(new)])
     await tx.use_blobs([BlobUse(job.tenant, blob, new.id) for blob in blobs] + weights_of(new))
     return (await tx.load([new.id]))[new.id]

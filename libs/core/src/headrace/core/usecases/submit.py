@@ -14,6 +14,7 @@ from headrace.contracts.ids import BlobId, JobId, KeyId, TenantId, UserId
 from headrace.contracts.messages import INPUT_BLOB, MAX_INLINE_BYTES, EngineCard
 from headrace.core.blob_names import MAX_INPUT_BLOBS, kept_for
 from headrace.core.errors import IdempotencyConflict, InvalidInput
+from headrace.core.gang import Gang, gang_of
 from headrace.core.job import Job, Spec, State, Webhook
 from headrace.core.ports.blobs import Blob, Blobs
 from headrace.core.ports.store import (
@@ -62,6 +63,7 @@ class Submission:
     payer: UserId | None = None  # the tenant's user; None: nobody pays
     price: int | None = None  # milli-kudos, as quoted
     trace: str | None = None
+    gang: Gang | None = None  # None: it is read from the input
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,8 @@ async def prepared(store: Store, blobs: Blobs, request: Submission, check: Check
             picked = await pick_for(tx, request)
         await asyncio.to_thread(check, picked.card, request.input)
         blob = await blobs.put(request.tenant, Blob("application/json", encoded))
-        request, check = replace(request, input={INPUT_BLOB: blob}), _checked
+        gang = gang_of(picked.card, request.input)
+        request, check = replace(request, input={INPUT_BLOB: blob}, gang=gang), _checked
         named.append(blob)
     return Ready(request, check, named)
 
@@ -147,7 +150,9 @@ async def _take_in(tx: Transaction, ready: Ready, how: Taking) -> Insertion:
     if isinstance(outcome, Created):
         await _provide(tx, request, job, ready.named)
         # Another worker's picture tells nothing of a path: what remote workers may take has no shadow.
-        if job.spec.wants is None and how.shadowed is not None and how.shadowed(job):
+        # Nor has what several workers run: on the other path there may be no such workers.
+        alone = job.spec.wants is None and job.spec.nodes == 1
+        if alone and how.shadowed is not None and how.shadowed(job):
             await make_shadow(tx, job, JobId(how.new_id()))
         if how.admission is not None:
             how.admission.refuse_if_full(request.tenant)  # rolls back
@@ -228,6 +233,7 @@ async def new_job(
 ) -> Job:
     """As it will be inserted."""
     waits = request.run_at is not None and request.run_at > await tx.now()
+    gang = request.gang or gang_of(picked.card, request.input)
     return Job(
         id=job,
         tenant=request.tenant,
@@ -245,6 +251,8 @@ async def new_job(
             payload=request.payload,
             webhook=request.webhook,
             register_as=request.register_as,
+            nodes=gang.nodes,
+            gpus=gang.gpus,
         ),
         lane=picked.card.lane,
         artefact=picked.artefact,

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Final
 import msgspec
 
 from headrace.engines.digits.cnn import CnnInput, train_cnn
-from headrace.engines.engine import Engine, Work
+from headrace.engines.engine import Engine, TryAgain, Work
 from headrace.engines.gang.launching import run_gang
 from headrace.engines.gang.told import GangWork
 from headrace.engines.options import Options, configured, only, whole_number
@@ -24,13 +24,13 @@ _SCRIPT: Final = "headrace.engines.digits.ddp:learn_together"
 class DdpInput(CnnInput, frozen=True, kw_only=True):
     # Processes, each on a GPU of its own, or on CPUs where the worker has none.
     gpus: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 1
-    # One machine: a gang over several is not done yet.
-    nodes: Annotated[int, msgspec.Meta(ge=1, le=1)] = 1
+    # Workers, each with so many processes: they begin together, or none does.
+    nodes: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 1
 
     def __post_init__(self) -> None:
-        if self.batch_size < self.gpus:
+        if self.batch_size < self.gpus * self.nodes:
             raise ValueError(
-                "batch_size should be at least gpus: each learns from its part of a batch"
+                "batch_size should be at least gpus * nodes: each learns from its part of a batch"
             )
 
 
@@ -42,17 +42,25 @@ class DdpTrainer:
     Input: ClassVar[type[msgspec.Struct]] = DdpInput
     requires: ClassVar[Sequence[str]] = ("torch", "sklearn", "numpy")
     gang: ClassVar[bool] = True
+    nodes: ClassVar[int] = 1
 
     @classmethod
     def configure(cls, options: Options) -> type[Engine]:
-        """`most`: the GPUs that this worker has. The door refuses who asks for more."""
-        only(options, ("most",))
-        return configured(cls, Input=_input(min(MOST, whole_number(options, "most", 1))))
+        """`most`: the GPUs that this worker has; `nodes`: the workers that a job may have.
+
+        The door refuses who asks for more.
+        """
+        only(options, ("most", "nodes"))
+        most = min(MOST, whole_number(options, "most", 1))
+        nodes = min(MOST, whole_number(options, "nodes", 1))
+        return configured(cls, Input=_input(most, nodes), nodes=nodes)
 
     def load(self, model: str) -> None:
         """Each process loads for itself."""
 
     def run(self, work: Work[DdpInput]) -> dict[str, Any]:
+        if work.input.nodes > 1 and work.part is None:
+            raise TryAgain(f"it wants {work.input.nodes} workers, and was given to one alone")
         return run_gang(work, _SCRIPT, work.input.gpus)
 
 
@@ -95,10 +103,10 @@ def learn_together(work: GangWork) -> dict[str, Any]:
     return train_cnn(work, asked, Together())
 
 
-def _input(most: int) -> type[msgspec.Struct]:
+def _input(most: int, workers: int) -> type[msgspec.Struct]:
     gpus = Annotated[int, msgspec.Meta(ge=1, le=most)]
-    made = msgspec.defstruct(
-        "DdpInput", [("gpus", gpus, 1)], bases=(DdpInput,), frozen=True, kw_only=True
-    )
+    nodes = Annotated[int, msgspec.Meta(ge=1, le=workers)]
+    fields = [("gpus", gpus, 1), ("nodes", nodes, 1)]
+    made = msgspec.defstruct("DdpInput", fields, bases=(DdpInput,), frozen=True, kw_only=True)
     made.__doc__ = DdpInput.__doc__
     return made

@@ -4,6 +4,7 @@ Laws:
 1. All processes of a gang run, or none: where one ends badly, torchrun ends the others, and this raises.
 2. None outlives its job: each dies with the one that started it, up to the engine's own process.
 3. What one of them says counts as the engine's own word; where that raises `Stopped`, the gang is killed.
+4. Over several workers each launches its own part. The first of all speaks; the others say that they are done.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any, Final
 
 import msgspec
 
+from headrace.contracts.messages import Part
 from headrace.engines.engine import OutOfMemory, TryAgain, Work
 from headrace.engines.gang.told import (
     Done,
@@ -41,7 +43,7 @@ _CALLS: Final = frozenset(
 
 
 def run_gang(work: Work[Any], script: str, processes: int) -> dict[str, Any]:
-    """What the first process gives. Raises TryAgain where one of them was lost."""
+    """What the first process gives; nothing where that is on another worker. Raises TryAgain where one was lost."""
     before = work.resume()
     orders = Orders(
         script=script,
@@ -50,12 +52,13 @@ def run_gang(work: Work[Any], script: str, processes: int) -> dict[str, Any]:
         input=msgspec.json.encode(work.input),
         devices=list(work.devices),
         left_behind=None if before is None else (before.step, before.data),
+        part=work.part,
     )
     with TemporaryDirectory(prefix="headrace-gang-") as name:
         folder = Path(name)
         write_orders(folder, orders)
         os.mkfifo(words_of(folder), 0o600)
-        with _launched(folder, processes, orders.devices) as gang:
+        with _launched(folder, processes, orders) as gang:
             return _Hearing(work).heard(gang)
 
 
@@ -97,16 +100,16 @@ class _Gang:
 
 
 @contextmanager
-def _launched(folder: Path, processes: int, devices: list[str]) -> Iterator[_Gang]:
+def _launched(folder: Path, processes: int, orders: Orders) -> Iterator[_Gang]:
     words = os.open(words_of(folder), os.O_RDONLY | os.O_NONBLOCK)
     try:
         process = subprocess.Popen(  # noqa: S603  # our own module, with arguments of ours
             [
                 *(sys.executable, "-P", "-m", "headrace.engines.gang.launcher"),
-                *(str(os.getpid()), str(folder), str(processes)),
+                *(str(os.getpid()), str(folder), str(processes), *_place(orders.part)),
             ],
             stdin=subprocess.DEVNULL,
-            env={**os.environ, **_seeing(devices)},  # noqa: TID251  # handed on, not read
+            env={**os.environ, **_seeing(orders.devices)},  # noqa: TID251  # handed on, not read
         )
         gang = _Gang(process, words)
         try:
@@ -115,6 +118,10 @@ def _launched(folder: Path, processes: int, devices: list[str]) -> Iterator[_Gan
             gang.kill()
     finally:
         os.close(words)
+
+
+def _place(part: Part | None) -> list[str]:
+    return [] if part is None else [str(part.rank), str(part.of), part.at]
 
 
 def _seeing(devices: list[str]) -> dict[str, str]:

@@ -32,16 +32,26 @@ def _run(folder: Path, words: int) -> None:
     on_gpus = any(orders.devices)
     distributed.init_process_group("nccl" if on_gpus else "gloo", timeout=PATIENCE)
     if on_gpus:
-        torch.cuda.set_device(distributed.get_rank())  # among those that this gang sees
-    say = partial(_write, words) if distributed.get_rank() == 0 else _keep_silent
+        torch.cuda.set_device(_local_rank())  # among those that this gang sees
+    first = distributed.get_rank() == 0
+    say = partial(_write, words) if first else _keep_silent
+    settle = partial(_write, words) if _local_rank() == 0 else _keep_silent
     try:
         output = _script(orders.script)(GangWork(orders, say))
         distributed.barrier()  # each has done its part
     except torch.OutOfMemoryError as error:
-        say(Failed(str(error), memory=True))
+        settle(Failed(str(error), memory=True))
         raise
-    say(Done(msgspec.json.encode(output)))
+    settle(Done(msgspec.json.encode(output if first else {})))
     distributed.destroy_process_group()
+
+
+def _local_rank() -> int:
+    """Among the processes of this worker."""
+    from torch import distributed
+
+    rank: int = distributed.get_node_local_rank()
+    return rank
 
 
 def _write(words: int, word: Word) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from headrace.contracts.messages import Part
 from headrace.engines.engine import BadInput, BlobRef, Checkpoint
 
 LENGTH: Final = struct.Struct(">I")
@@ -25,6 +26,7 @@ class Orders(msgspec.Struct, frozen=True):
     input: bytes  # JSON
     devices: list[str]
     left_behind: tuple[int, bytes] | None = None
+    part: Part | None = None  # of a gang over several workers, the one on this machine
 
 
 class Said(msgspec.Struct, frozen=True, tag="said"):
@@ -85,6 +87,7 @@ class GangWork:
         self.model, self.attempt = orders.model, orders.attempt
         self.input: Any = msgspec.json.decode(orders.input)
         self.devices: Sequence[str] = orders.devices
+        self.part = orders.part
         self._left_behind = orders.left_behind
         self._say = say
         self._made = 0

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from headrace.contracts.messages import JobError
+from headrace.contracts.messages import JobError, Part
 
 PROTOCOL: Final = 3
 MAX_BYTES: Final = 512 * 2**20
@@ -48,6 +48,7 @@ class Run(msgspec.Struct, frozen=True, tag="run", omit_defaults=True):
     blobs: dict[str, bytes]
     left_behind: LeftBehind | None = None
     devices: list[str] = []  # given to this run alone; empty names: processes on CPUs
+    part: Part | None = None  # of a gang over several workers, this one's
 
 
 class RunMany(msgspec.Struct, frozen=True, tag="run_many"):

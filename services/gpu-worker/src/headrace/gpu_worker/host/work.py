@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from headrace.contracts import frames
+from headrace.contracts.messages import Part
 from headrace.engines.engine import BadInput, BlobRef, Checkpoint, Stopped
 from headrace.gpu_worker.host.errors import shortened
 from headrace.gpu_worker.host.wire import Checkpointed, Made, Run, Said, ToWorker
@@ -53,6 +54,10 @@ class ChildWork:
     @property
     def devices(self) -> Sequence[str]:
         return self._request.devices
+
+    @property
+    def part(self) -> Part | None:
+        return self._request.part
 
     def check(self) -> None:
         if self._stopped():

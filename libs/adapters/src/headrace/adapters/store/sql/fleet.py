@@ -48,7 +48,7 @@ _alive: Final = (
     .order_by(workers.c.id)
 )
 
-_card_columns: Final = ("kind", "model", "lane", "rank", "title", "input_schema")
+_card_columns: Final = ("kind", "model", "lane", "rank", "title", "input_schema", "nodes")
 _cards: Final = batch(**{name: catalog.c[name].type for name in _card_columns})
 _insert_cards: Final = insert(catalog).from_select(
     [*_card_columns, "seen_at"],
@@ -58,7 +58,7 @@ _announce: Final = _insert_cards.on_conflict_do_update(
     index_elements=[catalog.c.kind, catalog.c.model],
     set_={
         name: _insert_cards.excluded[name]
-        for name in ("lane", "rank", "title", "input_schema", "seen_at")
+        for name in ("lane", "rank", "title", "input_schema", "nodes", "seen_at")
     },
 )
 _catalog: Final = select(catalog).order_by(

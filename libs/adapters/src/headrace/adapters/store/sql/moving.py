@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import Row, and_, bindparam, delete, func, or_, select, text, update
 
-from headrace.adapters.store.sql import calls
+from headrace.adapters.store.sql import calls, gangs
 from headrace.adapters.store.sql.expressions import (
     batch,
     clock,
@@ -29,6 +29,7 @@ from headrace.adapters.store.sql.session import Session
 from headrace.adapters.store.sql.submitting import into_outbox
 from headrace.adapters.store.sql.types import Instant
 from headrace.contracts.ids import JobId, TenantId, WorkerId
+from headrace.core.job import HELD as HELD_STATES
 from headrace.core.job import TERMINAL, Job, State
 from headrace.core.ports.store import Change, Renewal
 from headrace.core.webhooks import Happened, event_type
@@ -81,6 +82,7 @@ _save: Final = (
         *(jobs.c[name] for name in ("number", "id", "epoch", "tenant", "lane", "path")),
         *(jobs.c[name] for name in ("priority", "trace", "state", "created_at", "started_at")),
         jobs.c.wants,
+        jobs.c.nodes,
         jobs.c.finished_at,
         _is_heard.label("heard"),
     )
@@ -135,10 +137,16 @@ async def _save_round(session: Session, changes: Sequence[Change]) -> set[str]:
     if not session.postgresql:
         await _mind_the_outbox(session, (change for change in changes if change.before.id in saved))
     await calls.write_down(session, await _happened(session, changes, saved))
+    await gangs.disband(session, [change.before.id for change in changes if _is_let_go(change)])
     session.stirred |= any(
         change.after.state is State.QUEUED and change.before.id in saved for change in changes
     )
     return set(saved)
+
+
+def _is_let_go(change: Change) -> bool:
+    """Whoever saved first has disbanded it too, so whether this was saved is no matter."""
+    return change.before.spec.nodes > 1 and change.after.state not in HELD_STATES
 
 
 async def _happened(
@@ -174,7 +182,7 @@ _renewals: Final = batch(id=jobs.c.id.type, epoch=jobs.c.epoch.type, progress=jo
 _ours: Final = (
     select(jobs.c.number, _renewals.c.progress)
     .join(_renewals, and_(jobs.c.id == _renewals.c.id, jobs.c.epoch == _renewals.c.epoch))
-    .where(jobs.c.worker == bindparam("held_by"), text(HELD))
+    .where(jobs.c.worker == bindparam("held_by"), jobs.c.nodes.is_(None), text(HELD))
     .order_by(jobs.c.id)
     .with_for_update(of=jobs)
     .cte("ours")
@@ -198,6 +206,8 @@ async def renew(
     rows = [{"id": each.job, "epoch": each.epoch, "progress": each.progress} for each in renewals]
     answer = await session.run_batch(_renew, rows, held_by=worker, until=until)
     held = {(row.id, row.epoch): State(row.state) for row in answer}
+    if others := [each for each in renewals if (each.job, each.epoch) not in held]:
+        held |= await gangs.renew(session, others, worker, until)
     return [held.get((each.job, each.epoch)) for each in renewals]
 
 

@@ -114,6 +114,7 @@ def _queue_of(tenant: ColumnElement[str], *columns: Any, at_most: str) -> Select
             outbox.c.lane == _lane,
             outbox.c.tenant == tenant,
             outbox.c.sent_at.is_(None),
+            outbox.c.nodes.is_(None),
             _free,
         )
         .order_by(outbox.c.since, outbox.c.number)

@@ -54,6 +54,8 @@ def new_row(new: NewJob) -> dict[str, Any]:
         "webhook": None if spec.webhook is None else msgspec.to_builtins(spec.webhook),
         "checkpoint": None if job.checkpoint is None else msgspec.to_builtins(job.checkpoint),
         "register_as": spec.register_as,
+        "nodes": spec.nodes if spec.nodes > 1 else None,
+        "gpus": spec.gpus if spec.nodes > 1 else None,
         "artefact": None if job.artefact is None else msgspec.to_builtins(job.artefact),
         "version": None if job.artefact is None else version_id(job.artefact.tenant, spec.model),
     }
@@ -149,6 +151,8 @@ def _to_spec(row: Row[Any]) -> Spec:
         payload=row.payload,
         webhook=None if row.webhook is None else msgspec.convert(row.webhook, Webhook),
         register_as=row.register_as,
+        nodes=row.nodes or 1,
+        gpus=row.gpus or 1,
     )
 
 
@@ -187,6 +191,7 @@ def to_attempt(row: Row[Any]) -> AttemptRecord:
         error=row.error,
         stages=None if row.stages is None else msgspec.convert(row.stages, Stages),
         resumed_step=row.resumed_step,
+        members=tuple(WorkerId(each) for each in row.members or ()),
     )
 
 
@@ -232,6 +237,7 @@ def card_rows(cards: Sequence[EngineCard]) -> list[dict[str, Any]]:
                 "rank": rank,
                 "title": card.title,
                 "input_schema": card.input_schema,
+                "nodes": card.nodes if card.nodes > 1 else None,
             }
     return [rows[key] for key in sorted(rows)]  # in one order everywhere: no deadlocks
 
@@ -268,7 +274,10 @@ def to_cards(rows: Sequence[Row[Any]], served: Sequence[Row[Any]]) -> list[Engin
 def _with_models(rows: Sequence[Row[Any]]) -> list[EngineCard]:
     cards: list[EngineCard] = []
     for row in rows:
-        card = EngineCard(Lane(row.lane), row.kind, [row.model], row.input_schema, row.title, [])
+        nodes = row.nodes or 1
+        card = EngineCard(
+            Lane(row.lane), row.kind, [row.model], row.input_schema, row.title, [], nodes
+        )
         if cards and _same_engine(cards[-1], card):
             cards[-1].models.append(row.model)
         else:

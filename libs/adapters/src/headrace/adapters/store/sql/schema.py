@@ -64,6 +64,7 @@ COUNTS: Final = f"{ENDED} AND shadow_of IS NULL"  # of how a path does
 SAID: Final = "conversation IS NOT NULL"
 QUEUED: Final = "state = 'queued'"
 PAID: Final = "price IS NOT NULL AND state IN ('scheduled', 'queued', 'running', 'cancelling')"
+GANGS: Final = "nodes IS NOT NULL"
 GONE_WRONG: Final = "state IN ('failed', 'dead')"
 
 jobs: Final = Table(
@@ -116,6 +117,8 @@ jobs: Final = Table(
     Column("register_as", Name),  # the model that what it makes is a version of
     Column("artefact", Json),  # of the registered model's version that it was given
     Column("version", Name),  # that version, by its id among all tenants'
+    Column("nodes", Integer),  # workers that run it together; empty: one
+    Column("gpus", Integer),  # that it wants of each of several
     UniqueConstraint("id"),
     sqlite_autoincrement=True,
 )
@@ -161,6 +164,9 @@ outbox: Final = Table(
     Column("reserved_until", Instant),
     Column("sent_at", Instant),
     Column("wants", Name),  # the job's
+    Column(
+        "nodes", Integer
+    ),  # the job's; then it is reserved while its workers gather, and never sent
     UniqueConstraint("job"),
     postgresql_with=_VACUUM_OFTEN,
 )
@@ -185,6 +191,7 @@ _partial(
     outbox.c.number,
     where=WANTING,
 )
+_partial("outbox_gangs", outbox.c.path, outbox.c.since, outbox.c.number, where=GANGS)
 _partial("outbox_sent", outbox.c.path, outbox.c.lane, outbox.c.sent_at, where=SENT)
 
 attempts: Final = Table(
@@ -200,7 +207,24 @@ attempts: Final = Table(
     Column("error", Json),
     Column("stages", Json),
     Column("resumed_step", Integer),  # of the checkpoint that it was given
+    Column("members", Json),  # of a gang, the workers by rank
 )
+
+gang_members: Final = Table(
+    "gang_members",
+    metadata,
+    # Of jobs that are queued, whoever waits for the others; of those that are held, who runs them.
+    Column("job", Name, primary_key=True),
+    Column("worker", Name, primary_key=True),
+    Column("epoch", Integer, nullable=False),  # of the job, when it joined or was appointed
+    Column("claim", Name, nullable=False),
+    Column("reply_to", Name, nullable=False),
+    Column("at", Name, nullable=False),
+    Column("rank", Integer),  # empty: it waits
+    Column("joined_at", Instant, nullable=False),
+    Column("until", Instant, nullable=False),
+)
+Index("gang_members_of_worker", gang_members.c.worker)
 
 idempotency_keys: Final = Table(
     "idempotency_keys",
@@ -263,4 +287,5 @@ catalog: Final = Table(
     Column("title", Text, nullable=False),
     Column("input_schema", Json, nullable=False),
     Column("seen_at", Instant),  # when a worker last said so; empty: to an older build
+    Column("nodes", Integer),  # workers that one job may have at most; empty: one
 )

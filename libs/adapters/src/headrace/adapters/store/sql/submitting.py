@@ -43,7 +43,7 @@ _ASKED: Final = (
     *("labels", "lane", "path", "state", "epoch", "not_before", "trace", "retry_of"),
     *("cancel_after_s", "conversation", "api_key", "shadow_of", "shadow_tenant"),
     *("wants", "payload", "price", "webhook", "checkpoint"),
-    *("register_as", "artefact", "version"),
+    *("register_as", "artefact", "version", "nodes", "gpus"),
 )
 _new: Final = batch(**{name: jobs.c[name].type for name in _ASKED})
 _zero: Final[ColumnElement[Any]] = literal_column("0")
@@ -93,7 +93,7 @@ _read_jobs: Final = select(jobs).where(jobs.c.id.in_(ids))
 
 def into_outbox(source: FromClause) -> Insert:
     """An outbox row for each job of `source` that is queued, as new if there was one."""
-    columns = ("number", "id", "epoch", "tenant", "lane", "path", "trace", "wants")
+    columns = ("number", "id", "epoch", "tenant", "lane", "path", "trace", "wants", "nodes")
     queued = select(*(source.c[name] for name in columns), _since(source)).where(
         source.c.state == literally(State.QUEUED)
     )

@@ -33,6 +33,7 @@ from headrace.adapters.store.sql.batch_verbs import BatchVerbs
 from headrace.adapters.store.sql.checkpoint_verbs import CheckpointVerbs
 from headrace.adapters.store.sql.deletion_verbs import DeletionVerbs
 from headrace.adapters.store.sql.figure_verbs import FigureVerbs
+from headrace.adapters.store.sql.gang_verbs import GangVerbs
 from headrace.adapters.store.sql.model_verbs import ModelVerbs
 from headrace.adapters.store.sql.remote_verbs import RemoteVerbs
 from headrace.adapters.store.sql.rollout_verbs import RolloutVerbs
@@ -78,6 +79,7 @@ class SqlTransaction(
     CheckpointVerbs,
     DeletionVerbs,
     FigureVerbs,
+    GangVerbs,
     ModelVerbs,
     RemoteVerbs,
     RolloutVerbs,

@@ -7,6 +7,7 @@ from headrace.testkit.conformance.store.calling import Calling, Subscribing
 from headrace.testkit.conformance.store.checkpoints import Checkpointing
 from headrace.testkit.conformance.store.counting import Counting
 from headrace.testkit.conformance.store.erasing import Erasing
+from headrace.testkit.conformance.store.gangs import Ganging
 from headrace.testkit.conformance.store.giving_up import GivingUp
 from headrace.testkit.conformance.store.holding import Holding
 from headrace.testkit.conformance.store.keeping_keys import KeepingKeys
@@ -33,6 +34,7 @@ class StoreConformance(
     Submitting,
     Moving,
     Checkpointing,
+    Ganging,
     GivingUp,
     Holding,
     Sweeping,

@@ -245,6 +245,9 @@ class AttemptView(_Told):
     attempt: int
     epoch: int
     worker: str
+    members: list[str] = Field(
+        description="Of a job that several workers run, all of them, the first one first; else none."
+    )
     waited_s: float | None = Field(description="From when it could have run to when it did.")
     started_at: datetime
     ended_at: datetime | None

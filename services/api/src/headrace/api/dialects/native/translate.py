@@ -231,6 +231,7 @@ def _attempt(record: AttemptRecord, ready_at: datetime | None) -> schemas.Attemp
         attempt=record.attempt,
         epoch=record.epoch,
         worker=record.worker,
+        members=[*record.members],
         waited_s=_between(ready_at, record.started_at),
         started_at=record.started_at,
         ended_at=record.ended_at,

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: Final = "0023"
-down_revision: Final = "0021"
+down_revision: Final = "0022"
 
 INSTANT: Final = sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
 HURRYING: Final = sa.text("state = 'running' AND deadline_at IS NOT NULL")
