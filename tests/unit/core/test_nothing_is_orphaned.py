@@ -21,6 +21,7 @@ def open_stage(database: Path, tmp_path: Path) -> OpenStage:
     return lambda: in_this_process(database, tmp_path / f"{next(numbers)}.sqlite3")
 
 
+@pytest.mark.timeout(240)  # a quarter of a minute of one core, which others may want too
 def test_nothing_is_orphaned_and_nothing_ends_twice(
     open_stage: OpenStage, figures: list[str]
 ) -> None:
