@@ -31,8 +31,10 @@ _insert: Final = insert(batch_items).from_select(
     ).where(true()),
 )
 _ends: Final = rows_of(place=Integer, state=Name, nth=Integer)
+# Open, said so that the index of open items does not fit: by that, each end would walk all of its batch's.
+# Numbers begin at 1.
 _open: Final = update(batch_items).where(
-    batch_items.c.place == _ends.c.place, batch_items.c.number.is_(None)
+    batch_items.c.place == _ends.c.place, func.coalesce(batch_items.c.number, 0) == 0
 )
 # PostgreSQL does both at once; SQLite, which is a function call away, one after the other.
 _counted: Final = whole.COUNT.cte("counted")
@@ -46,7 +48,10 @@ _ended_there: Final = (
     .cte("ended")
 )
 _count_and_end: Final = select(_counted).add_cte(_ended_there)
-_end: Final = _open.where(batch_items.c.batch == bindparam("of", type_=Name)).values(
+_end: Final = _open.where(
+    batch_items.c.batch == bindparam("of", type_=Name),
+    batch_items.c.place.in_(select(_ends.c.place)),  # else SQLite walks all that the batch has
+).values(
     state=_ends.c.state,
     number=bindparam("from_number", type_=Integer) + _ends.c.nth,
     ended_at=clock(),
