@@ -359,10 +359,9 @@ async def test_nothing_bars_the_way_and_nothing_scrolls_sideways(
 ) -> None:
     number = await a_dead_job(user, admin, "W" * 200)
     job = (await admin.get(f"/dead-letters/{number}")).json()["job"]
-    schedule = await a_schedule(admin)
     seen = await signed_in(browser, system, dark=dark, phone=phone)
     places = ["", *PAGES, f"jobs/{job}", f"dead-letters/{number}", "queues/echo", "tenants/local"]
-    places.append(f"schedules/{schedule}")
+    places.append(f"schedules/{await a_schedule(admin)}")
 
     found = {}
     for place in places:
