@@ -69,7 +69,7 @@ async def _by_ctl(url: str, name: str) -> str | None:
     own = _within(url, name)
     if await _answers(own):
         return own
-    await asyncio.to_thread(ctl.delete, name)
+    ctl.delete(name)
     return None
 
 
