@@ -13,7 +13,6 @@ import pytest_asyncio
 pytest.register_assert_rewrite("headrace.testkit")
 
 from headrace.testkit import infra  # noqa: E402  # the line above must come first
-from headrace.testkit.fresh import delete_spare_vhosts  # noqa: E402
 
 # A limit that ran out, here or in a library. Anything else that a fault brings to light is a fact.
 _WAITED_IN_VAIN = [r"not so within", r"TimeoutError", r"Timeout \("]
@@ -37,7 +36,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    delete_spare_vhosts()
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output[_FIGURES_SENT] = session.config.stash.get(_FIGURES, [])

@@ -98,14 +98,6 @@ async def test_the_consumer_timeout_of_an_own_broker_can_be_short(own_broker_url
     assert "timeout" in reason.lower()
 
 
-async def test_nobody_else_has_the_vhost_or_the_names_of_ones_own(rabbitmq_url: str) -> None:
-    async with infra.fresh_vhost(rabbitmq_url) as one, infra.fresh_vhost(rabbitmq_url) as other:
-        assert one.url != other.url or one.prefix != other.prefix
-
-    async with infra.fresh_vhost(rabbitmq_url) as later:
-        assert later not in {one, other}
-
-
 async def test_a_fresh_vhost_is_gone_afterwards(rabbitmq_url: str) -> None:
     async with infra.fresh_vhost(rabbitmq_url) as vhost:
         assert await _answers(probes.amqp, vhost.url)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import secrets
 import shutil
-import subprocess
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
@@ -15,9 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 from headrace.testkit import probes
 from headrace.testkit.own import MANAGEMENT_OFFSET
 
-CTL_WITHIN_S: Final = 50.0
+CTL_WITHIN_S: Final = 30.0
 API_WITHIN_S: Final = 10.0
-_SPARE: Final[dict[str, list[str]]] = {}  # vhosts of this process that nobody has, by their broker
 
 
 class Vhost(NamedTuple):
@@ -33,60 +30,21 @@ def fresh_name() -> str:
 
 @asynccontextmanager
 async def fresh_vhost(url: str) -> AsyncGenerator[Vhost]:
-    """A new vhost, by the management API; or by rabbitmqctl one that nobody else has meanwhile, and
-    a prefix; without either, a prefix in the given one.
-    """
-    name, api = fresh_name(), Api(url)
-    await api.add(name)
-    if await _answers(_within(url, name)):
-        try:
-            yield Vhost(_within(url, name), "")
-        finally:
-            await api.delete(name)
-        return
-    async with _lent_vhost(url, name) as vhost:
-        yield vhost
-
-
-@asynccontextmanager
-async def _lent_vhost(url: str, name: str) -> AsyncGenerator[Vhost]:
-    """What is given back is lent again: rabbitmqctl takes seconds, on a busy machine half a minute."""
-    spare = _SPARE.setdefault(url, [])
-    own = spare.pop() if spare else await _by_ctl(url, name)
-    if own is None:
+    """A new vhost, by the management API or rabbitmqctl; without either, a prefix in the given one."""
+    name = fresh_name()
+    own = urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+    for keeper in (Api(url), Ctl(url)):
+        await keeper.add(name)
+        if await asyncio.to_thread(probes.answers, probes.amqp, own):
+            break
+        await keeper.delete(name)
+    else:
         yield Vhost(url, f"{name}.")
         return
     try:
-        yield Vhost(own, f"{name}.")
+        yield Vhost(own, "")
     finally:
-        spare.append(own)
-
-
-async def _by_ctl(url: str, name: str) -> str | None:
-    """The URL of a new vhost."""
-    ctl = Ctl(url)
-    await ctl.add(name)
-    own = _within(url, name)
-    if await _answers(own):
-        return own
-    ctl.delete(name)
-    return None
-
-
-@atexit.register
-def delete_spare_vhosts() -> None:
-    """Whoever may not live to his exit, as a process that shares the tests with others, calls it."""
-    for url, spare in _SPARE.items():
-        while spare:
-            Ctl(url).delete(urlsplit(spare.pop()).path.removeprefix("/"))
-
-
-async def _answers(url: str) -> bool:
-    return await asyncio.to_thread(probes.answers, probes.amqp, url)
-
-
-def _within(url: str, vhost: str) -> str:
-    return urlunsplit(urlsplit(url)._replace(path=f"/{vhost}"))
+        await keeper.delete(name)
 
 
 @asynccontextmanager
@@ -170,21 +128,18 @@ class Ctl:
         self._command = shutil.which("rabbitmqctl") if here else None
 
     async def add(self, name: str) -> None:
-        if await asyncio.to_thread(self._call, "add_vhost", name):
-            everything = (self._user, ".*", ".*", ".*")
-            await asyncio.to_thread(self._call, "set_permissions", "-p", name, *everything)
+        if await self._call("add_vhost", name):
+            await self._call("set_permissions", "-p", name, self._user, ".*", ".*", ".*")
 
-    def delete(self, name: str) -> None:
-        self._call("delete_vhost", name)
+    async def delete(self, name: str) -> None:
+        await self._call("delete_vhost", name)
 
-    def _call(self, *arguments: str) -> bool:
+    async def _call(self, *arguments: str) -> bool:
         if self._command is None:
             return False
-        done = subprocess.run(  # noqa: S603  # our own argument list, no shell
-            [self._command, "-q", *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            timeout=CTL_WITHIN_S,
+        nowhere = asyncio.subprocess.DEVNULL
+        process = await asyncio.create_subprocess_exec(
+            self._command, "-q", *arguments, stdin=nowhere, stdout=nowhere, stderr=nowhere
         )
-        return done.returncode == 0
+        async with asyncio.timeout(CTL_WITHIN_S):
+            return await process.wait() == 0
