@@ -35,7 +35,7 @@ PAGE_SOURCES := $(shell git ls-files services/web 2>/dev/null)
 
 ROOMS := unit conformance integration e2e chaos
 PYTEST := $(BIN)/python -m pytest
-AT_ONCE ?= 3  # tests on two cores; many of them wait for leases and time limits, and leave a core to others
+AT_ONCE ?= 2  # tests; many of them wait for leases and time limits, and leave a core to another
 COMPOSE := docker compose -f docker-compose.dev.yml
 
 ##@ Start here

@@ -49,6 +49,14 @@ async def with_two(system: System) -> None:
         await system.start(SECOND)
 
 
+async def with_one(system: System) -> None:
+    """The second worker, if it is there, says goodbye."""
+    second = system.processes.get(SECOND)
+    if second is not None and second.process.returncode is None:
+        second.kill(signal.SIGTERM)
+        await second.wait(within=60)
+
+
 async def submit(user: User, **given: Any) -> Any:
     asked = {"input": given, "model": "digits-cnn-ddp"}
     answer = await user.http.post("/jobs/training", json=asked)
@@ -91,6 +99,7 @@ async def test_more_workers_than_a_job_may_have_are_refused_at_the_door(user: Us
 async def test_with_one_worker_it_waits_others_run_and_with_two_it_arrives_where_one_does(
     user: User, system: System
 ) -> None:
+    await with_one(system)
     together = await submit(user, **SHORT, nodes=2)
     why = await is_explained(user, together, "few_workers")
     alone = await succeeded(user, await submit(user, **SHORT))
