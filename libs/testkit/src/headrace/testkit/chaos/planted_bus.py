@@ -49,7 +49,7 @@ def with_bus(wiring: Wiring, wrap: Callable[[Bus], Bus]) -> Wiring:
 
 
 class _KeptAtOnce(Passing):
-    """Says that an offer is kept, and sends it when it next has something to do."""
+    """Says that an offer is kept, and sends it before the next one: whatever else is sent meanwhile."""
 
     def __init__(self, inner: Bus) -> None:
         super().__init__(inner)
@@ -57,13 +57,11 @@ class _KeptAtOnce(Passing):
 
     @override
     async def send(self, parcels: Sequence[Parcel]) -> list[Sent]:
-        if self._later:
-            later, self._later = self._later, []
-            await self.inner.send(later)
-        if parcels and kind_of(parcels[0].body) == "offer":
-            self._later = list(parcels)
-            return [Sent.KEPT] * len(parcels)
-        return await self.inner.send(parcels)
+        if not parcels or kind_of(parcels[0].body) != "offer":
+            return await self.inner.send(parcels)
+        before, self._later = self._later, list(parcels)
+        await self.inner.send(before)
+        return [Sent.KEPT] * len(parcels)
 
 
 def say_kept_and_send_later(wiring: Wiring) -> Wiring:
