@@ -195,9 +195,8 @@ class _Hand:
                 self.answered += len(heap)
                 for delivery in heap:
                     await delivery.ack()
-            case (
-                Unavailable() | TimeoutError() as error
-            ):  # to try each now would take as long again
+            case Unavailable() | TimeoutError() as error:
+                # Each has its own pause: to try them now, one by one, would take as long again.
                 for delivery in heap:
                     await self._failed(self._set_aside(delivery), error, begun)
             case _:

@@ -69,9 +69,7 @@ class Limits:
     aside_s: float = 0.15  # left to a worker that has the model loaded, at most
     blobs_s: float = 60.0  # to fetch all of a job's inputs, or to store all of its outputs
     checkpoint_s: float = 1.0  # between two checkpoints of one job; those in between are skipped
-    gather_s: float = (
-        90.0  # that a slot waits for the other workers of a gang; they say when it is over
-    )
+    gather_s: float = 90.0  # that a slot waits for a gang's other workers
     call_s: float = 5.0  # for which a call counts that nobody has answered yet; it comes again
     first_word_s: float = 3.0  # left to the first of a gang, to say what it failed of
     devices_s: float = 600.0  # that a gang waits for its devices; then its job goes back at no cost
@@ -96,9 +94,7 @@ class WorkerOptions:
     models: Path = Path("var/models")  # where artefacts of registered models are kept
     models_mib: int = 20_480  # that they may take
     devices: Sequence[str] = ()  # for gangs; empty names: so many processes on CPUs
-    at: str | None = (
-        None  # the host where other workers meet this one; None: it is in no gang with them
-    )
+    at: str | None = None  # the host where other workers meet this one; None: it joins no gang
     gpus: Sequence[str] | None = None  # to give to children in turn; None: they see what we see
     limits: Limits = field(default_factory=Limits)
     monotonic: Callable[[], float] = time.monotonic

@@ -164,9 +164,7 @@ outbox: Final = Table(
     Column("reserved_until", Instant),
     Column("sent_at", Instant),
     Column("wants", Name),  # the job's
-    Column(
-        "nodes", Integer
-    ),  # the job's; then it is reserved while its workers gather, and never sent
+    Column("nodes", Integer),  # the job's; it is reserved while its workers gather, and never sent
     UniqueConstraint("job"),
     postgresql_with=_VACUUM_OFTEN,
 )
